@@ -1,0 +1,247 @@
+"""What a run is: the configuration, the presets, and the validation of every option, once, where it enters.
+
+Options are given by name with underscores, as in an experiment file; values may be text, as on a command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from agn_bench import registry
+from agn_bench.delays import Profile, load_profile
+from agn_bench.inputs import BadInput, choose, number, whole_number
+
+SEMANTICS_VERSION = 1
+"""Raised when the same configuration gives other results than before."""
+
+PRESETS: dict[str, dict[str, object]] = {
+    "quick": {"dataset": "mnist-5k", "model": "mlp-small", "local_optimizer": "sgd", "gradient_steps": 10_400},
+    "paper": {"dataset": "mnist", "model": "mlp-paper", "local_optimizer": "adam", "epochs": 40},
+}
+
+DEFAULTS: dict[str, object] = {
+    "preset": "quick",
+    "optimizer": "agn",
+    "workers": 20,
+    "local_steps": "auto",
+    "batch_size": 128,
+    "data_split": "mixed",
+    "delays": "paper-cluster",
+    "reset_local_optimizer": False,
+    "window": 5.0,
+    "seed": 0,
+}
+DEFAULT_ALPHA = 0.05
+DEFAULT_MOMENTUM = 0.9
+EVALUATIONS = 20
+"""Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""
+
+MAX_IMAGES_DRAWN = 10**9
+MAX_SEED = 2**32 - 1
+# What float32 holds with room to multiply.
+_SMALLEST, _LARGEST = 1e-30, 1e30
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, completely: everything its results depend on but the machine, the package versions and the threads."""
+
+    optimizer: str
+    workers: int
+    local_steps: int
+    """λ."""
+    local_optimizer: str
+    learning_rate: float
+    momentum: float | None
+    """Of the local optimizer `momentum`; None for the others."""
+    batch_size: int
+    model: str
+    dataset: str
+    data_split: str
+    gradient_steps: int
+    """Asked for, of all workers together."""
+    delays: Profile
+    alpha: float | None
+    """Of `easgd`; None for the others."""
+    reset_local_optimizer: bool
+    eval_every: int | None
+    """Exchanges between evaluations; None: 20 times, evenly."""
+    window: float
+    """Seconds of simulated time over which a point of the curve averages."""
+    seed: int
+
+    @property
+    def phases(self) -> int:
+        """Local phases of each worker; the rest of its share is not trained."""
+        return self.gradient_steps // self.workers // self.local_steps
+
+    @property
+    def exchanges(self) -> int:
+        return self.workers * self.phases
+
+    @property
+    def epochs(self) -> float:
+        """The work asked for, in passes over the training images."""
+        return self.gradient_steps * self.batch_size / registry.DATASETS[self.dataset].train_images
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.optimizer}-n{self.workers}-l{self.local_steps}-s{self.seed}-{self.digest}"
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits of the hash of the configuration and the semantics version."""
+        content = json.dumps({"semantics": SEMANTICS_VERSION, **self.as_dict()}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "delays": self.delays.as_dict()}
+
+    def command(self) -> str:
+        """The command that makes this run, with every option spelled out and no path."""
+        words = ["agn-bench", "run"]
+        for name, value in {**asdict(self), "delays": self.delays.name}.items():
+            flag = "--" + name.replace("_", "-")
+            if value is True:
+                words.append(flag)
+            elif value is not None and value is not False:
+                words += [flag, str(value)]
+        return shlex.join(words)
+
+
+def auto_local_steps(workers: int) -> int:
+    """The smallest λ that is stable at constant staleness τ = n − 1: 1/λ < 2 sin(π / (2 (2τ + 1)))."""
+    return math.floor(1 / (2 * math.sin(math.pi / (2 * (2 * workers - 1))))) + 1
+
+
+def resolve(options: Mapping[str, object]) -> RunConfig:
+    """A valid configuration from the options given (None: not given), the preset and the defaults.
+
+    Raises:
+        BadInput: an option's value, or two options together, cannot be used.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    known = {field.name for field in fields(RunConfig)} | {"preset", "epochs"}
+    for name in given:
+        choose("option", name, sorted(known))
+    preset = choose("preset", given.get("preset", DEFAULTS["preset"]), PRESETS)
+    if "epochs" in given and "gradient_steps" in given:
+        accepted = "one of --epochs and --gradient-steps"
+        raise BadInput("epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted)
+    base = {**DEFAULTS, **PRESETS[preset]}
+    if "epochs" in given or "gradient_steps" in given:
+        base.pop("epochs", None)
+        base.pop("gradient_steps", None)
+    merged = {**base, **given}
+
+    optimizer = choose("optimizer", merged["optimizer"], registry.METHODS)
+    local_optimizer = choose("local_optimizer", merged["local_optimizer"], registry.LOCAL_OPTIMIZERS)
+    model = str(merged["model"])
+    registry.hidden_widths(model)
+    dataset = choose("dataset", merged["dataset"], registry.DATASETS)
+    train_images = registry.DATASETS[dataset].train_images
+    batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
+    gradient_steps = _gradient_steps(merged, train_images, batch_size)
+    workers, local_steps = _workers_and_local_steps(merged, gradient_steps, "local_steps" in given, "workers" in given)
+    if merged["data_split"] == "sharded" and workers > train_images:
+        raise BadInput("workers", workers, f"more than the {train_images} images to shard", f"1 to {train_images}")
+    rate = merged.get("learning_rate", registry.LOCAL_OPTIMIZERS[local_optimizer].learning_rate)
+    config = RunConfig(
+        optimizer=optimizer,
+        workers=workers,
+        local_steps=local_steps,
+        local_optimizer=local_optimizer,
+        learning_rate=number("learning_rate", rate, _SMALLEST, _LARGEST),
+        momentum=_owned("momentum", merged, local_optimizer, ("momentum",), DEFAULT_MOMENTUM, 0.999_999),
+        batch_size=batch_size,
+        model=model,
+        dataset=dataset,
+        data_split=choose("data_split", merged["data_split"], registry.DATA_SPLITS),
+        gradient_steps=gradient_steps,
+        delays=load_profile(str(merged["delays"])),
+        alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), DEFAULT_ALPHA, 1.0),
+        reset_local_optimizer=bool(merged["reset_local_optimizer"]),
+        eval_every=None,
+        window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),
+        seed=whole_number("seed", merged["seed"], 0, MAX_SEED),
+    )
+    if "eval_every" in merged:
+        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges")
+        config = RunConfig(**{**vars(config), "eval_every": every})
+    return config
+
+
+def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
+    """The same configuration for `seeds` seeds, counting up from its own."""
+    count = whole_number("seeds", seeds, 1, min(10_000, MAX_SEED - config.seed + 1))
+    return [RunConfig(**{**vars(config), "seed": config.seed + i}) for i in range(count)]
+
+
+def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:
+    most = MAX_IMAGES_DRAWN // batch_size
+    if "gradient_steps" in merged:
+        return whole_number("gradient_steps", merged["gradient_steps"], 1, most)
+    least_epochs = batch_size / train_images
+    most_epochs = most * batch_size / train_images
+    epochs = number("epochs", merged["epochs"], least_epochs, most_epochs, "passes over the training images")
+    return math.floor(epochs * train_images / batch_size)
+
+
+def _workers_and_local_steps(
+    merged: Mapping[str, object], gradient_steps: int, steps_given: bool, workers_given: bool
+) -> tuple[int, int]:
+    """n and λ such that every worker's share ⌊gradient steps / n⌋ holds at least one whole phase."""
+    automatic = str(merged["local_steps"]) == "auto"
+    fixed = None if automatic else whole_number("local_steps", merged["local_steps"], 1, gradient_steps, "or auto")
+    most = _most_workers(gradient_steps, fixed)
+    if fixed is not None and steps_given and not workers_given:
+        workers = whole_number("workers", merged["workers"], 1, gradient_steps)
+    else:
+        try:
+            workers = whole_number("workers", merged["workers"], 1, most)
+        except BadInput as error:
+            if error.problem == "too large":
+                error = _too_many_workers(merged["workers"], gradient_steps, most, fixed)
+            raise error from None
+    share = gradient_steps // workers
+    if fixed is not None and fixed > share:
+        problem = f"beyond a worker's share of {share} gradient steps ({gradient_steps} / {workers} workers)"
+        raise BadInput("local_steps", fixed, problem, f"a whole number from 1 to {share}, or auto")
+    return workers, auto_local_steps(workers) if fixed is None else fixed
+
+
+def _too_many_workers(value: object, gradient_steps: int, most: int, fixed: int | None) -> BadInput:
+    phase = "auto" if fixed is None else f"{fixed}"
+    problem = f"a worker would not get one full phase of {phase} local steps out of {gradient_steps} gradient steps"
+    return BadInput("workers", value, problem, f"a whole number from 1 to {most}, or more work, or fewer local steps")
+
+
+def _most_workers(gradient_steps: int, local_steps: int | None) -> int:
+    if local_steps is not None:
+        return gradient_steps // local_steps
+    low, high = 1, gradient_steps
+    while low < high:  # the largest n with n λ(n) <= gradient steps; λ grows with n
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle * auto_local_steps(middle) <= gradient_steps else (low, middle - 1)
+    return low
+
+
+def _methods_with(number: str) -> tuple[str, ...]:
+    return tuple(name for name, entry in registry.METHODS.items() if number in entry.numbers)
+
+
+def _owned(
+    option: str, merged: Mapping[str, object], user: str, owners: tuple[str, ...], default: float, most: float
+) -> float | None:
+    """A number that only some methods or local optimizers have: None for the others, an error if given to them."""
+    if user in owners:
+        return number(option, merged.get(option, default), _SMALLEST, most)
+    if option in merged:
+        raise BadInput(option, merged[option], f"{user} has no {option}", f"{option} with {', '.join(owners)} only")
+    return None

@@ -1,0 +1,115 @@
+"""What the terminal shows: live progress, tables, errors. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from agn_bench.config import RunConfig
+
+if TYPE_CHECKING:
+    from agn_bench.simulate import Progress as RunProgress
+
+_LINES_PER_RUN = 10
+
+
+class RunDisplay:
+    """Watches runs (see sweep.Observer): a live line on a terminal, now and then a plain one elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} exchanges"),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._name = ""
+        self._began = 0.0
+        self._lines = 0
+
+    def __enter__(self) -> RunDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def started(self, config: RunConfig) -> None:
+        self._name, self._began, self._lines = config.run_id, time.perf_counter(), 0
+        for task in self._live.task_ids:
+            self._live.remove_task(task)
+        self._live.add_task(f"{config.optimizer} seed {config.seed}", total=config.exchanges, facts="compiling …")
+
+    def progressed(self, progress: RunProgress) -> None:
+        facts = f"{progress.sim_time_s:.0f} s simulated, accuracy {progress.batch_accuracy:.3f} (test {progress.test_accuracy:.3f})"
+        if self._console.is_terminal:
+            self._live.update(self._live.task_ids[-1], completed=progress.exchanges, facts=facts)
+            return
+        done = progress.exchanges / progress.exchanges_total
+        if int(done * _LINES_PER_RUN) > self._lines:
+            self._lines = int(done * _LINES_PER_RUN)
+            left = (time.perf_counter() - self._began) * (1 - done) / done
+            self._say(f"{self._name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left")
+
+    def ended(self, run: Path) -> None:
+        if self._console.is_terminal:
+            self._say(f"{run.name}: done")
+
+    def found(self, run: Path) -> None:
+        self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
+    """A table of the runs' summaries, a row a seed, and where their files are."""
+    title = f"{config.optimizer}: {config.workers} workers, {config.local_steps} local steps, {config.model} on {config.dataset}"
+    table = Table(title=title)
+    columns = {
+        "seed": lambda row: row["seed"],
+        "test": lambda row: _percent(row["test_accuracy"]),
+        "best test": lambda row: _percent(row["best_test_accuracy"]),
+        "last batch": lambda row: _percent(row["last_batch_accuracy"]),
+        "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
+        "exchanges": lambda row: row["exchanges"],
+        "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
+        "status": lambda row: row["status"],
+    }
+    for name in columns:
+        table.add_column(name, justify="right")
+    for run in runs:
+        with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file))
+        table.add_row(*(cell(row) for cell in columns.values()))
+    console.print(table)
+    for run in runs:
+        console.print(f"  {run}: run.json, summary.csv, curve.csv, commits.csv", highlight=False, markup=False, soft_wrap=True)
+    folder = runs[0].parent.parent
+    console.print(f"  {folder}: summary.csv, curves.csv, provenance.json", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """A table with the rows' keys as columns."""
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def _percent(fraction: str) -> str:
+    return f"{100 * float(fraction):.2f} %"

@@ -1,0 +1,28 @@
+"""All randomness of a run: one NumPy stream for each (seed, kind, worker).
+
+Streams are independent of one another, so a run with more workers or more phases begins with the same draws, and
+every method sees the same initial parameters, data order and delays under the same seed.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Kind(IntEnum):
+    """What a stream is for. The numbers are part of the results' definition: never reuse or reorder them."""
+
+    PARAMETERS = 0
+    DATA = 1
+    STEP = 2
+    UP = 3
+    DOWN = 4
+    SERVER = 5
+    ORDER = 6
+
+
+def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:
+    """The generator of `kind` for `worker`, a function of its arguments alone."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(kind), worker)))

@@ -1,0 +1,70 @@
+"""Checking what a user gives, a value at a time, and the one exception that says what is wrong with it.
+
+Options are named without dashes, as in an experiment file; values may be text, as on a command line. The command line
+turns BadInput into exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection
+
+
+class BadInput(Exception):
+    """An option, file or folder that cannot be used.
+
+    The message names the option, the value given, what is wrong with it and what would be accepted.
+    """
+
+    def __init__(self, option: str, value: object, problem: str, accepted: str) -> None:
+        self.option = option
+        self.value = value
+        self.problem = problem
+        self.accepted = accepted
+        flag = "--" + option.replace("_", "-")
+        given = f"{flag} {value}" if str(value) else flag
+        super().__init__(f"{given}: {problem}; accepted: {accepted}")
+
+
+def choose(option: str, value: object, known: Collection[str]) -> str:
+    """Return `value` if it is one of `known`; otherwise raise BadInput and suggest the nearest name."""
+    if isinstance(value, str) and value in known:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.5)
+    hint = f", did you mean {near[0]}?" if near else ""
+    raise BadInput(option, value, f"unknown{hint}", ", ".join(known))
+
+
+def whole_number(option: str, value: object, low: int, high: int, note: str = "") -> int:
+    """`value` as a whole number from `low` to `high`; BadInput if it is none."""
+    accepted = f"a whole number from {low} to {high}" + (f", {note}" if note else "")
+    try:
+        whole = int(value) if isinstance(value, str) and len(value) <= 1000 else value
+    except ValueError:
+        whole = None
+    if isinstance(whole, bool) or not isinstance(whole, int):
+        raise BadInput(option, value, "not a whole number", accepted)
+    if whole < low:
+        raise BadInput(option, value, "too small", accepted)
+    if whole > high:
+        raise BadInput(option, value, "too large", accepted)
+    return whole
+
+
+def number(option: str, value: object, low: float, high: float, note: str = "") -> float:
+    """`value` as a finite number from `low` to `high`; BadInput if it is none."""
+    accepted = f"a number from {low:g} to {high:g}" + (f" {note}" if note else "")
+    try:
+        real = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        real = None
+    if real is None or math.isnan(real):
+        raise BadInput(option, value, "not a number", accepted)
+    if math.isinf(real):
+        raise BadInput(option, value, "not finite", accepted)
+    if real < low:
+        raise BadInput(option, value, "negative" if real < 0 else "too small", accepted)
+    if real > high:
+        raise BadInput(option, value, "too large", accepted)
+    return real

@@ -1,0 +1,108 @@
+"""The machine: the threads and the device, which must be set before JAX starts, and the facts recorded of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agn_bench.inputs import BadInput, choose, whole_number
+
+DEVICES = ("auto", "cpu", "gpu")
+MAX_THREADS = 1024
+_PACKAGES = ("jax", "jaxlib", "numpy", "optax", "pandas", "mlxtend")
+_THREADS_VARIABLE = "NPROC"
+"""What XLA's thread pool reads; its flag for multi-threaded Eigen was measured to do nothing."""
+
+
+def prepare(threads: object = None, device: object = None) -> None:
+    """Set JAX's threads (default: all cores this process may use) and device. To be called before JAX is imported."""
+    count = _cores() if threads is None else whole_number("threads", threads, 1, MAX_THREADS)
+    device = choose("device", device or "auto", DEVICES)
+    if "jax" in sys.modules:
+        return
+    os.environ[_THREADS_VARIABLE] = str(count)
+    if device != "auto":
+        # The timeline runs on the CPU beside whatever else there is.
+        os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda,cpu"}[device]
+    if device == "gpu":
+        _require_gpu()
+
+
+def _require_gpu() -> None:
+    import jax
+
+    try:
+        jax.devices("gpu")
+    except RuntimeError:
+        raise BadInput("device", "gpu", "JAX sees no GPU here", "cpu or auto") from None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe() -> dict[str, Any]:
+    """Where a run was made: versions, commit, hardware, threads, device. No path and no host name."""
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "commit": _commit(),
+        "hardware": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": _cores(),
+            "memory_gb": _memory_gb(),
+        },
+        "threads": int(os.environ.get(_THREADS_VARIABLE, _cores())),
+        "device": f"{device.platform}: {device.device_kind}",
+    }
+
+
+def _versions() -> dict[str, str]:
+    from agn_bench import __version__
+
+    found = {"agn-bench": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> dict[str, Any] | None:
+    """The commit of this checkout and whether the package differs from it; None when not run from a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return {"id": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--", "."))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError, AttributeError):
+        return None

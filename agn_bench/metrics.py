@@ -1,0 +1,117 @@
+"""Accuracy against time: the curves of a run, and what is read off them. Pure functions on arrays.
+
+A curve is a pair (times in simulated seconds, values), piecewise linear between its points. A run that diverged counts
+as chance (1 / classes) from there to its horizon.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+POINTS_PER_WINDOW = 5
+"""A curve has a point every fifth of its window, as the paper's: windows of 5 s, one every second."""
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def learning_curve(
+    step_times_s: np.ndarray,
+    losses: np.ndarray,
+    correct: np.ndarray,
+    *,
+    batch_size: int,
+    window: float,
+    end_s: float,
+    evaluations: list[tuple[float, float]],
+) -> dict[str, np.ndarray]:
+    """The columns of curve.csv: all workers' mini-batches in [t, t + window), for t = 0, window / 5, …, past `end_s`.
+
+    Args:
+        step_times_s: when each mini-batch was done, any shape; `losses` and `correct` (images) have the same.
+        evaluations: (time in s, test accuracy); each stands at the first point not before it.
+
+    Returns:
+        time_s, gradient_steps (done by then), train_loss, train_accuracy, train_accuracy_std (population, over the
+        mini-batches), test_accuracy; NaN where there is nothing to average.
+    """
+    last = int(np.ceil(end_s * POINTS_PER_WINDOW / window))
+    time_s = np.arange(last + 1) * window / POINTS_PER_WINDOW
+    stamps = step_times_s.ravel()
+    bins = np.searchsorted(time_s, stamps, side="right") - 1
+    right = correct.ravel().astype(np.int64)
+
+    def windowed(values: np.ndarray) -> np.ndarray:
+        """Sum over the mini-batches of each window; integers exactly, and a NaN spoils only its own windows."""
+        sums = np.zeros(len(time_s) + POINTS_PER_WINDOW - 1, values.dtype)
+        np.add.at(sums, bins, values)
+        return np.lib.stride_tricks.sliding_window_view(sums, POINTS_PER_WINDOW).sum(axis=1)
+
+    count, total, squares = windowed(np.ones_like(right)), windowed(right), windowed(right**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "time_s": time_s,
+            "gradient_steps": np.searchsorted(np.sort(stamps), time_s, side="right"),
+            "train_loss": windowed(losses.ravel().astype(np.float64)) / count,
+            "train_accuracy": total / (count * batch_size),
+            "train_accuracy_std": np.sqrt(count * squares - total**2) / (count * batch_size),
+            "test_accuracy": _at_first_point(time_s, evaluations),
+        }
+
+
+def _at_first_point(time_s: np.ndarray, evaluations: list[tuple[float, float]]) -> np.ndarray:
+    column = np.full(len(time_s), np.nan)
+    for when, accuracy in evaluations:
+        column[np.searchsorted(time_s, when)] = accuracy
+    return column
+
+
+def counted_curve(
+    time_s: np.ndarray, values: np.ndarray, *, horizon_s: float, diverged_s: float | None, chance: float
+) -> Curve:
+    """The curve as it counts in averages and areas: blanks dropped, chance from a divergence to the horizon."""
+    there = ~np.isnan(values)
+    times, values = time_s[there], values[there]
+    if diverged_s is None:
+        return times, values
+    before = times < diverged_s
+    return (
+        np.concatenate([times[before], [diverged_s, horizon_s]]),
+        np.concatenate([values[before], [chance, chance]]),
+    )
+
+
+def value_at(curve: Curve, time_s: float) -> float:
+    """The curve's value at a time; NaN outside of it."""
+    times, values = curve
+    return float(np.interp(time_s, times, values, left=np.nan, right=np.nan)) if len(times) else float("nan")
+
+
+def time_to(curve: Curve, target: float) -> float:
+    """When the curve first reaches `target`, in s; NaN if it never does."""
+    times, values = curve
+    reached = np.flatnonzero(values >= target)
+    if len(reached) == 0:
+        return float("nan")
+    after = reached[0]
+    if after == 0:
+        return float(times[0])
+    before = after - 1
+    fraction = (target - values[before]) / (values[after] - values[before])
+    return float(times[before] + fraction * (times[after] - times[before]))
+
+
+def area(curve: Curve, until_s: float) -> float:
+    """Mean of the curve over [0, until_s]: its integral divided by the time, so between 0 and 1 for an accuracy.
+
+    Before its first and after its last point the curve is taken as level.
+    """
+    times, values = curve
+    inside = (times > 0) & (times < until_s)
+    grid = np.concatenate([[0.0], times[inside], [until_s]])
+    return float(np.trapezoid(np.interp(grid, times, values), grid)) / until_s
+
+
+def temporal_efficiency(a: Curve, b: Curve) -> float:
+    """E(a, b) = ∫ a dt / ∫ b dt up to the end of the shorter curve; above 1, a wins (the paper's measure)."""
+    until = float(min(a[0][-1], b[0][-1]))
+    return area(a, until) / area(b, until)

@@ -1,0 +1,24 @@
+"""DynSGD (Jiang, Cui, Zhang, Yu 2017, Heterogeneity-aware Distributed Parameter Servers, section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+
+from agn_bench.optimizers import Params
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Dynsgd:
+    """c ← c + Δ / (τ + 1); the worker goes on from the new center.
+
+    A commit counts the less the staler it is; one that is not stale (τ = 0) goes in whole.
+    """
+
+    def exchange(
+        self, center: Params, start: Params, end: Params, local_steps: int, staleness: jax.Array
+    ) -> tuple[Params, Params]:
+        new = jax.tree.map(lambda c, s, e: c + (e - s) / (staleness + 1), center, start, end)
+        return new, new

