@@ -64,7 +64,7 @@ def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
     sizes = {"train": entry.train_images, "t10k": entry.test_images}
 
     def array(file: str) -> np.ndarray:
-        part, kind, _ = file.split("-")
+        part, kind = file.split("-")[:2]
         pixels = (28, 28) if kind == "images" else ()
         return _read_idx(_find(name, folder, file), entry.sha256[file], (sizes[part], *pixels))
 
