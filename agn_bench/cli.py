@@ -57,14 +57,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     pass
 
 
-def _option(help: str, metavar: str, panel: str) -> Any:
+def _option(text: str, metavar: str, panel: str) -> Any:
     """An option taken as text: config.resolve validates it, with one kind of message for the whole program."""
-    return typer.Option(help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+    return typer.Option(help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
 
 
 _METHOD, _WORK, _PROBLEM, _TIME, _RUN = "Method", "Work", "Problem", "Time", "Running and files"
@@ -73,63 +75,95 @@ _METHOD, _WORK, _PROBLEM, _TIME, _RUN = "Method", "Work", "Problem", "Time", "Ru
 @app.command()
 def run(
     context: typer.Context,
-    preset: Annotated[str | None, _option("quick (seconds) or paper (full size) settings. [quick]", "NAME", _WORK)] = None,
-    optimizer: Annotated[str | None, _option("agn, easgd, dynsgd or downpour. [agn]", "NAME", _METHOD)] = None,
-    workers: Annotated[str | None, _option(f"Workers, n. [{DEFAULTS['workers']}]", "N", _METHOD)] = None,
+    optimizer: Annotated[str | None, _option("agn, easgd, dynsgd or downpour; default agn.", "NAME", _METHOD)] = None,
+    workers: Annotated[str | None, _option(f"Workers, n; default {DEFAULTS['workers']}.", "N", _METHOD)] = None,
     local_steps: Annotated[
         str | None,
-        _option("Mini-batch steps between two exchanges, λ; auto: the smallest stable one at staleness n − 1. [auto]", "N", _METHOD),
+        _option(
+            "Mini-batch steps between two exchanges, λ; auto: the smallest stable at staleness n − 1; default auto.",
+            "N",
+            _METHOD,
+        ),
     ] = None,
-    alpha: Annotated[str | None, _option(f"Elastic force of easgd, a fraction. [{DEFAULT_ALPHA}]", "X", _METHOD)] = None,
+    alpha: Annotated[
+        str | None, _option(f"Elastic force of easgd, a fraction; default {DEFAULT_ALPHA}.", "X", _METHOD)
+    ] = None,
     local_optimizer: Annotated[
-        str | None, _option("Workers' own steps: sgd, momentum or adam. [quick: sgd, paper: adam]", "NAME", _METHOD)
+        str | None,
+        _option("Workers' own steps: sgd, momentum or adam; default quick: sgd, paper: adam.", "NAME", _METHOD),
     ] = None,
     learning_rate: Annotated[
-        str | None, _option("Of the local optimizer. [sgd: 0.3, momentum: 0.03, adam: 0.001]", "X", _METHOD)
+        str | None, _option("Of the local optimizer; default sgd: 0.3, momentum: 0.03, adam: 0.001.", "X", _METHOD)
     ] = None,
-    momentum: Annotated[str | None, _option(f"Of --local-optimizer momentum. [{DEFAULT_MOMENTUM}]", "X", _METHOD)] = None,
+    momentum: Annotated[
+        str | None, _option(f"Of --local-optimizer momentum; default {DEFAULT_MOMENTUM}.", "X", _METHOD)
+    ] = None,
     reset_local_optimizer: Annotated[
-        bool, typer.Option("--reset-local-optimizer", help="Clear its state at each pull. [off]", rich_help_panel=_METHOD)
+        bool,
+        typer.Option(
+            "--reset-local-optimizer", help="Clear its state at each pull; default off.", rich_help_panel=_METHOD
+        ),
     ] = False,
+    preset: Annotated[
+        str | None, _option("quick (seconds) or paper (full size) settings; default quick.", "NAME", _WORK)
+    ] = None,
     epochs: Annotated[
-        str | None, _option("Passes over the training images, by all workers together. [paper: 40]", "X", _WORK)
+        str | None, _option("Passes over the training images, by all workers together; default paper: 40.", "X", _WORK)
     ] = None,
     gradient_steps: Annotated[
-        str | None, _option("Mini-batch steps, by all workers together; instead of --epochs. [quick: 10400]", "N", _WORK)
+        str | None,
+        _option("Mini-batch steps, by all workers together; instead of --epochs; default quick: 10400.", "N", _WORK),
     ] = None,
-    batch_size: Annotated[str | None, _option(f"Images a mini-batch. [{DEFAULTS['batch_size']}]", "N", _WORK)] = None,
+    batch_size: Annotated[
+        str | None, _option(f"Images a mini-batch; default {DEFAULTS['batch_size']}.", "N", _WORK)
+    ] = None,
     model: Annotated[
         str | None,
-        _option("mlp-small, mlp-paper, or hidden widths as in mlp-300-100. [quick: mlp-small, paper: mlp-paper]", "NAME", _PROBLEM),
+        _option(
+            "mlp-small, mlp-paper, or hidden widths as in mlp-300-100; default quick: mlp-small, paper: mlp-paper.",
+            "NAME",
+            _PROBLEM,
+        ),
     ] = None,
     dataset: Annotated[
-        str | None, _option("mnist-5k, mnist or fashion-mnist. [quick: mnist-5k, paper: mnist]", "NAME", _PROBLEM)
+        str | None,
+        _option("mnist-5k, mnist or fashion-mnist; default quick: mnist-5k, paper: mnist.", "NAME", _PROBLEM),
     ] = None,
     data_dir: Annotated[
-        str | None, _option("Folder of the four IDX files, plain or .gz. [the variable AGN_BENCH_DATA_DIR]", "DIR", _PROBLEM)
+        str | None,
+        _option(
+            "Folder of the four IDX files, plain or .gz; default the variable AGN_BENCH_DATA_DIR.", "DIR", _PROBLEM
+        ),
     ] = None,
     data_split: Annotated[
-        str | None, _option("mixed: every worker sees all the data; sharded: its own n-th. [mixed]", "NAME", _PROBLEM)
+        str | None,
+        _option("mixed: every worker sees all the data; sharded: its own n-th; default mixed.", "NAME", _PROBLEM),
     ] = None,
-    delays: Annotated[str | None, _option("Profile of step, network and server times. [paper-cluster]", "NAME", _TIME)] = None,
+    delays: Annotated[
+        str | None, _option("Profile of step, network and server times; default paper-cluster.", "NAME", _TIME)
+    ] = None,
     window: Annotated[
-        str | None, _option(f"Simulated seconds a point of the curve averages over. [{DEFAULTS['window']:g}]", "S", _TIME)
+        str | None,
+        _option(f"Simulated seconds a point of the curve averages over; default {DEFAULTS['window']:g}.", "S", _TIME),
     ] = None,
     eval_every: Annotated[
-        str | None, _option(f"Exchanges between evaluations on the test set. [{EVALUATIONS} times, evenly]", "N", _TIME)
+        str | None,
+        _option(f"Exchanges between evaluations on the test set; default {EVALUATIONS} times, evenly.", "N", _TIME),
     ] = None,
-    seed: Annotated[str | None, _option("Of parameters, data order and delays. [0]", "N", _RUN)] = None,
-    seeds: Annotated[str | None, _option("Runs, with seeds counting up from --seed. [1]", "N", _RUN)] = None,
-    threads: Annotated[str | None, _option("CPU threads. [all cores]", "N", _RUN)] = None,
-    device: Annotated[str | None, _option("auto, cpu or gpu. [auto]", "NAME", _RUN)] = None,
-    out: Annotated[str, _option("Experiment folder to write to. [results/adhoc]", "DIR", _RUN)] = "results/adhoc",
+    seed: Annotated[str | None, _option("Of parameters, data order and delays; default 0.", "N", _RUN)] = None,
+    seeds: Annotated[str | None, _option("Runs, with seeds counting up from --seed; default 1.", "N", _RUN)] = None,
+    threads: Annotated[str | None, _option("CPU threads; default all cores.", "N", _RUN)] = None,
+    device: Annotated[str | None, _option("auto, cpu or gpu; default auto.", "NAME", _RUN)] = None,
+    out: Annotated[
+        str, _option("Experiment folder to write to; default results/adhoc.", "DIR", _RUN)
+    ] = "results/adhoc",
     force: Annotated[
-        bool, typer.Option("--force", help="Repeat runs that are finished already. [off]", rich_help_panel=_RUN)
+        bool, typer.Option("--force", help="Repeat runs that are finished already; default off.", rich_help_panel=_RUN)
     ] = False,
 ) -> None:
     """Train with many simulated asynchronous workers: one configuration, one or several seeds.
 
-    Writes run.json, summary.csv, curve.csv and commits.csv for each seed. Defaults in brackets.
+    Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
     from agn_bench import machine
     from agn_bench.config import resolve, with_seeds
@@ -146,6 +180,88 @@ def run(
     with RunDisplay(console) as display:
         runs = run_all(configs, Path(out), display, data_dir=None if data_dir is None else Path(data_dir), force=force)
     show_runs(console, config, runs)
+
+
+_FOLDERS = Annotated[list[str], typer.Argument(help="Experiment folders: summary.csv and curves.csv.", metavar="DIR…")]
+_ACCURACY = Annotated[
+    str,
+    _option("train_accuracy: the workers' mini-batches, as the paper; test_accuracy: the center.", "NAME", "Options"),
+]
+
+
+@app.command()
+def table(
+    folders: _FOLDERS,
+    at: Annotated[
+        str, _option("Accuracy at these simulated seconds; default 30,60,120.", "S,S…", "Options")
+    ] = "30,60,120",
+    reach: Annotated[
+        str, _option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
+    ] = "0.8,0.9,0.95",
+    accuracy: _ACCURACY = "train_accuracy",
+    out: Annotated[
+        str | None, _option("CSV file to write; default DIR/tables/accuracy.csv, in the first DIR.", "FILE", "Options")
+    ] = None,
+) -> None:
+    """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
+    from agn_bench import results, tables
+    from agn_bench.inputs import choose, numbers
+
+    times = numbers("at", at, 0, 1e12)
+    targets = numbers("reach", reach, 0, 1)
+    choose("accuracy", accuracy, results.ACCURACIES)
+    configurations = results.read_configurations([Path(folder) for folder in folders], accuracy)
+    rows = tables.accuracy_table(configurations, times, targets)
+    path = Path(out) if out else Path(folders[0]) / "tables" / "accuracy.csv"
+    results.write_table(path, rows)
+
+    from agn_bench.display import show_path, show_rows
+
+    console = _console()
+    for title, shown in tables.readable(configurations, rows).items():
+        show_rows(console, title, shown)
+    console.print(f"  {accuracy}; area: its mean over the first {rows[0]['area_until_s']:.1f} s")
+    show_path(console, path)
+
+
+@app.command()
+def plot(
+    folders: _FOLDERS,
+    accuracy: _ACCURACY = "train_accuracy",
+    out: Annotated[
+        str | None,
+        _option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
+    ] = None,
+) -> None:
+    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
+    from agn_bench import figures, results
+    from agn_bench.inputs import choose
+
+    choose("accuracy", accuracy, results.ACCURACIES)
+    configurations = results.read_configurations([Path(folder) for folder in folders], accuracy)
+    stem = Path(out) if out else Path(folders[0]) / "figures" / "accuracy-over-time"
+    results.check_writable(stem.parent)
+    for path in figures.accuracy_over_time(configurations, accuracy, stem):
+        print(path)
+
+
+@app.command(name="list")
+def list_names(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="optimizers, local-optimizers, models, datasets, delays or presets; default all.", metavar="WHAT"
+        ),
+    ] = None,
+) -> None:
+    """What there is to choose from: optimizers, models, data sets, delay profiles, presets."""
+    from agn_bench import catalogue
+    from agn_bench.display import show_rows
+    from agn_bench.inputs import choose
+
+    wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
+    for name in wanted:
+        show_rows(_console(), name, catalogue.SECTIONS[name]())
 
 
 def _console() -> Any:

@@ -133,7 +133,9 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     preset = choose("preset", given.get("preset", DEFAULTS["preset"]), PRESETS)
     if "epochs" in given and "gradient_steps" in given:
         accepted = "one of --epochs and --gradient-steps"
-        raise BadInput("epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted)
+        raise BadInput(
+            "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
+        )
     base = {**DEFAULTS, **PRESETS[preset]}
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)

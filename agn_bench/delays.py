@@ -117,15 +117,18 @@ def parse_profile(name: str, table: Mapping[str, Any]) -> Profile:
         choose("delays", f"{key}", known)
     if "step" not in table:
         raise BadInput("delays", name, "the table [step] is missing", "a profile with the seconds of a step")
-    server = dict(table.get("server", {}))
-    order = choose("delays", server.pop("order", "fifo"), ORDERS)
-    parts = {key: _parse_distribution(key, table[key]) for key in ("step", "up", "down") if key in table}
-    if server:
-        parts["server"] = _parse_distribution("server", server)
-    return Profile(name, order=order, description=str(table.get("description", "")), **parts)
+    parts = {key: table[key] for key in ("step", "up", "down", "server") if key in table}
+    order = "fifo"
+    if isinstance(parts.get("server"), Mapping):
+        order = choose("delays", parts["server"].get("order", "fifo"), ORDERS)
+        parts["server"] = {key: value for key, value in parts["server"].items() if key != "order"} or None
+    distributions = {key: _parse_distribution(key, part) for key, part in parts.items() if part is not None}
+    return Profile(name, order=order, description=str(table.get("description", "")), **distributions)
 
 
-def _parse_distribution(part: str, table: Mapping[str, Any]) -> Distribution:
+def _parse_distribution(part: str, table: Any) -> Distribution:
+    if not isinstance(table, Mapping):
+        raise BadInput("delays", f"{part} = {table}", "not a table", f"[{part}] with a distribution and its numbers")
     kind = DISTRIBUTIONS[choose("delays", table.get("distribution", ""), DISTRIBUTIONS)]
     names = [field.name for field in fields(kind)]
     numbers: dict[str, float] = {}
@@ -160,10 +163,12 @@ def draw_delays(profile: Profile, seed: int, workers: int, phases: int, local_st
     """Draw the times of `phases` local phases of each worker; each is a function of (seed, worker, phase, kind)."""
 
     def times(distribution: Distribution, kind: Kind, per_phase: int = 1) -> np.ndarray:
-        return np.stack([
-            distribution.draw(stream(seed, kind, worker), phases * per_phase).reshape(phases, per_phase).sum(axis=1)
-            for worker in range(workers)
-        ])
+        return np.stack(
+            [
+                distribution.draw(stream(seed, kind, worker), phases * per_phase).reshape(phases, per_phase).sum(axis=1)
+                for worker in range(workers)
+            ]
+        )
 
     return Draws(
         local_steps=local_steps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from agn_bench.config import RunConfig
 
 if TYPE_CHECKING:
-    from agn_bench.simulate import Progress as RunProgress
+    from agn_bench import records
 
 _LINES_PER_RUN = 10
 
@@ -52,8 +52,9 @@ class RunDisplay:
             self._live.remove_task(task)
         self._live.add_task(f"{config.optimizer} seed {config.seed}", total=config.exchanges, facts="compiling …")
 
-    def progressed(self, progress: RunProgress) -> None:
-        facts = f"{progress.sim_time_s:.0f} s simulated, accuracy {progress.batch_accuracy:.3f} (test {progress.test_accuracy:.3f})"
+    def progressed(self, progress: records.Progress) -> None:
+        accuracy = f"accuracy {progress.batch_accuracy:.3f} (test {progress.test_accuracy:.3f})"
+        facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
         if self._console.is_terminal:
             self._live.update(self._live.task_ids[-1], completed=progress.exchanges, facts=facts)
             return
@@ -61,7 +62,9 @@ class RunDisplay:
         if int(done * _LINES_PER_RUN) > self._lines:
             self._lines = int(done * _LINES_PER_RUN)
             left = (time.perf_counter() - self._began) * (1 - done) / done
-            self._say(f"{self._name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left")
+            self._say(
+                f"{self._name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left"
+            )
 
     def ended(self, run: Path) -> None:
         if self._console.is_terminal:
@@ -76,12 +79,12 @@ class RunDisplay:
 
 def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
     """A table of the runs' summaries, a row a seed, and where their files are."""
-    title = f"{config.optimizer}: {config.workers} workers, {config.local_steps} local steps, {config.model} on {config.dataset}"
-    table = Table(title=title)
-    columns = {
+    size = f"{config.workers} workers, {config.local_steps} local steps"
+    table = Table(title=f"{config.optimizer}: {size}, {config.model} on {config.dataset}")
+    columns: dict[str, Callable[[dict[str, str]], str]] = {
         "seed": lambda row: row["seed"],
         "test": lambda row: _percent(row["test_accuracy"]),
-        "best test": lambda row: _percent(row["best_test_accuracy"]),
+        "best": lambda row: _percent(row["best_test_accuracy"]),
         "last batch": lambda row: _percent(row["last_batch_accuracy"]),
         "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
@@ -96,9 +99,13 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
         table.add_row(*(cell(row) for cell in columns.values()))
     console.print(table)
     for run in runs:
-        console.print(f"  {run}: run.json, summary.csv, curve.csv, commits.csv", highlight=False, markup=False, soft_wrap=True)
-    folder = runs[0].parent.parent
-    console.print(f"  {folder}: summary.csv, curves.csv, provenance.json", highlight=False, markup=False, soft_wrap=True)
+        show_path(console, run, "run.json, summary.csv, curve.csv, commits.csv")
+    show_path(console, runs[0].parent.parent, "summary.csv, curves.csv, provenance.json")
+
+
+def show_path(console: Console, path: Path, content: str = "") -> None:
+    """A path, whole, on a line of its own, and what is there."""
+    console.print(f"  {path}" + (f": {content}" if content else ""), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:

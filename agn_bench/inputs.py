@@ -22,7 +22,7 @@ class BadInput(Exception):
         self.value = value
         self.problem = problem
         self.accepted = accepted
-        flag = "--" + option.replace("_", "-")
+        flag = option if option.isupper() else "--" + option.replace("_", "-")
         given = f"{flag} {value}" if str(value) else flag
         super().__init__(f"{given}: {problem}; accepted: {accepted}")
 
@@ -68,3 +68,8 @@ def number(option: str, value: object, low: float, high: float, note: str = "") 
     if real > high:
         raise BadInput(option, value, "too large", accepted)
     return real
+
+
+def numbers(option: str, value: str, low: float, high: float) -> list[float]:
+    """`value` as numbers separated by commas, each from `low` to `high`."""
+    return [number(option, part.strip(), low, high, "(separated by commas)") for part in value.split(",")]

@@ -23,6 +23,18 @@ class Evaluation(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    exchanges: int
+    exchanges_total: int
+    sim_time_s: float
+    batch_accuracy: float
+    """Of the last mini-batches."""
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
 class Replay:
     """What a replay measured. Arrays hold the exchanges up to the diverging one, if there is one, and it included."""
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +22,21 @@ import numpy as np
 from agn_bench import metrics
 from agn_bench.config import SEMANTICS_VERSION, RunConfig
 from agn_bench.inputs import BadInput
-from agn_bench.records import RunResult
 from agn_bench.registry import DATASETS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from agn_bench.records import RunResult
 
 CONFIGURATION_COLUMNS = [
     "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
     "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s",
 ]  # fmt: skip
 """Columns of summary.csv that make up a configuration: runs that agree in them differ only in the seed."""
+
+ACCURACIES = ("train_accuracy", "test_accuracy")
+"""The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
 
 _RUN_FILES = ("run.json", "summary.csv", "curve.csv")
 """What a finished run must have; commits.csv is large and may be left out of a repository."""
@@ -61,7 +67,7 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
     """Write a run's four files, and rebuild the collected ones.
 
     Args:
-        facts: what is known of the making of the run (machine, dates, wall-clock times), for run.json.
+        facts: what is known of the making of the run (machine, date), for run.json.
 
     Returns:
         The run's folder.
@@ -76,6 +82,7 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
         "semantics_version": SEMANTICS_VERSION,
         "command": config.command(),
         "config": config.as_dict(),
+        "wall_clock_s": result.wall_clock_s,
         **facts,
     }
     target = runs / run_id
@@ -83,7 +90,9 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
         new, old = Path(aside) / "new", Path(aside) / "old"
         new.mkdir()
         _write(new / "run.json", json.dumps(record, indent=2) + "\n")
-        _write(new / "summary.csv", _csv({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}}))
+        _write(
+            new / "summary.csv", _csv({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}})
+        )
         _write(new / "curve.csv", _csv({"run_id": run_id, **curve(result)}))
         _write(new / "commits.csv", _csv(commits(result)))
         if target.exists():
@@ -101,7 +110,9 @@ def summary(result: RunResult) -> dict[str, Any]:
     kept = len(replay.losses)
     diverged = replay.diverged_exchange is not None
     tested = [count / entry.test_images for _, count in replay.evaluations]
-    last_of_worker = {int(worker): int(right[-1]) for worker, right in zip(timeline.worker, replay.correct, strict=False)}
+    last_of_worker = {
+        int(worker): int(right[-1]) for worker, right in zip(timeline.worker, replay.correct, strict=False)
+    }
     last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
     return {
         "experiment": "adhoc",
@@ -178,13 +189,17 @@ def collect(folder: Path) -> None:
 
     Rows of runs whose folders are not here are kept.
     """
-    runs = sorted(path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _RUN_FILES))
+    runs = sorted(
+        path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _RUN_FILES)
+    )
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
         _write(folder / collected, _csv(_joined(folder / collected, [run / own for run in runs])))
     provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
     for run in runs:
         record = read_json(run / "run.json")
-        provenance[run.name] = {key: value for key, value in record.items() if key not in ("run_id", "config", "status")}
+        provenance[run.name] = {
+            key: value for key, value in record.items() if key not in ("run_id", "config", "status")
+        }
     _write(folder / "provenance.json", json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
 
 
@@ -203,29 +218,119 @@ def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
     return joined.sort_values("run_id", kind="stable")
 
 
-def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """summary.csv and curves.csv of an experiment folder.
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ only in the seed, and their curves of one accuracy as they count (metrics.counted_curve)."""
+
+    label: str
+    columns: dict[Any, Any]
+    """The configuration's columns of summary.csv."""
+    runs: pd.DataFrame
+    """Their rows of summary.csv, by seed."""
+    curves: list[metrics.Curve]
+
+    @property
+    def horizon_s(self) -> float:
+        """Until when all of the runs last."""
+        return float(self.runs["sim_time_s"].min())
+
+
+def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configuration]:
+    """The configurations in some experiment folders, best area under the curve first.
+
+    Args:
+        accuracy: the column of curves.csv that is wanted, `train_accuracy` or `test_accuracy`.
 
     Raises:
-        BadInput: one of them is missing, or not such a file.
+        BadInput: a folder has no such files.
     """
     import pandas as pd
 
-    accepted = "an experiment folder with summary.csv and curves.csv, as `run --out` makes it"
+    tables = [_read_experiment(folder) for folder in folders]
+    summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
+    curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
+    points = dict(tuple(curves.groupby("run_id")))
+    varying = [name for name in CONFIGURATION_COLUMNS if summary[name].nunique(dropna=False) > 1]
+    found = []
+    for _, runs in summary.groupby(CONFIGURATION_COLUMNS, dropna=False, sort=False):
+        runs = runs.sort_values("seed")
+        columns = {
+            name: None if pd.isna(value) else value for name, value in runs.iloc[0][CONFIGURATION_COLUMNS].items()
+        }
+        own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
+        found.append(Configuration(_label(columns, varying), columns, runs, own))
+    until = min(configuration.horizon_s for configuration in found)
+    return sorted(
+        found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
+    )
+
+
+def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Curve:
+    return metrics.counted_curve(
+        points["time_s"].to_numpy(),
+        points[accuracy].to_numpy(),
+        horizon_s=run["sim_time_s"],
+        diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
+        chance=1 / DATASETS[run["dataset"]].classes,
+    )
+
+
+def _label(columns: dict[Any, Any], varying: list[str]) -> str:
+    """The method, and whatever else tells the configurations apart."""
+    words = [str(columns["optimizer"])]
+    short = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
+    for name in varying:
+        value = columns[name]
+        # α and momentum vary with the method that has them; the method is named already.
+        if name == "optimizer" or value is None or (name in ("alpha", "momentum") and len(varying) == 2):
+            continue
+        words.append(f"{short.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
+    return ", ".join(words)
+
+
+def _read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """summary.csv and curves.csv of an experiment folder, with the columns that are needed."""
+    import pandas as pd
+
+    accepted = "an experiment folder with summary.csv and curves.csv, as `agn-bench run --out` makes it"
+    needed = {
+        "summary.csv": [
+            "run_id",
+            *CONFIGURATION_COLUMNS,
+            "seed",
+            "status",
+            "sim_time_s",
+            "test_accuracy",
+            "diverged_s",
+        ],
+        "curves.csv": ["run_id", "time_s", "train_accuracy", "test_accuracy"],
+    }
     tables = []
-    for name, needed in (("summary.csv", CONFIGURATION_COLUMNS), ("curves.csv", ["run_id", "time_s", "test_accuracy"])):
+    for name, columns in needed.items():
         path = folder / name
         if not path.is_file():
             raise BadInput("DIR", folder, f"has no {name}", accepted)
         try:
             table = pd.read_csv(path, float_precision="round_trip")
         except (ValueError, OSError) as error:
-            raise BadInput("DIR", folder, f"{name} cannot be read ({str(error).splitlines()[0]})", accepted) from None
-        missing = [column for column in needed if column not in table]
-        if missing:
-            raise BadInput("DIR", folder, f"{name} has no column {missing[0]}", accepted)
+            raise BadInput("DIR", path, f"cannot be read ({str(error).splitlines()[0]})", accepted) from None
+        for column in columns:
+            if column not in table:
+                raise BadInput("DIR", path, f"has no column {column}", accepted)
+        if table.empty:
+            raise BadInput("DIR", path, "has no rows", accepted)
         tables.append(table)
+    missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
+    if missing:
+        raise BadInput("DIR", folder, f"curves.csv has no points of {min(missing)}", accepted)
     return tables[0], tables[1]
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as CSV, in a folder that is made if need be."""
+    check_writable(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, _csv(list(rows)))
 
 
 def read_json(path: Path) -> dict[str, Any]:

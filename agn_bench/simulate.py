@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from agn_bench.optimizers import Method
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
-from agn_bench.records import Evaluation, Params, Replay, RunResult
+from agn_bench.records import Evaluation, Params, Progress, Replay, RunResult
 from agn_bench.registry import DATASETS, METHODS, hidden_widths
 from agn_bench.timeline import Timeline, simulate_timeline
 
@@ -55,18 +55,6 @@ class StepMetrics(NamedTuple):
     """(λ,) int32, images of the mini-batch classified correctly before the update."""
     finite: jax.Array
     """Whether the losses and the new center are."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come."""
-
-    exchanges: int
-    exchanges_total: int
-    sim_time_s: float
-    batch_accuracy: float
-    """Of the last mini-batches."""
-    test_accuracy: float
 
 
 def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
@@ -106,7 +94,7 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     if replay.diverged_exchange is None:
         train_correct = int(count_correct(replay.center, dataset.train_images, dataset.train_labels, loss=mlp.loss))
     done = time.perf_counter()
-    wall_clock = {"timeline": clock_done - began, "replay": done - clock_done}
+    wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
     return RunResult(config, timeline, replay, train_correct, wall_clock)
 
 
@@ -136,25 +124,19 @@ def replay_timeline(
     evaluate_at = set(evaluate_at)
     center = _copy(initial)
     workers: list[WorkerState | None] = [None] * timeline.workers
-    losses, correct, evaluations = [], [], []
+    losses: list[np.ndarray] = []
+    correct: list[np.ndarray] = []
+    evaluations: list[Evaluation] = []
     diverged = None
 
-    def evaluate(version: int) -> None:
-        if version in evaluate_at:
-            evaluations.append((version, count_correct(center, test_images, test_labels, loss=loss)))
-
-    evaluate(0)
-    exchange = 0
-    for segment_end in _segments(timeline.exchanges, evaluate_at):
+    for first, last in _segments(timeline.exchanges, evaluate_at):
         pending = []
-        for exchange in range(exchange, segment_end):
-            worker, phase = timeline.worker[exchange], timeline.phase[exchange]
-            first = phase * timeline.local_steps
-            state = workers[worker] or _begin(_copy(initial), local)
+        for exchange in range(first, last):
+            worker, step = timeline.worker[exchange], timeline.phase[exchange] * timeline.local_steps
             center, workers[worker], metrics = apply_exchange(
                 center,
-                state,
-                batches[worker, first : first + timeline.local_steps],
+                workers[worker] or _begin(_copy(initial), local),
+                batches[worker, step : step + timeline.local_steps],
                 timeline.staleness[exchange],
                 images,
                 labels,
@@ -164,24 +146,33 @@ def replay_timeline(
                 reset_local_optimizer=reset_local_optimizer,
             )
             pending.append(metrics)
-        exchange = segment_end
-        evaluate(exchange)
+        tested = count_correct(center, test_images, test_labels, loss=loss) if last in evaluate_at else None
         # The one place where the host waits for the device.
-        measured = jax.device_get(pending)
+        measured, tested = jax.device_get((pending, tested))
         losses += [metrics.losses for metrics in measured]
         correct += [metrics.correct for metrics in measured]
-        diverged = next((i for i, metrics in enumerate(measured, exchange - len(measured)) if not metrics.finite), None)
+        diverged = next((first + i for i, metrics in enumerate(measured) if not metrics.finite), None)
         if diverged is not None:
             break
-        if on_progress is not None:
-            on_progress(_progress(timeline, exchange, batches.shape[-1], correct[-len(measured) :], evaluations, dataset))
+        if tested is not None:
+            evaluations.append(Evaluation(last, int(tested)))
+        if on_progress is not None and measured:
+            on_progress(
+                Progress(
+                    exchanges=last,
+                    exchanges_total=timeline.exchanges,
+                    sim_time_s=float(timeline.applied_s[last - 1]),
+                    batch_accuracy=float(np.mean(correct[first:])) / batches.shape[-1],
+                    test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
+                )
+            )
 
     kept = timeline.exchanges if diverged is None else diverged + 1
     return Replay(
         center=jax.device_get(center),
         losses=np.array(losses[:kept]),
         correct=np.array(correct[:kept]),
-        evaluations=[Evaluation(version, int(count)) for version, count in evaluations if diverged is None or version <= diverged],
+        evaluations=evaluations,
         diverged_exchange=diverged,
     )
 
@@ -252,20 +243,10 @@ def _evaluate_at(config: RunConfig) -> set[int]:
     return {*range(0, last, config.eval_every), last}
 
 
-def _segments(exchanges: int, evaluate_at: set[int]) -> list[int]:
-    """Where the host looks at the results: often enough for the progress display, and at every evaluation."""
+def _segments(exchanges: int, evaluate_at: set[int]) -> Iterable[tuple[int, int]]:
+    """Ranges of exchanges after which the host looks at the results: for the display, and at every evaluation.
+
+    The first range is empty: the center before any exchange.
+    """
     stride = max(1, exchanges // _PROGRESS_REPORTS)
-    return sorted({*range(stride, exchanges, stride), *evaluate_at, exchanges} - {0})
-
-
-def _progress(
-    timeline: Timeline, exchanges: int, batch: int, correct: list[np.ndarray], evaluations: list[Any], dataset: Dataset
-) -> Progress:
-    last = int(evaluations[-1][1]) / len(dataset.test_labels) if evaluations else float("nan")
-    return Progress(
-        exchanges=exchanges,
-        exchanges_total=timeline.exchanges,
-        sim_time_s=float(timeline.applied_s[exchanges - 1]),
-        batch_accuracy=float(np.mean(correct)) / batch,
-        test_accuracy=last,
-    )
+    return pairwise([0, *sorted({*range(0, exchanges, stride), *evaluate_at, exchanges})])

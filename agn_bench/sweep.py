@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Protocol
 from agn_bench import machine, results
 from agn_bench.config import RunConfig
 from agn_bench.problems import datasets
-from agn_bench.simulate import Progress, simulate
+from agn_bench.records import Progress
+from agn_bench.simulate import simulate
 
 
 class Observer(Protocol):
@@ -47,14 +47,8 @@ def run_all(
             observer.found(runs[-1])
             continue
         observer.started(config)
-        started, began = datetime.now(UTC), time.perf_counter()
+        facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine.describe()}
         result = simulate(config, loaded[config.dataset], observer.progressed)
-        total = time.perf_counter() - began
-        facts = {
-            "started": started.isoformat(timespec="seconds"),
-            "wall_clock_s": {**result.wall_clock_s, "total": total},
-            "machine": machine.describe(),
-        }
         runs.append(results.write_run(folder, result, facts))
         observer.ended(runs[-1])
     return runs

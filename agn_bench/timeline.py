@@ -90,7 +90,16 @@ def simulate_timeline(draws: Draws) -> Timeline:
     order = None if draws.order is None else flat(draws.order)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         served_worker, served_s = jax.device_get(
-            _serve(arrive, flat(draws.compute), flat(draws.up), flat(draws.down), flat(draws.server), order, phases, exchanges)
+            _serve(
+                arrive,
+                flat(draws.compute),
+                flat(draws.up),
+                flat(draws.down),
+                flat(draws.server),
+                order,
+                phases,
+                exchanges,
+            )
         )
     return _complete(draws, served_worker[:exchanges], served_s[:exchanges])
 
@@ -134,7 +143,13 @@ def _serve(
             served_s.at[exchange].set(now),
         )
 
-    state = (arrive, jnp.zeros(len(arrive), jnp.int64), 0.0, jnp.zeros(len(compute), jnp.int32), jnp.zeros_like(compute))
+    state = (
+        arrive,
+        jnp.zeros(len(arrive), jnp.int64),
+        0.0,
+        jnp.zeros(len(compute), jnp.int32),
+        jnp.zeros_like(compute),
+    )
     _, _, _, served_worker, served_s = lax.fori_loop(0, exchanges, serve, state)
     return served_worker, served_s
 

@@ -1,16 +1,36 @@
 """The methods of asynchronous training, one file each, and the workers' local optimizers.
 
-A method is a frozen dataclass that holds its numbers as pytree leaves (so that changing α compiles nothing) and one
-pure function, `exchange`. It knows nothing of time, data or files. It is named in `agn_bench.registry.METHODS`.
+A method is a class under `@method` that holds its numbers as pytree leaves (so that changing α compiles nothing) and
+one pure function, `exchange`. It knows nothing of time, data or files. It is named in `agn_bench.registry.METHODS`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, dataclass_transform
 
 import jax
 
 Params = TypeVar("Params")
+Class = TypeVar("Class")
+
+
+@dataclass_transform(frozen_default=True)
+def method(cls: type[Class]) -> type[Class]:
+    """Make a method of a class: a frozen dataclass whose fields are pytree leaves.
+
+    The class itself is the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
+    comparison of tree structures, and two methods without numbers would count as equal: now and then jit then ran the
+    one in place of the other (seen with JAX 0.10.2).
+    """
+    frozen: Any = dataclass(frozen=True)(cls)
+    names = [field.name for field in fields(frozen)]
+    jax.tree_util.register_pytree_node(
+        frozen,
+        lambda instance: ([getattr(instance, name) for name in names], frozen),
+        lambda kind, numbers: kind(*numbers),
+    )
+    return frozen
 
 
 class Method(Protocol):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax
 
-from agn_bench.optimizers import Params
+from agn_bench.optimizers import Params, method
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@method
 class Dynsgd:
     """c ← c + Δ / (τ + 1); the worker goes on from the new center.
 

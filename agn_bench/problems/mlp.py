@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ def initial_params(generator: np.random.Generator, widths: Sequence[int]) -> lis
         weights = generator.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
         return {"weights": weights, "biases": np.zeros(outputs, np.float32)}
 
-    return [layer(inputs, outputs) for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)]
+    return [layer(inputs, outputs) for inputs, outputs in pairwise(widths)]
 
 
 def logits(params: Params, images: jax.Array) -> jax.Array:

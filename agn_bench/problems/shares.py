@@ -15,7 +15,9 @@ def deal(split: str, seed: int, images: int, workers: int, gradient_steps: int, 
     """
     steps = gradient_steps // workers
     dealer = {"mixed": _mixed, "sharded": _sharded}[split]
-    return dealer(seed, images, workers, gradient_steps * batch_size, steps * batch_size).reshape(workers, steps, batch_size)
+    return dealer(seed, images, workers, gradient_steps * batch_size, steps * batch_size).reshape(
+        workers, steps, batch_size
+    )
 
 
 def _mixed(seed: int, images: int, workers: int, pool: int, share: int) -> np.ndarray:

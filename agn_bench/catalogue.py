@@ -1,0 +1,79 @@
+"""The rows that `list` shows: every name a user can choose, with what it means and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agn_bench import registry
+from agn_bench.config import PRESETS
+from agn_bench.delays import load_profile, profile_names
+
+Row = dict[str, str]
+
+
+def _optimizers() -> list[Row]:
+    return [
+        {
+            "optimizer": name,
+            "new center": entry.center,
+            "the worker goes on from": entry.resumes,
+            "options": " ".join(f"--{number}" for number in entry.numbers),
+            "source": entry.source,
+        }
+        for name, entry in registry.METHODS.items()
+    ]
+
+
+def _local_optimizers() -> list[Row]:
+    return [
+        {"local optimizer": name, "what": entry.description, "learning rate": f"{entry.learning_rate:g}"}
+        for name, entry in registry.LOCAL_OPTIMIZERS.items()
+    ]
+
+
+def _models() -> list[Row]:
+    rows = [{"model": name, "hidden widths": " ".join(map(str, widths))} for name, widths in registry.MODELS.items()]
+    return [*rows, {"model": "mlp-W[-W…]", "hidden widths": "any, as in mlp-300-100"}]
+
+
+def _datasets() -> list[Row]:
+    return [
+        {
+            "data set": name,
+            "train / test": f"{entry.train_images} / {entry.test_images}",
+            "what": f"{entry.description} ({'installed' if entry.embedded else 'from --data-dir'})",
+            "licence and citation": f"{entry.licence}; {entry.citation}",
+        }
+        for name, entry in registry.DATASETS.items()
+    ]
+
+
+def _delays() -> list[Row]:
+    rows = []
+    for name in profile_names():
+        profile = load_profile(name)
+        parts = {key: value for key, value in profile.as_dict().items() if isinstance(value, dict)}
+        times = [
+            f"{part} {table['distribution']} {table['mean']:g} s" + (f" (cv {table['cv']:g})" if "cv" in table else "")
+            for part, table in parts.items()
+            if table["mean"]
+        ]
+        rows.append({"delays": name, "what": profile.description, "times": ", ".join(times), "order": profile.order})
+    return rows
+
+
+def _presets() -> list[Row]:
+    return [
+        {"preset": name, "options": " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())}
+        for name, options in PRESETS.items()
+    ]
+
+
+SECTIONS: dict[str, Callable[[], list[Row]]] = {
+    "optimizers": _optimizers,
+    "local-optimizers": _local_optimizers,
+    "models": _models,
+    "datasets": _datasets,
+    "delays": _delays,
+    "presets": _presets,
+}

@@ -1,0 +1,95 @@
+"""CSV -> pictures: accuracy against simulated time, a line a configuration. Never imports JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench import metrics
+from agn_bench.results import Configuration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette: told apart by colour-blind readers; line styles tell them apart in print.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", "-.", ":")
+_GOOD = 0.1
+"""Configurations that come this near to the best one are drawn in detail."""
+
+_LOOK: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "svg.hashsalt": "agn-bench",
+    "svg.fonttype": "none",
+}
+
+
+def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, stem: Path) -> list[Path]:
+    """Draw the curves whole and, beside them, the upper end in detail; write `stem`.png and `stem`.svg.
+
+    A line is the mean over seeds while all of them last, its band one standard deviation to either side.
+    """
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(_LOOK):
+        figure, (whole, detail) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+        means = []
+        for index, configuration in enumerate(configurations):
+            times, mean, std = _over_seeds(configuration)
+            means.append(mean)
+            for axes in (whole, detail):
+                _draw(axes, index, configuration, times, mean, std)
+        whole.set_ylim(0, 1)
+        detail.set_ylim(*_detail_range(means))
+        for axes in (whole, detail):
+            axes.set_xlabel("simulated time (s)")
+            axes.set_xlim(left=0)
+        whole.set_ylabel({"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}[accuracy])
+        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(configurations), 4))
+        paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            aside = path.with_name(f".{path.name}")
+            figure.savefig(
+                aside, format=path.suffix[1:], dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None
+            )
+            aside.replace(path)
+        plt.close(figure)
+    return paths
+
+
+def _draw(
+    axes: Axes, index: int, configuration: Configuration, times: np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> None:
+    colour = _COLOURS[index % len(_COLOURS)]
+    seeds = len(configuration.curves)
+    label = f"{configuration.label} ({seeds} seed{'s' if seeds > 1 else ''})"
+    style = _STYLES[(index + index // len(_COLOURS)) % len(_STYLES)]
+    axes.plot(times, mean, style, color=colour, label=label, linewidth=1.6)
+    axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+
+
+def _over_seeds(configuration: Configuration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, mean and population standard deviation over the seeds, at the first seed's points."""
+    times = configuration.curves[0][0]
+    times = times[times <= min(curve[0][-1] for curve in configuration.curves)]
+    values = np.array([[metrics.value_at(curve, time) for time in times] for curve in configuration.curves])
+    return times, values.mean(axis=0), values.std(axis=0)
+
+
+def _detail_range(means: Sequence[np.ndarray]) -> tuple[float, float]:
+    """From what the worst of the good configurations has after a quarter of its time, up to 1."""
+    best = max(float(mean.max()) for mean in means)
+    good = [mean for mean in means if mean.max() > best - _GOOD]
+    return np.floor(20 * min(float(mean[len(mean) // 4]) for mean in good)) / 20, 1.0

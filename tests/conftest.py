@@ -1,0 +1,105 @@
+"""Small problems and helpers. The tests run JAX on two CPU threads, whatever the machine has."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("NPROC", "2")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import jax
+import numpy as np
+import pytest
+import reference
+
+from agn_bench import cli, registry
+from agn_bench.delays import Constant, Gamma, Profile
+from agn_bench.problems import datasets
+
+WIDTHS = (12, 10, 7, 4)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> datasets.Dataset:
+    """A learnable data set: 4 classes, 12 features, float64 so that it can be cast either way."""
+    generator = np.random.default_rng(7)
+    labels = generator.integers(0, 4, 400).astype(np.int32)
+    images = np.clip(0.25 * generator.random((400, 12)) + 0.5 * (np.arange(12) // 3 == labels[:, None]), 0, 1)
+    return datasets.Dataset("tiny", images[:300], labels[:300], images[300:], labels[300:])
+
+
+@pytest.fixture
+def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a data set that loads at once and trains in milliseconds, for tests of the command line."""
+    entry = registry.DatasetEntry(300, 100, "tiny", "none", "none", {}, features=12, classes=4, embedded=True)
+    monkeypatch.setitem(registry.DATASETS, "tiny", entry)
+    float32 = datasets.Dataset(
+        "tiny",
+        tiny.train_images.astype(np.float32),
+        tiny.train_labels,
+        tiny.test_images.astype(np.float32),
+        tiny.test_labels,
+    )
+    monkeypatch.setattr(datasets, "_load_embedded", lambda name, entry: float32)
+    return "tiny"
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def compilations() -> Callable[[Callable[[], object]], int]:
+    """Count how many programs XLA compiles during a call."""
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: events.append(name) if name.endswith("backend_compile_duration") else None
+    )
+
+    def count(call: Callable[[], object]) -> int:
+        before = len(events)
+        call()
+        return len(events) - before
+
+    return count
+
+
+def profiles() -> list[Profile]:
+    """Delays that exercise ties, saturation, idleness and both orders of service."""
+    return [
+        Profile("round-robin", Constant(1.0)),
+        Profile("ties", Constant(1.0), Constant(0.5), Constant(0.25), Constant(0.25)),
+        Profile("ties-random", Constant(1.0), Constant(0.5), Constant(0.25), Constant(0.25), order="random"),
+        Profile("saturated", Gamma(0.1, 0.5), Gamma(0.2, 1.0), Gamma(0.1, 0.3), Gamma(2.0, 0.5)),
+        Profile("saturated-random", Gamma(0.1, 0.5), Gamma(0.2, 1.0), Gamma(0.1, 0.3), Gamma(2.0, 0.5), order="random"),
+        Profile("idle", Gamma(3.0, 1.5), Constant(0.1), Gamma(0.2, 0.2), Gamma(0.01, 0.5)),
+        Profile("instant-server-random", Gamma(1.0, 0.3), order="random"),
+    ]
+
+
+def initial_params(seed: int, dtype: type = np.float64) -> list[dict[str, np.ndarray]]:
+    """Parameters of the tiny network, not the package's own."""
+    generator = np.random.default_rng(seed)
+    return [
+        {
+            "weights": (generator.normal(size=(a, b)) / np.sqrt(a)).astype(dtype),
+            "biases": (0.1 * generator.normal(size=b)).astype(dtype),
+        }
+        for a, b in pairwise(WIDTHS)
+    ]
+
+
+def reference_log(draws: object) -> list[dict[str, float]]:
+    return reference.event_log(draws.compute, draws.up, draws.down, draws.server, draws.order)  # type: ignore[attr-defined]

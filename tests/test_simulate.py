@@ -1,0 +1,255 @@
+"""The replay, against the NumPy reference and against identities that need no reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import reference
+from conftest import initial_params, profiles, reference_log
+
+from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.downpour import Downpour
+from agn_bench.optimizers.dynsgd import Dynsgd
+from agn_bench.optimizers.easgd import Easgd
+from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.problems import mlp
+from agn_bench.problems.datasets import Dataset
+from agn_bench.records import Replay
+from agn_bench.simulate import apply_exchange, replay_timeline
+from agn_bench.timeline import simulate_timeline
+
+METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
+LOCAL = {
+    "sgd": LocalOptimizer("sgd", 0.1),
+    "momentum": LocalOptimizer("momentum", 0.05, 0.8),
+    "adam": LocalOptimizer("adam", 0.01),
+}
+BATCH = 16
+DELAYS = Profile("stale", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
+
+
+class Case:
+    """The same draws, mini-batches and initial parameters for the package and for the reference."""
+
+    def __init__(
+        self, tiny: Dataset, workers: int, local_steps: int, exchanges: int, profile: Profile = DELAYS
+    ) -> None:
+        phases = -(-exchanges // workers)
+        self.draws: Draws = draw_delays(profile, 11, workers, phases, local_steps)
+        self.timeline = simulate_timeline(self.draws)
+        generator = np.random.default_rng(workers * 100 + local_steps)
+        shape = (workers, phases * local_steps, BATCH)
+        self.batches = generator.integers(0, len(tiny.train_labels), shape).astype(np.int32)
+        self.tiny = tiny
+
+    def replay(self, method: Any, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Replay:
+        data = self.tiny
+        cast = Dataset(
+            "tiny", data.train_images.astype(dtype), data.train_labels, data.test_images.astype(dtype), data.test_labels
+        )
+        with jax.enable_x64(dtype == np.float64):
+            return replay_timeline(
+                self.timeline,
+                self.batches,
+                method=method,
+                local=local,
+                loss=mlp.loss,
+                initial=initial_params(3, dtype),
+                dataset=cast,
+                **options,
+            )
+
+    def reference(self, method: str, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Any:
+        return reference.train(
+            reference_log(self.draws),
+            options.pop("batches", self.batches),
+            self.tiny.train_images.astype(dtype),
+            self.tiny.train_labels,
+            initial_params(3, dtype),
+            method,
+            local.name,
+            local.learning_rate,
+            local.momentum,
+            alpha=0.3,
+            **options,
+        )
+
+
+def distance(a: Any, b: Any) -> float:
+    """Largest difference of two parameter trees."""
+    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def norm(a: Any, b: Any) -> float:
+    """Euclidean distance of two parameter trees."""
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return float(np.sqrt(sum(float(((np.float64(x) - np.float64(y)) ** 2).sum()) for x, y in leaves)))
+
+
+@pytest.mark.parametrize("local_steps", [1, 4])
+@pytest.mark.parametrize("workers", [1, 3, 8])
+@pytest.mark.parametrize("local", ["sgd", "adam"])
+@pytest.mark.parametrize("method", METHODS)
+def test_float64_center_agrees_with_the_reference_after_50_exchanges(
+    tiny: Dataset, method: str, local: str, workers: int, local_steps: int
+) -> None:
+    case = Case(tiny, workers, local_steps, 50)
+    replay = case.replay(METHODS[method], LOCAL[local])
+    centers, losses, correct = case.reference(method, LOCAL[local])
+    assert len(centers) >= 50
+    assert replay.center[0]["weights"].dtype == np.float64
+    assert distance(replay.center, centers[-1]) < 1e-9
+    np.testing.assert_allclose(replay.losses, losses, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(replay.correct, correct)
+    assert distance(centers[-1], initial_params(3)) > 0.01  # it has moved, so it could have differed
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("local", ["momentum", "adam"])
+def test_float64_center_agrees_with_the_reference_with_local_state_kept_and_cleared(
+    tiny: Dataset, local: str, reset: bool
+) -> None:
+    case = Case(tiny, 3, 4, 48)
+    replay = case.replay(METHODS["agn"], LOCAL[local], reset_local_optimizer=reset)
+    centers, _, _ = case.reference("agn", LOCAL[local], reset=reset)
+    assert distance(replay.center, centers[-1]) < 1e-9
+    other, _, _ = case.reference("agn", LOCAL[local], reset=not reset)
+    assert distance(replay.center, other[-1]) > 1e-3
+
+
+@pytest.mark.parametrize("local", ["sgd", "adam"])
+@pytest.mark.parametrize("method", METHODS)
+def test_float32_center_agrees_with_the_reference_after_3_exchanges(tiny: Dataset, method: str, local: str) -> None:
+    """The bound is what float32 itself allows.
+
+    Summation: the order of the images in a mini-batch changes nothing but rounding, so eight float32 runs of the
+    reference with shuffled mini-batches give eight draws of the rounding error of the result (Euclidean, against
+    float64); the package's error, another draw of that kind, may be four times the largest of them.
+
+    Adam's bias corrections 1 − bᵗ, which the reference computes in float64 and Optax in float32: b is stored, and
+    raised to t, with relative errors of u = 2⁻²⁴ a factor, so 1 − bᵗ is off by (t + 2) u absolutely and the step, at
+    most about the rate in each coordinate, by (t + 2) u / (1 − bᵗ) relatively, half of that under the root.
+    """
+    case = Case(tiny, 3, 4, 3)
+    exact, _, _ = case.reference(method, LOCAL[local])
+    generator = np.random.default_rng(0)
+    errors = []
+    for _ in range(8):
+        shuffled = generator.permuted(case.batches, axis=2)
+        rounded, _, _ = case.reference(method, LOCAL[local], np.float32, batches=shuffled)
+        assert rounded[-1][0]["weights"].dtype == np.float32
+        errors.append(norm(rounded[-1], exact[-1]))
+    bound = 4 * max(errors)
+    if local == "adam":
+        coordinates = sum(leaf.size for leaf in jax.tree.leaves(exact[-1]))
+        relative = sum((t + 2) * 2**-24 * (1 / (1 - 0.9**t) + 0.5 / (1 - 0.999**t)) for t in range(1, 5))
+        bound += 3 * relative * LOCAL["adam"].learning_rate * np.sqrt(coordinates)
+    assert bound < 1e-2 * norm(exact[-1], initial_params(3))
+    replay = case.replay(METHODS[method], LOCAL[local], np.float32)
+    assert replay.center[0]["weights"].dtype == np.float32
+    assert norm(replay.center, exact[-1]) < bound
+
+
+def same_bits(a: Replay, b: Replay) -> bool:
+    pairs = zip(jax.tree.leaves((a.center, a.losses)), jax.tree.leaves((b.center, b.losses)), strict=True)
+    return all(x.tobytes() == y.tobytes() for x, y in pairs)
+
+
+@pytest.mark.parametrize("local", LOCAL)
+def test_with_one_local_step_agn_is_downpour_to_the_bit(tiny: Dataset, local: str) -> None:
+    case = Case(tiny, 5, 1, 100)
+    agn, downpour = (case.replay(METHODS[name], LOCAL[local], np.float32) for name in ("agn", "downpour"))
+    assert same_bits(agn, downpour)
+    assert not same_bits(agn, case.replay(METHODS["dynsgd"], LOCAL[local], np.float32))
+
+
+@pytest.mark.parametrize("local", LOCAL)
+@pytest.mark.parametrize("local_steps", [1, 4])
+def test_with_one_worker_dynsgd_is_downpour_to_the_bit(tiny: Dataset, local: str, local_steps: int) -> None:
+    case = Case(tiny, 1, local_steps, 25)
+    dynsgd, downpour = (case.replay(METHODS[name], LOCAL[local], np.float32) for name in ("dynsgd", "downpour"))
+    assert same_bits(dynsgd, downpour)
+    if local_steps > 1:
+        assert not same_bits(dynsgd, case.replay(METHODS["agn"], LOCAL[local], np.float32))
+
+
+@pytest.mark.parametrize("local", LOCAL)
+def test_one_downpour_worker_is_sequential_training(tiny: Dataset, local: str) -> None:
+    """Over 20 exchanges in float64: each adds one rounding of c + (end − c)."""
+    case = Case(tiny, 1, 4, 20)
+    replay = case.replay(METHODS["downpour"], LOCAL[local])
+    params, optimizer = (
+        initial_params(3),
+        reference.LocalOptimizer(local, LOCAL[local].learning_rate, LOCAL[local].momentum),
+    )
+    for batch in case.batches[0]:
+        _, gradient, _ = reference.loss_and_gradient(params, tiny.train_images[batch], tiny.train_labels[batch])
+        params = optimizer.update(params, gradient)
+    assert distance(replay.center, params) < 1e-10
+
+
+def test_replaying_twice_gives_the_same_bits(tiny: Dataset) -> None:
+    case = Case(tiny, 8, 4, 80)
+    first, again = (case.replay(METHODS["easgd"], LOCAL["adam"], np.float32) for _ in range(2))
+    assert same_bits(first, again)
+
+
+@pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
+def test_any_timeline_is_replayed_in_its_own_order(tiny: Dataset, profile: Profile) -> None:
+    case = Case(tiny, 6, 2, 60, profile)
+    centers, _, _ = case.reference("dynsgd", LOCAL["sgd"])
+    assert distance(case.replay(METHODS["dynsgd"], LOCAL["sgd"]).center, centers[-1]) < 1e-9
+
+
+def test_evaluations_are_of_the_center_at_the_versions_asked_for(tiny: Dataset) -> None:
+    case = Case(tiny, 3, 4, 30)
+    replay = case.replay(METHODS["agn"], LOCAL["sgd"], evaluate_at={0, 7, 30})
+    centers, _, _ = case.reference("agn", LOCAL["sgd"])
+    expected = []
+    for version in (0, 7, 30):
+        center = centers[version - 1] if version else initial_params(3)
+        expected.append((version, reference.loss_and_gradient(center, tiny.test_images, tiny.test_labels)[2]))
+    assert [tuple(evaluation) for evaluation in replay.evaluations] == expected
+
+
+@pytest.mark.parametrize("rate", [1e30, float("nan")])
+def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate: float) -> None:
+    case = Case(tiny, 3, 4, 60)
+    replay = case.replay(METHODS["downpour"], LocalOptimizer("sgd", rate), np.float32, evaluate_at={0, 60})
+    with np.errstate(all="ignore"):
+        centers, losses, _ = case.reference("downpour", LocalOptimizer("sgd", rate), np.float32)
+    finite = [
+        bool(np.isfinite(row).all()) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(center))
+        for center, row in zip(centers, losses, strict=True)
+    ]
+    assert replay.diverged_exchange == finite.index(False)
+    assert len(replay.losses) == len(replay.correct) == replay.diverged_exchange + 1
+    assert [evaluation.version for evaluation in replay.evaluations] == [0]
+
+
+def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset) -> None:
+    case, seen = Case(tiny, 3, 4, 30), []
+    case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
+    assert [progress.exchanges for progress in seen] == list(range(1, 31))
+    assert seen[-1].sim_time_s == case.timeline.applied_s[-1]
+    assert 0 <= seen[-1].batch_accuracy <= 1
+    assert 0 <= seen[-1].test_accuracy <= 1
+
+
+def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Callable[[], object]], int]) -> None:
+    """Another number of workers and exchanges, seed of the data, learning rate, momentum and α."""
+
+    def train(workers: int, exchanges: int, alpha: float, rate: float, momentum: float) -> Callable[[], object]:
+        case = Case(tiny, workers, 4, exchanges)
+        local = LocalOptimizer("momentum", rate, momentum)
+        return lambda: case.replay(Easgd(alpha), local, np.float32, evaluate_at={0, 5})
+
+    train(3, 30, 0.3, 0.1, 0.9)()
+    apply_exchange.clear_cache()
+    assert compilations(train(3, 30, 0.3, 0.1, 0.9)) > 0  # the counter counts
+    assert compilations(train(8, 80, 0.2, 0.05, 0.5)) == 0
