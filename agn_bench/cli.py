@@ -28,20 +28,21 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
     try:
-        code = app(arguments, prog_name="agn-bench", standalone_mode=False)
+        code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
     except BadInput as error:
         sys.exit(_complain(str(error), EXIT_BAD_INPUT))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_complain("interrupted; what was finished is kept", EXIT_INTERRUPTED))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        sys.exit(_complain(f"failed: {error}", EXIT_FAILED))
     except Exception as error:
-        # Typer's own complaints about usage; the class is not public, its message is.
+        # Typer's own complaints about usage; the class is not public in every release, its message is.
         if not hasattr(error, "format_message"):
             raise
         sys.exit(_complain(f"{error.format_message()} (see --help)", EXIT_BAD_INPUT))
-    sys.exit(code or 0)
+    if code == EXIT_INTERRUPTED:
+        _complain("interrupted; what was finished is kept", code)
+    sys.exit(code)
 
 
 def _complain(message: str, code: int) -> int:

@@ -311,7 +311,7 @@ def _read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not path.is_file():
             raise BadInput("DIR", folder, f"has no {name}", accepted)
         try:
-            table = pd.read_csv(path, float_precision="round_trip")
+            table = pd.read_csv(path)
         except (ValueError, OSError) as error:
             raise BadInput("DIR", path, f"cannot be read ({str(error).splitlines()[0]})", accepted) from None
         for column in columns:

@@ -1,0 +1,42 @@
+# Everything is set up in .venv from requirements.lock, the versions this was tested with; a second call installs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+QUICK := results/quick
+METHODS := agn easgd dynsgd downpour
+
+.PHONY: run test lint quick docs clean
+
+run: $(READY)  ## train 40 stale workers with AGN on real digits
+	$(BIN)/agn-bench run --optimizer agn --workers 40
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+quick: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
+	for method in $(METHODS); do \
+		$(BIN)/agn-bench run --optimizer $$method --workers 40 --seeds 3 --out $(QUICK) || exit $$?; \
+	done
+	$(BIN)/agn-bench table $(QUICK)
+	$(BIN)/agn-bench plot $(QUICK)
+
+docs: $(READY)  ## docs/commands.md from the program's own help
+	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
+
+clean:
+	rm -rf .venv results/adhoc dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agn-bench needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; make PYTHON=python3.12 names another")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

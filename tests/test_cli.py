@@ -1,0 +1,410 @@
+"""The command line as its user sees it: what it prints, what it writes, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agn_bench import __version__, results
+
+Command = Callable[..., tuple[int, str, str]]
+
+TINY = (
+    "--dataset",
+    "tiny",
+    "--model",
+    "mlp-8",
+    "--workers",
+    4,
+    "--local-steps",
+    3,
+    "--gradient-steps",
+    130,
+    "--batch-size",
+    8,
+)
+
+
+def agn_bench(*words: object, **options: object) -> subprocess.Popen[str]:
+    """The program in a process of its own."""
+    command = [sys.executable, "-m", "agn_bench", *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+# --- what works ---
+
+
+def test_run_prints_progress_a_summary_and_where_the_files_are(
+    command: Command, quick_dataset: str, tmp_path: Path
+) -> None:
+    code, out, err = command("run", *TINY, "--seeds", 2, "--out", tmp_path / "mine")
+    assert (code, err) == (0, "")
+    runs = sorted((tmp_path / "mine" / "runs").iterdir())
+    assert len(runs) == 2
+    for run in runs:
+        assert f"{run.name}: 40/40 exchanges" in out
+        assert f"{run}: run.json, summary.csv, curve.csv, commits.csv" in out
+    assert "agn: 4 workers, 3 local steps, mlp-8 on tiny" in out
+    assert max(len(line) for line in out.splitlines() if line.startswith(("│", "┃"))) <= 80
+
+
+def test_a_finished_run_is_reported_and_not_repeated(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    command("run", *TINY, "--out", tmp_path)
+    code, out, _ = command("run", *TINY, "--out", tmp_path)
+    assert code == 0
+    assert "finished before, not repeated (--force repeats it)" in out
+    code, out, _ = command("run", *TINY, "--out", tmp_path, "--force")
+    assert code == 0
+    assert "not repeated" not in out
+
+
+def test_table_and_plot_compare_configurations_over_seeds(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    for optimizer in ("agn", "dynsgd"):
+        command("run", *TINY, "--optimizer", optimizer, "--seeds", 2, "--out", tmp_path)
+    command("run", *TINY, "--optimizer", "downpour", "--learning-rate", 1e20, "--seeds", 2, "--out", tmp_path / "bad")
+    code, out, _ = command("table", tmp_path, tmp_path / "bad", "--at", "5,10,1e6", "--reach", "0.5,1")
+    assert code == 0
+    table = pd.read_csv(tmp_path / "tables" / "accuracy.csv").set_index("optimizer")
+    assert list(table["seeds"]) == [2, 2, 2]
+    assert table.index[-1] == "downpour"
+    assert list(table["diverged"]) == [0, 0, 2]
+    assert table.loc["downpour", "accuracy_at_10s_mean"] == 0.25
+    assert table["accuracy_at_1e+06s_mean"].isna().all()
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    agn = summary[summary["optimizer"] == "agn"]["test_accuracy"]
+    assert table.loc["agn", "test_accuracy_mean"] == pytest.approx(agn.mean(), rel=1e-12)
+    assert table.loc["agn", "test_accuracy_std"] == pytest.approx(agn.std(), rel=1e-9, abs=1e-15)
+    assert f"{100 * agn.mean():.2f} ± {100 * agn.std():.2f}" in out
+    assert table.loc["downpour", "reached_0.5"] == 0
+    assert "0 of 2 seeds" in out
+
+    code, out, _ = command("plot", tmp_path, tmp_path / "bad", "--out", tmp_path / "pictures" / "mine")
+    assert code == 0
+    png, svg = (tmp_path / "pictures" / f"mine.{kind}" for kind in ("png", "svg"))
+    assert out.split() == [str(png), str(svg)]
+    assert png.read_bytes().startswith(b"\x89PNG")
+    drawn = svg.read_text()
+    assert all(f"{name}" in drawn for name in ("agn", "dynsgd", "downpour", "simulated time (s)", "training accuracy"))
+    command("plot", tmp_path, tmp_path / "bad", "--out", tmp_path / "again")
+    assert (tmp_path / "again.svg").read_text() == drawn
+
+
+def test_table_reads_a_curve_as_it_is(command: Command, tmp_path: Path) -> None:
+    """Two seeds of one configuration, made by hand: accuracy t / 10 and t / 20 over ten seconds."""
+    columns = (
+        "optimizer,workers,local_steps,dataset,model,local_optimizer,learning_rate,momentum,alpha,batch_size,epochs,"
+        "delays,data_split,reset_local_optimizer,window_s,seed,status,sim_time_s,test_accuracy,diverged_s"
+    )
+    row = "agn,2,3,mnist,mlp-9,sgd,0.1,,,8,1,ideal,mixed,False,5,{},done,10,0.5,"
+    rows = [f"run{seed},{row.format(seed)}" for seed in (0, 1)]
+    (tmp_path / "summary.csv").write_text("\n".join([f"run_id,{columns}", *rows]) + "\n")
+    points = [f"run{seed},{t},{t / (10 * (seed + 1))}," for seed in (0, 1) for t in range(11)]
+    (tmp_path / "curves.csv").write_text("\n".join(["run_id,time_s,train_accuracy,test_accuracy", *points]) + "\n")
+    assert command("table", tmp_path, "--at", "4.5", "--reach", "0.25,0.9")[0] == 0
+    table = pd.read_csv(tmp_path / "tables" / "accuracy.csv").iloc[0]
+    assert table["accuracy_at_4.5s_mean"] == pytest.approx((0.45 + 0.225) / 2)
+    assert table["accuracy_at_4.5s_std"] == pytest.approx(0.225 / np.sqrt(2))
+    assert table["time_to_0.25_s_mean"] == pytest.approx((2.5 + 5) / 2)
+    assert np.isnan(table["time_to_0.9_s_mean"])
+    assert table["reached_0.9"] == 1
+    assert table["area_mean"] == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_list_shows_every_name(command: Command) -> None:
+    code, out, _ = command("list")
+    assert code == 0
+    names = [
+        "agn",
+        "easgd",
+        "dynsgd",
+        "downpour",
+        "adam",
+        "mlp-paper",
+        "fashion-mnist",
+        "paper-cluster",
+        "ideal",
+        "quick",
+    ]
+    assert all(name in out for name in names)
+    assert "c + Δ / λ" in out
+    assert "server constant 0.407" in command("list", "delays")[1].replace("\n", " ")
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == (0, f"agn-bench {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["list"], ["run", "--workers", "0"]])
+def test_help_lists_and_errors_import_nothing_heavy(words: list[str]) -> None:
+    """What keeps `agn-bench --help` under half a second."""
+    heavy = ["jax", "matplotlib", "mlxtend", "optax", "pandas", "scipy"]
+    code = (
+        "import sys, atexit\n"
+        f"atexit.register(lambda: print('LOADED', [name for name in {heavy} if name in sys.modules]))\n"
+        f"from agn_bench.cli import main; main({words!r})"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout
+    assert out.rstrip().endswith("LOADED []")
+
+
+def test_plots_and_tables_import_no_jax() -> None:
+    code = "import agn_bench.figures, agn_bench.tables, sys; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_two_processes_write_the_same_bytes_with_a_wide_layer(tmp_path: Path) -> None:
+    words = (
+        "run",
+        "--model",
+        "mlp-1000",
+        "--workers",
+        5,
+        "--gradient-steps",
+        100,
+        "--local-optimizer",
+        "adam",
+        "--threads",
+        2,
+    )
+    for folder in ("one", "two"):
+        process = agn_bench(*words, "--out", tmp_path / folder)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    (one,), (two,) = ((tmp_path / folder / "runs").iterdir() for folder in ("one", "two"))
+    for name in ("summary.csv", "curve.csv", "commits.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+# --- how it ends early ---
+
+
+def test_interrupting_a_run_exits_130_and_leaves_no_partial_file(tmp_path: Path) -> None:
+    process = agn_bench("run", "--workers", 4, "--out", tmp_path / "mine")
+    assert process.stdout is not None
+    assert "exchanges" in process.stdout.readline()  # it is training
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "agn-bench: interrupted; what was finished is kept\n"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_interrupting_before_training_is_as_clean(tmp_path: Path) -> None:
+    process = agn_bench("run", "--out", tmp_path / "mine")
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_exit_1(
+    command: Command, quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(result: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, "commits", disk_full)
+    code, _, err = command("run", *TINY, "--out", tmp_path)
+    assert (code, err) == (1, "agn-bench: failed: [Errno 28] No space left on device\n")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+# --- bad input ---
+
+
+def refused(answer: tuple[int, str, str]) -> str:
+    """The message of a refusal, having checked its manners."""
+    code, out, err = answer
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    assert 1 <= len(err.splitlines()) <= 2
+    return err
+
+
+BAD_VALUES = [
+    # options, the option blamed, its value as given, what the message must say
+    (["--workers", "0"], "--workers 0", "a whole number from 1 to 127"),
+    (["--workers", "-3"], "--workers -3", "a whole number from 1 to 127"),
+    (["--workers", "2.5"], "--workers 2.5", "not a whole number"),
+    (["--workers", "many"], "--workers many", "not a whole number"),
+    (["--workers", "128"], "--workers 128", "a whole number from 1 to 127"),
+    (["--workers", "9" * 50], "--workers 999", "from 1 to 127"),
+    (["--workers", "700", "--local-steps", "15"], "--workers 700", "a whole number from 1 to 693"),
+    (["--local-steps", "0"], "--local-steps 0", "a whole number from 1 to"),
+    (["--local-steps", "521"], "--local-steps 521", "from 1 to 520, or auto"),
+    (["--local-steps", "261", "--workers", "40"], "--workers 40", "from 1 to 39"),
+    (["--local-steps", "few"], "--local-steps few", "or auto"),
+    (["--optimizer", "agm"], "--optimizer agm", "did you mean agn?"),
+    (["--optimizer", "xyz"], "--optimizer xyz", "agn, easgd, dynsgd, downpour"),
+    (["--local-optimizer", "addam"], "--local-optimizer addam", "did you mean adam?"),
+    (["--model", "mlp-smal"], "--model mlp-smal", "did you mean mlp-small?"),
+    (["--model", "mlp-0"], "--model mlp-0", "mlp-300-100"),
+    (["--model", "mlp-100000-100000"], "--model mlp-100000-100000", "too large"),
+    (["--dataset", "minst"], "--dataset minst", "did you mean mnist?"),
+    (["--delays", "paper-clutser"], "--delays paper-clutser", "did you mean paper-cluster?"),
+    (["--delays", "../paper-cluster"], "--delays ../paper-cluster", "unknown"),
+    (["--preset", "papr"], "--preset papr", "did you mean paper?"),
+    (["--data-split", "mixt"], "--data-split mixt", "did you mean mixed?"),
+    (["--device", "tpu"], "--device tpu", "auto, cpu, gpu"),
+    (["--alpha", "0.1"], "--alpha 0.1", "agn has no alpha"),
+    (["--momentum", "0.9"], "--momentum 0.9", "sgd has no momentum"),
+    (["--momentum", "1", "--local-optimizer", "momentum"], "--momentum 1", "too large"),
+    (["--eval-every", "0"], "--eval-every 0", "a whole number from 1 to"),
+    (["--eval-every", "100000"], "--eval-every 100000", "exchanges"),
+    (["--window", "0"], "--window 0", "too small"),
+    (["--seed", "-1"], "--seed -1", "from 0 to 4294967295"),
+    (["--seed", "1.5"], "--seed 1.5", "not a whole number"),
+    (["--seeds", "0"], "--seeds 0", "a whole number from 1"),
+    (["--threads", "0"], "--threads 0", "a whole number from 1"),
+    (["--epochs", "3", "--gradient-steps", "100"], "--epochs 3", "one of --epochs and --gradient-steps"),
+    (["--gradient-steps", "0"], "--gradient-steps 0", "a whole number from 1"),
+    (["--gradient-steps", "10000000"], "--gradient-steps 10000000", "too large"),
+    (["--gradient-steps", "9", "--workers", "10"], "--workers 10", "from 1 to 3"),
+    (["--epochs", "0.01"], "--epochs 0.01", "passes over the training images"),
+    (["--batch-size", "4001"], "--batch-size 4001", "a whole number from 1 to 4000"),
+    (["--batch-size", "12.5"], "--batch-size 12.5", "not a whole number"),
+]  # fmt: skip
+for _option, _others in {
+    "--learning-rate": [], "--alpha": ["--optimizer", "easgd"], "--epochs": [], "--batch-size": [], "--window": []
+}.items():  # fmt: skip
+    BAD_VALUES += [
+        ([_option, _value, *_others], f"{_option} {_value}", "accepted:")
+        for _value in ("0", "-1", "nan", "inf", "1e40", "", "x")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "blamed", "says"), BAD_VALUES, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
+)
+def test_a_bad_value_is_refused_before_anything_is_written(
+    command: Command, tmp_path: Path, options: list[str], blamed: str, says: str
+) -> None:
+    message = refused(command("run", *options, "--out", tmp_path / "mine"))
+    assert message.startswith(f"agn-bench: {blamed}".rstrip())
+    assert says in message
+    assert "accepted:" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_largest_accepted_values_are_accepted(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    base = (
+        "run",
+        "--dataset",
+        "tiny",
+        "--model",
+        "mlp-4",
+        "--batch-size",
+        4,
+        "--gradient-steps",
+        60,
+        "--out",
+        tmp_path,
+    )
+    message = refused(command(*base, "--workers", 60))
+    most = int(message.split("from 1 to ")[1].split(",")[0])
+    assert command(*base, "--workers", most)[0] == 0
+    assert command(*base, "--workers", 3, "--local-steps", 20)[0] == 0
+    assert command(*base, "--workers", 60, "--local-steps", 1)[0] == 0
+    assert command(*base, "--workers", 60, "--local-steps", 1, "--data-split", "sharded", "--batch-size", 300)[0] == 0
+
+
+def test_a_window_too_short_for_the_run_is_refused(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    words = ("run", "--dataset", "tiny", "--workers", 1, "--local-steps", 100_000, "--gradient-steps", 1_000_000)
+    message = refused(command(*words, "--window", 0.001, "--batch-size", 1, "--out", tmp_path / "mine"))
+    assert message.startswith("agn-bench: --window 0.001: too short for a run of")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "--worker", "3"], "--worker"),
+        (["run", "extra"], "extra"),
+        (["run", "--workers"], "--workers"),
+        (["rum"], "rum"),
+        (["table"], "DIR"),
+        (["list", "optimisers"], "did you mean optimizers?"),
+    ],
+)
+def test_bad_usage_is_one_line(command: Command, words: list[str], says: str) -> None:
+    assert says in refused(command(*words))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
+def test_a_data_folder_that_is_missing_or_empty_is_refused(command: Command, tmp_path: Path, dataset: str) -> None:
+    words = ("run", "--dataset", dataset, "--out", tmp_path / "mine", "--data-dir")
+    assert "--data-dir" in refused(command(*words, tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "train-images-idx3-ubyte is missing" in refused(command(*words, tmp_path / "empty"))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_data_folder_with_other_content_is_refused(command: Command, tmp_path: Path) -> None:
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in (60_000, 28, 28))
+    for name, content, says in [
+        ("short", header + bytes(1000), "truncated, 1016 of 47040016 bytes"),
+        ("other", header + bytes(60_000 * 784), "SHA-256"),
+        ("text", b"not an image file at all", "not an IDX file"),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train-images-idx3-ubyte").write_bytes(content)
+        message = refused(
+            command("run", "--dataset", "mnist", "--data-dir", tmp_path / name, "--out", tmp_path / "mine")
+        )
+        assert says in message
+        assert "train-images-idx3-ubyte" in message
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file", "/proc/nowhere"])
+def test_an_output_folder_that_cannot_be_written_is_refused_before_training(
+    command: Command, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = {
+        "a file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "x",
+        "/proc/nowhere": Path("/proc/nowhere"),
+    }[place]
+    message = refused(command("run", "--out", out))
+    assert message.startswith(f"agn-bench: --out {out}: ")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("verb", ["table", "plot"])
+def test_a_folder_that_is_no_experiment_is_refused(command: Command, tmp_path: Path, verb: str) -> None:
+    assert "has no summary.csv" in refused(command(verb, tmp_path))
+    (tmp_path / "summary.csv").write_text("run_id,a\nx,1\n")
+    assert "has no column optimizer" in refused(command(verb, tmp_path))
+    (tmp_path / "summary.csv").write_text("")
+    assert "cannot be read" in refused(command(verb, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["table", "--at", "30,x"], "--at x: not a number"),
+        (["table", "--at", "-1"], "--at -1: negative"),
+        (["table", "--reach", "1.5"], "--reach 1.5: too large"),
+        (["table", "--accuracy", "accuracy"], "--accuracy accuracy: unknown"),
+        (["plot", "--accuracy", "loss"], "--accuracy loss: unknown"),
+    ],
+)
+def test_bad_options_of_table_and_plot_are_refused(
+    command: Command, tmp_path: Path, words: list[str], says: str
+) -> None:
+    assert says in refused(command(*words, tmp_path))

@@ -1,0 +1,121 @@
+"""A configuration: defaults, presets, identity."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from agn_bench import config
+from agn_bench.config import auto_local_steps, resolve, with_seeds
+from agn_bench.inputs import BadInput
+
+
+@pytest.mark.parametrize(("workers", "local_steps"), [(1, 1), (10, 7), (20, 13), (40, 26)])
+def test_auto_local_steps_are_those_of_the_stability_limit(workers: int, local_steps: int) -> None:
+    assert auto_local_steps(workers) == local_steps
+
+
+@pytest.mark.parametrize("workers", [2, 5, 10, 40, 100])
+def test_auto_local_steps_is_where_the_delayed_recursion_turns_stable(workers: int) -> None:
+    """x ← x − x_τ/λ with τ = n − 1 decays at auto λ and not one below it: simulated, not by the formula."""
+
+    def decays(local_steps: int) -> bool:
+        past = [1.0] * workers
+        for _ in range(400 * workers):
+            past.append(past[-1] - past[-workers] / local_steps)
+        return max(map(abs, past[-6 * workers :])) < 0.99 * max(map(abs, past[200 * workers : 206 * workers]))
+
+    assert decays(auto_local_steps(workers))
+    assert not decays(auto_local_steps(workers) - 1)
+
+
+def test_with_nothing_given_it_is_the_quick_preset() -> None:
+    quick = resolve({})
+    assert (quick.optimizer, quick.dataset, quick.model) == ("agn", "mnist-5k", "mlp-small")
+    assert (quick.local_optimizer, quick.learning_rate, quick.batch_size) == ("sgd", 0.3, 128)
+    assert (quick.gradient_steps, quick.delays.name, quick.local_steps) == (10_400, "paper-cluster", 13)
+
+
+def test_the_paper_preset_is_the_protocol() -> None:
+    paper = resolve({"preset": "paper", "workers": "20", "local_steps": "15"})
+    assert (paper.dataset, paper.model, paper.local_optimizer) == ("mnist", "mlp-paper", "adam")
+    assert (paper.learning_rate, paper.batch_size, paper.gradient_steps, paper.epochs) == (1e-3, 128, 18_750, 40.0)
+    assert (paper.phases, paper.exchanges) == (62, 1240)
+
+
+def test_a_given_option_beats_the_preset_and_the_two_amounts_of_work_replace_each_other() -> None:
+    assert resolve({"epochs": "10"}).gradient_steps == 312  # 312.5 mini-batches
+    assert resolve({"preset": "paper", "gradient_steps": 5000}).gradient_steps == 5000
+    assert resolve({"local_optimizer": "adam"}).learning_rate == 1e-3
+    assert resolve({"local_optimizer": "adam", "learning_rate": 0.01}).learning_rate == 0.01
+
+
+def test_numbers_belong_to_who_has_them() -> None:
+    assert resolve({}).alpha is None
+    assert resolve({"optimizer": "easgd"}).alpha == 0.05
+    assert resolve({}).momentum is None
+    assert resolve({"local_optimizer": "momentum"}).momentum == 0.9
+
+
+def test_the_run_id_names_the_run_and_changes_with_anything_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = resolve({"workers": 40})
+    assert one.run_id.startswith("agn-n40-l26-s0-")
+    assert one.run_id == resolve({"workers": "40", "preset": "quick", "local_steps": "26"}).run_id
+    others = [
+        resolve({"workers": 40, name: value})
+        for name, value in {
+            "learning_rate": 0.31,
+            "window": 4,
+            "data_split": "sharded",
+            "delays": "ideal",
+            "eval_every": 7,
+            "model": "mlp-9",
+            "batch_size": 127,
+            "gradient_steps": 10_401,
+            "reset_local_optimizer": True,
+        }.items()
+    ]
+    slower = replace(one, delays=replace(one.delays, name="paper-cluster", order="fifo"))
+    ids = {run.digest for run in [one, *others, slower]}
+    assert len(ids) == len(others) + 2
+    described = replace(one, delays=replace(one.delays, description="in other words"))
+    assert described.run_id == one.run_id
+    monkeypatch.setattr(config, "SEMANTICS_VERSION", config.SEMANTICS_VERSION + 1)
+    assert resolve({"workers": 40}).digest not in ids
+
+
+def test_the_command_makes_the_same_configuration_again() -> None:
+    for options in (
+        {"optimizer": "easgd", "eval_every": 5},
+        {"preset": "paper", "reset_local_optimizer": True, "workers": 3},
+    ):
+        made = resolve(options)
+        words = shlex.split(made.command())[2:]
+        again = {}
+        while words:
+            name = words.pop(0).removeprefix("--").replace("-", "_")
+            again[name] = True if name == "reset_local_optimizer" else words.pop(0)
+        assert resolve(again) == made
+
+
+def test_the_dictionary_is_plain_json() -> None:
+    made = resolve({"optimizer": "easgd"})
+    assert json.loads(json.dumps(made.as_dict())) == made.as_dict()
+
+
+def test_seeds_count_up_from_the_first() -> None:
+    assert [run.seed for run in with_seeds(resolve({"seed": 5}), "3")] == [5, 6, 7]
+    with pytest.raises(BadInput, match="--seeds 2: too large"):
+        with_seeds(resolve({"seed": config.MAX_SEED}), 2)
+
+
+def test_the_largest_number_of_workers_named_is_the_largest_that_works() -> None:
+    with pytest.raises(BadInput) as refused:
+        resolve({"workers": 5000})
+    most = int(refused.value.accepted.split("from 1 to ")[1].split(",")[0])
+    assert resolve({"workers": most}).phases >= 1
+    with pytest.raises(BadInput):
+        resolve({"workers": most + 1})
