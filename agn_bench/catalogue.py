@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agn_bench import registry
-from agn_bench.config import PRESETS
 from agn_bench.delays import load_profile, profile_names
 
 Row = dict[str, str]
@@ -65,7 +64,7 @@ def _delays() -> list[Row]:
 def _presets() -> list[Row]:
     return [
         {"preset": name, "options": " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())}
-        for name, options in PRESETS.items()
+        for name, options in registry.PRESETS.items()
     ]
 
 

@@ -5,15 +5,20 @@ Nothing heavy is imported before a command needs it, so that --help answers at o
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from agn_bench import __version__
-from agn_bench.config import DEFAULT_ALPHA, DEFAULT_MOMENTUM, DEFAULTS, EVALUATIONS
 from agn_bench.inputs import BadInput
+from agn_bench.registry import DEFAULT_ALPHA, DEFAULT_MOMENTUM, DEFAULTS, EVALUATIONS
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -48,6 +53,36 @@ def main(arguments: list[str] | None = None) -> None:
 def _complain(message: str, code: int) -> int:
     print(f"agn-bench: {message}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait for the next call of the function that is handed out; a second one stops at once.
+
+    JAX was seen to crash when an exception hit its import, or left computations in flight at exit, and to lose one
+    that was raised in its garbage collection.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(EXIT_INTERRUPTED)
+        asked = True
+        _complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _version(wanted: bool) -> None:
@@ -166,20 +201,25 @@ def run(
 
     Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
-    from agn_bench import machine
     from agn_bench.config import resolve, with_seeds
 
     elsewhere = ("seeds", "data_dir", "threads", "device", "out", "force")
     config = resolve({name: value for name, value in context.params.items() if name not in elsewhere})
     configs = with_seeds(config, 1 if seeds is None else seeds)
-    machine.prepare(threads, device)
+    with _interrupts_wait() as stop_if_asked:
+        from agn_bench import machine
 
-    from agn_bench.display import RunDisplay, show_runs
-    from agn_bench.sweep import run_all
+        machine.prepare(threads, device)
 
-    console = _console()
-    with RunDisplay(console) as display:
-        runs = run_all(configs, Path(out), display, data_dir=None if data_dir is None else Path(data_dir), force=force)
+        from agn_bench.display import RunDisplay, show_runs
+        from agn_bench.sweep import run_all
+
+        stop_if_asked()
+        console = _console()
+        with RunDisplay(console, stop_if_asked) as display:
+            runs = run_all(
+                configs, Path(out), display, data_dir=None if data_dir is None else Path(data_dir), force=force
+            )
     show_runs(console, config, runs)
 
 

@@ -20,28 +20,6 @@ from agn_bench.inputs import BadInput, choose, number, whole_number
 SEMANTICS_VERSION = 1
 """Raised when the same configuration gives other results than before."""
 
-PRESETS: dict[str, dict[str, object]] = {
-    "quick": {"dataset": "mnist-5k", "model": "mlp-small", "local_optimizer": "sgd", "gradient_steps": 10_400},
-    "paper": {"dataset": "mnist", "model": "mlp-paper", "local_optimizer": "adam", "epochs": 40},
-}
-
-DEFAULTS: dict[str, object] = {
-    "preset": "quick",
-    "optimizer": "agn",
-    "workers": 20,
-    "local_steps": "auto",
-    "batch_size": 128,
-    "data_split": "mixed",
-    "delays": "paper-cluster",
-    "reset_local_optimizer": False,
-    "window": 5.0,
-    "seed": 0,
-}
-DEFAULT_ALPHA = 0.05
-DEFAULT_MOMENTUM = 0.9
-EVALUATIONS = 20
-"""Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""
-
 MAX_IMAGES_DRAWN = 10**9
 MAX_SEED = 2**32 - 1
 # What float32 holds with room to multiply.
@@ -130,13 +108,13 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     known = {field.name for field in fields(RunConfig)} | {"preset", "epochs"}
     for name in given:
         choose("option", name, sorted(known))
-    preset = choose("preset", given.get("preset", DEFAULTS["preset"]), PRESETS)
+    preset = choose("preset", given.get("preset", registry.DEFAULTS["preset"]), registry.PRESETS)
     if "epochs" in given and "gradient_steps" in given:
         accepted = "one of --epochs and --gradient-steps"
         raise BadInput(
             "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
         )
-    base = {**DEFAULTS, **PRESETS[preset]}
+    base = {**registry.DEFAULTS, **registry.PRESETS[preset]}
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)
@@ -160,14 +138,14 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
         local_steps=local_steps,
         local_optimizer=local_optimizer,
         learning_rate=number("learning_rate", rate, _SMALLEST, _LARGEST),
-        momentum=_owned("momentum", merged, local_optimizer, ("momentum",), DEFAULT_MOMENTUM, 0.999_999),
+        momentum=_owned("momentum", merged, local_optimizer, ("momentum",), registry.DEFAULT_MOMENTUM, 0.999_999),
         batch_size=batch_size,
         model=model,
         dataset=dataset,
         data_split=choose("data_split", merged["data_split"], registry.DATA_SPLITS),
         gradient_steps=gradient_steps,
         delays=load_profile(str(merged["delays"])),
-        alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), DEFAULT_ALPHA, 1.0),
+        alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), registry.DEFAULT_ALPHA, 1.0),
         reset_local_optimizer=bool(merged["reset_local_optimizer"]),
         eval_every=None,
         window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),

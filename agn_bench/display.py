@@ -21,10 +21,15 @@ _LINES_PER_RUN = 10
 
 
 class RunDisplay:
-    """Watches runs (see sweep.Observer): a live line on a terminal, now and then a plain one elsewhere."""
+    """Watches runs (see sweep.Observer): a live line on a terminal, now and then a plain one elsewhere.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        at_each_report: called before anything is shown; may raise to end the runs.
+    """
+
+    def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
         self._console = console
+        self._at_each_report = at_each_report
         self._live = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -53,6 +58,7 @@ class RunDisplay:
         self._live.add_task(f"{config.optimizer} seed {config.seed}", total=config.exchanges, facts="compiling …")
 
     def progressed(self, progress: records.Progress) -> None:
+        self._at_each_report()
         accuracy = f"accuracy {progress.batch_accuracy:.3f} (test {progress.test_accuracy:.3f})"
         facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
         if self._console.is_terminal:
@@ -83,9 +89,9 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     table = Table(title=f"{config.optimizer}: {size}, {config.model} on {config.dataset}")
     columns: dict[str, Callable[[dict[str, str]], str]] = {
         "seed": lambda row: row["seed"],
-        "test": lambda row: _percent(row["test_accuracy"]),
-        "best": lambda row: _percent(row["best_test_accuracy"]),
-        "last batch": lambda row: _percent(row["last_batch_accuracy"]),
+        "test %": lambda row: _percent(row["test_accuracy"]),
+        "best test %": lambda row: _percent(row["best_test_accuracy"]),
+        "last batch %": lambda row: _percent(row["last_batch_accuracy"]),
         "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
         "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
@@ -119,4 +125,4 @@ def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> N
 
 
 def _percent(fraction: str) -> str:
-    return f"{100 * float(fraction):.2f} %"
+    return f"{100 * float(fraction):.2f}"

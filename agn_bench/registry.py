@@ -1,4 +1,4 @@
-"""The names a user can choose from, as plain data: what exists, in one line each, and where its code is.
+"""The names a user can choose from and the defaults, as plain data: what exists, and where its code is.
 
 Imports nothing heavy, so that help, lists and validation answer at once. A new method is one file in `optimizers/`
 and one line in `METHODS`.
@@ -160,3 +160,25 @@ DATA_SPLITS = {
     "mixed": "the data set repeated as often as needed, pooled, shuffled once and dealt to the workers",
     "sharded": "each worker has its own n-th of the data set, reshuffled every epoch",
 }
+
+PRESETS: dict[str, dict[str, object]] = {
+    "quick": {"dataset": "mnist-5k", "model": "mlp-small", "local_optimizer": "sgd", "gradient_steps": 10_400},
+    "paper": {"dataset": "mnist", "model": "mlp-paper", "local_optimizer": "adam", "epochs": 40},
+}
+
+DEFAULTS: dict[str, object] = {
+    "preset": "quick",
+    "optimizer": "agn",
+    "workers": 20,
+    "local_steps": "auto",
+    "batch_size": 128,
+    "data_split": "mixed",
+    "delays": "paper-cluster",
+    "reset_local_optimizer": False,
+    "window": 5.0,
+    "seed": 0,
+}
+DEFAULT_ALPHA = 0.05
+DEFAULT_MOMENTUM = 0.9
+EVALUATIONS = 20
+"""Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""

@@ -19,7 +19,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from agn_bench.config import EVALUATIONS, RunConfig
+from agn_bench.config import RunConfig
 from agn_bench.delays import draw_delays
 from agn_bench.draws import Kind, stream
 from agn_bench.inputs import BadInput
@@ -28,7 +28,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Evaluation, Params, Progress, Replay, RunResult
-from agn_bench.registry import DATASETS, METHODS, hidden_widths
+from agn_bench.registry import DATASETS, EVALUATIONS, METHODS, hidden_widths
 from agn_bench.timeline import Timeline, simulate_timeline
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]

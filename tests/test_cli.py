@@ -194,7 +194,10 @@ def test_interrupting_a_run_exits_130_and_leaves_no_partial_file(tmp_path: Path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "agn-bench: interrupted; what was finished is kept\n"
+    assert err.splitlines() == [
+        "agn-bench: interrupting … (once more to stop at once)",
+        "agn-bench: interrupted; what was finished is kept",
+    ]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -203,8 +206,9 @@ def test_interrupting_before_training_is_as_clean(tmp_path: Path) -> None:
     time.sleep(0.7)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    # Python itself may end by the signal, if it was importing; a shell calls both 130.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert err.endswith("interrupted; what was finished is kept\n")
     assert list(tmp_path.iterdir()) == []
 
 
