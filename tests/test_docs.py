@@ -1,0 +1,61 @@
+"""What the documentation says is what the program does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_page_is_the_programs_own_help() -> None:
+    """`make docs` rewrites it."""
+    command = [sys.executable, "-m", "typer", "agn_bench.cli", "utils", "docs", "--name", "agn-bench"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").strip() == made.strip()
+
+
+def test_every_link_and_picture_of_the_readme_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)(#[^)]*)?\)", README)
+    assert len(links) >= 4
+    for target, _ in links:
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_every_command_of_the_readme_is_one_the_program_takes() -> None:
+    from agn_bench.cli import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    used = set(re.findall(r"agn-bench ([a-z]+)", README))
+    assert used
+    assert used <= known
+    options = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r"agn-bench run [^\n`]*?(--[a-z-]+)", README))
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert all(f"`{option}" in page for option in options)
+
+
+def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:
+    table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "accuracy.csv")
+    assert set(table["optimizer"]) == {"agn", "easgd", "dynsgd", "downpour"}
+    assert set(table["seeds"]) == {3}
+    for row in table.to_dict("records"):
+        cells = [
+            f"`{row['optimizer']}`",
+            f"{row['area_mean']:.3f} ± {row['area_std']:.3f}",
+            f"{100 * row['test_accuracy_mean']:.1f} ± {100 * row['test_accuracy_std']:.1f} %",
+        ]
+        assert "| " + " | ".join(cells) + " |" in README
+
+
+def test_the_papers_first_cell_in_the_readme_is_that_of_the_committed_run() -> None:
+    row = pd.read_csv(ROOT / "results" / "paper-first-cell" / "summary.csv").iloc[0]
+    assert (row["optimizer"], row["workers"], row["local_steps"], row["epochs"]) == ("agn", 20, 15, 40)
+    assert f"| simulated time | 545 s, 571 s, 686 s | {row['sim_time_s']:.0f} s |" in README
+    assert f"| {100 * row['test_accuracy']:.2f} % |" in README
+    assert f"| {100 * row['last_batch_accuracy']:.2f} % |" in README
