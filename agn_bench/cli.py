@@ -245,13 +245,13 @@ def table(
     ] = None,
 ) -> None:
     """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
-    from agn_bench import results, tables
+    from agn_bench import comparison, results, tables
     from agn_bench.inputs import choose, numbers
 
     times = numbers("at", at, 0, 1e12)
     targets = numbers("reach", reach, 0, 1)
     choose("accuracy", accuracy, results.ACCURACIES)
-    configurations = results.read_configurations([Path(folder) for folder in folders], accuracy)
+    configurations = comparison.read_configurations([Path(folder) for folder in folders], accuracy)
     rows = tables.accuracy_table(configurations, times, targets)
     path = Path(out) if out else Path(folders[0]) / "tables" / "accuracy.csv"
     results.write_table(path, rows)
@@ -275,11 +275,11 @@ def plot(
     ] = None,
 ) -> None:
     """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
-    from agn_bench import figures, results
+    from agn_bench import comparison, figures, results
     from agn_bench.inputs import choose
 
     choose("accuracy", accuracy, results.ACCURACIES)
-    configurations = results.read_configurations([Path(folder) for folder in folders], accuracy)
+    configurations = comparison.read_configurations([Path(folder) for folder in folders], accuracy)
     stem = Path(out) if out else Path(folders[0]) / "figures" / "accuracy-over-time"
     results.check_writable(stem.parent)
     for path in figures.accuracy_over_time(configurations, accuracy, stem):

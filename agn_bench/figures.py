@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.results import Configuration
+from agn_bench.comparison import Configuration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

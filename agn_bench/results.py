@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,78 +217,12 @@ def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
     return joined.sort_values("run_id", kind="stable")
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """Runs that differ only in the seed, and their curves of one accuracy as they count (metrics.counted_curve)."""
-
-    label: str
-    columns: dict[Any, Any]
-    """The configuration's columns of summary.csv."""
-    runs: pd.DataFrame
-    """Their rows of summary.csv, by seed."""
-    curves: list[metrics.Curve]
-
-    @property
-    def horizon_s(self) -> float:
-        """Until when all of the runs last."""
-        return float(self.runs["sim_time_s"].min())
-
-
-def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configuration]:
-    """The configurations in some experiment folders, best area under the curve first.
-
-    Args:
-        accuracy: the column of curves.csv that is wanted, `train_accuracy` or `test_accuracy`.
+def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """summary.csv and curves.csv of an experiment folder, with the columns that comparisons need.
 
     Raises:
-        BadInput: a folder has no such files.
+        BadInput: the folder has no such files.
     """
-    import pandas as pd
-
-    tables = [_read_experiment(folder) for folder in folders]
-    summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
-    curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
-    points = dict(tuple(curves.groupby("run_id")))
-    varying = [name for name in CONFIGURATION_COLUMNS if summary[name].nunique(dropna=False) > 1]
-    found = []
-    for _, runs in summary.groupby(CONFIGURATION_COLUMNS, dropna=False, sort=False):
-        runs = runs.sort_values("seed")
-        columns = {
-            name: None if pd.isna(value) else value for name, value in runs.iloc[0][CONFIGURATION_COLUMNS].items()
-        }
-        own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
-        found.append(Configuration(_label(columns, varying), columns, runs, own))
-    until = min(configuration.horizon_s for configuration in found)
-    return sorted(
-        found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
-    )
-
-
-def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Curve:
-    return metrics.counted_curve(
-        points["time_s"].to_numpy(),
-        points[accuracy].to_numpy(),
-        horizon_s=run["sim_time_s"],
-        diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
-        chance=1 / DATASETS[run["dataset"]].classes,
-    )
-
-
-def _label(columns: dict[Any, Any], varying: list[str]) -> str:
-    """The method, and whatever else tells the configurations apart."""
-    words = [str(columns["optimizer"])]
-    short = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
-    for name in varying:
-        value = columns[name]
-        # α and momentum vary with the method that has them; the method is named already.
-        if name == "optimizer" or value is None or (name in ("alpha", "momentum") and len(varying) == 2):
-            continue
-        words.append(f"{short.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
-    return ", ".join(words)
-
-
-def _read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """summary.csv and curves.csv of an experiment folder, with the columns that are needed."""
     import pandas as pd
 
     accepted = "an experiment folder with summary.csv and curves.csv, as `agn-bench run --out` makes it"

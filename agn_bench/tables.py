@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.results import Configuration
+from agn_bench.comparison import Configuration
 
 Row = dict[str, Any]
 

@@ -1,0 +1,90 @@
+"""Configurations side by side: runs of experiment folders, grouped over their seeds, with the curves they count for.
+
+What tables and figures are made from. Knows CSV files and metrics, nothing of how the runs were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench import metrics, results
+from agn_bench.registry import DATASETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ only in the seed, and their curves of one accuracy as they count (metrics.counted_curve)."""
+
+    label: str
+    columns: dict[Any, Any]
+    """The configuration's columns of summary.csv."""
+    runs: pd.DataFrame
+    """Their rows of summary.csv, by seed."""
+    curves: list[metrics.Curve]
+
+    @property
+    def horizon_s(self) -> float:
+        """Until when all of the runs last."""
+        return float(self.runs["sim_time_s"].min())
+
+
+def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configuration]:
+    """The configurations in some experiment folders, best area under the curve first.
+
+    Args:
+        accuracy: the column of curves.csv that is wanted, `train_accuracy` or `test_accuracy`.
+
+    Raises:
+        BadInput: a folder has no such files.
+    """
+    import pandas as pd
+
+    tables = [results.read_experiment(folder) for folder in folders]
+    summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
+    curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
+    points = dict(tuple(curves.groupby("run_id")))
+    varying = [name for name in results.CONFIGURATION_COLUMNS if summary[name].nunique(dropna=False) > 1]
+    found = []
+    for _, runs in summary.groupby(results.CONFIGURATION_COLUMNS, dropna=False, sort=False):
+        runs = runs.sort_values("seed")
+        columns = {
+            name: None if pd.isna(value) else value
+            for name, value in runs.iloc[0][results.CONFIGURATION_COLUMNS].items()
+        }
+        own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
+        found.append(Configuration(_label(columns, varying), columns, runs, own))
+    until = min(configuration.horizon_s for configuration in found)
+    return sorted(
+        found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
+    )
+
+
+def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Curve:
+    return metrics.counted_curve(
+        points["time_s"].to_numpy(),
+        points[accuracy].to_numpy(),
+        horizon_s=run["sim_time_s"],
+        diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
+        chance=1 / DATASETS[run["dataset"]].classes,
+    )
+
+
+def _label(columns: dict[Any, Any], varying: list[str]) -> str:
+    """The method, and whatever else tells the configurations apart."""
+    words = [str(columns["optimizer"])]
+    short = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
+    for name in varying:
+        value = columns[name]
+        # α and momentum vary with the method that has them; the method is named already.
+        if name == "optimizer" or value is None or (name in ("alpha", "momentum") and len(varying) == 2):
+            continue
+        words.append(f"{short.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
+    return ", ".join(words)
