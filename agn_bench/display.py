@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agn_bench import records
 
 _LINES_PER_RUN = 10
+_WIDTH_WITH_BAR = 96
 
 
 class RunDisplay:
@@ -30,9 +31,10 @@ class RunDisplay:
     def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
         self._console = console
         self._at_each_report = at_each_report
+        bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
         self._live = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            *bar,
             TextColumn("{task.completed:.0f}/{task.total:.0f} exchanges"),
             TextColumn("{task.fields[facts]}"),
             TimeRemainingColumn(compact=True),
@@ -55,11 +57,11 @@ class RunDisplay:
         self._name, self._began, self._lines = config.run_id, time.perf_counter(), 0
         for task in self._live.task_ids:
             self._live.remove_task(task)
-        self._live.add_task(f"{config.optimizer} seed {config.seed}", total=config.exchanges, facts="compiling …")
+        self._live.add_task(f"{config.optimizer} s{config.seed}", total=config.exchanges, facts="compiling …")
 
     def progressed(self, progress: records.Progress) -> None:
         self._at_each_report()
-        accuracy = f"accuracy {progress.batch_accuracy:.3f} (test {progress.test_accuracy:.3f})"
+        accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
         facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
         if self._console.is_terminal:
             self._live.update(self._live.task_ids[-1], completed=progress.exchanges, facts=facts)

@@ -40,6 +40,12 @@ def test_every_command_of_the_readme_is_one_the_program_takes() -> None:
     assert all(f"`{option}" in page for option in options)
 
 
+def test_the_pandas_example_of_the_readme_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert all(name in ran.stdout for name in ("agn", "easgd", "dynsgd", "downpour"))
+
+
 def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:
     table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "accuracy.csv")
     assert set(table["optimizer"]) == {"agn", "easgd", "dynsgd", "downpour"}

@@ -137,10 +137,10 @@ def test_last_batch_accuracy_is_the_mean_over_workers_of_their_last_mini_batch(
     from agn_bench.draws import Kind, stream
     from agn_bench.problems import mlp, shares
 
-    config, run = make(tmp_path)
+    config, run = make(tmp_path, seed=2)
     log = reference_log(draw_delays(config.delays, config.seed, 4, 10, 3))
-    batches = shares.deal("mixed", 0, 300, 4, 130, 8)[:, :30]
-    initial = mlp.initial_params(stream(0, Kind.PARAMETERS), (12, 8, 4))
+    batches = shares.deal("mixed", 2, 300, 4, 130, 8)[:, :30]
+    initial = mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
     _, _, correct = reference.train(log, batches, tiny.train_images, tiny.train_labels, initial, "agn", "sgd", 0.3)
     last = {row["worker"]: right[-1] / 8 for row, right in zip(log, correct, strict=True)}
     assert pd.read_csv(run / "summary.csv")["last_batch_accuracy"].iloc[0] == np.mean(list(last.values()))

@@ -217,9 +217,11 @@ def test_evaluations_are_of_the_center_at_the_versions_asked_for(tiny: Dataset) 
     assert [tuple(evaluation) for evaluation in replay.evaluations] == expected
 
 
+@pytest.mark.parametrize("local_steps", [1, 4])
 @pytest.mark.parametrize("rate", [1e30, float("nan")])
-def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate: float) -> None:
-    case = Case(tiny, 3, 4, 60)
+def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate: float, local_steps: int) -> None:
+    """With one local step it is the center that goes first: the loss is taken before the update."""
+    case = Case(tiny, 3, local_steps, 60)
     replay = case.replay(METHODS["downpour"], LocalOptimizer("sgd", rate), np.float32, evaluate_at={0, 60})
     with np.errstate(all="ignore"):
         centers, losses, _ = case.reference("downpour", LocalOptimizer("sgd", rate), np.float32)
