@@ -31,7 +31,7 @@ docs: $(READY)  ## docs/commands.md from the program's own help
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
 
 clean:
-	rm -rf .venv results/adhoc dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,19 @@ import typer
 
 from agn_bench import __version__
 from agn_bench.inputs import BadInput
-from agn_bench.registry import DEFAULT_ALPHA, DEFAULT_MOMENTUM, DEFAULTS, EVALUATIONS
+from agn_bench.machine import DEVICES
+from agn_bench.registry import (
+    DATA_SPLITS,
+    DATASETS,
+    DEFAULT_ALPHA,
+    DEFAULT_MOMENTUM,
+    DEFAULTS,
+    EVALUATIONS,
+    LOCAL_OPTIMIZERS,
+    METHODS,
+    MODELS,
+    PRESETS,
+)
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -44,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
         # Typer's own complaints about usage; the class is not public in every release, its message is.
         if not hasattr(error, "format_message"):
             raise
-        sys.exit(_complain(f"{error.format_message()} (see --help)", EXIT_BAD_INPUT))
+        message = error.format_message()  # empty where the help was printed instead
+        sys.exit(_complain(f"{message} (see --help)", EXIT_BAD_INPUT) if message else EXIT_BAD_INPUT)
     if code == EXIT_INTERRUPTED:
         _complain("interrupted; what was finished is kept", code)
     sys.exit(code)
@@ -70,6 +83,7 @@ def _interrupts_wait() -> Iterator[Callable[[], None]]:
     def ask(*_: object) -> None:
         nonlocal asked
         if asked:
+            os.write(2, b"\x1b[?25h" if sys.stderr.isatty() else b"")  # the cursor, hidden by the live display
             os._exit(EXIT_INTERRUPTED)
         asked = True
         _complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
@@ -105,13 +119,26 @@ def _option(text: str, metavar: str, panel: str) -> Any:
     return typer.Option(help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
 
 
+def _names(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+def _preset_default(option: str) -> str:
+    return ", ".join(f"{name}: {options[option]}" for name, options in PRESETS.items() if option in options)
+
+
+_RATES = ", ".join(f"{name}: {entry.learning_rate:g}" for name, entry in LOCAL_OPTIMIZERS.items())
+_SPLITS = "; ".join(f"{name}: {what}" for name, what in DATA_SPLITS.items())
 _METHOD, _WORK, _PROBLEM, _TIME, _RUN = "Method", "Work", "Problem", "Time", "Running and files"
 
 
 @app.command()
 def run(
     context: typer.Context,
-    optimizer: Annotated[str | None, _option("agn, easgd, dynsgd or downpour; default agn.", "NAME", _METHOD)] = None,
+    optimizer: Annotated[
+        str | None, _option(f"{_names(METHODS)}; default {DEFAULTS['optimizer']}.", "NAME", _METHOD)
+    ] = None,
     workers: Annotated[str | None, _option(f"Workers, n; default {DEFAULTS['workers']}.", "N", _METHOD)] = None,
     local_steps: Annotated[
         str | None,
@@ -126,11 +153,13 @@ def run(
     ] = None,
     local_optimizer: Annotated[
         str | None,
-        _option("Workers' own steps: sgd, momentum or adam; default quick: sgd, paper: adam.", "NAME", _METHOD),
+        _option(
+            f"Workers' own steps: {_names(LOCAL_OPTIMIZERS)}; default {_preset_default('local_optimizer')}.",
+            "NAME",
+            _METHOD,
+        ),
     ] = None,
-    learning_rate: Annotated[
-        str | None, _option("Of the local optimizer; default sgd: 0.3, momentum: 0.03, adam: 0.001.", "X", _METHOD)
-    ] = None,
+    learning_rate: Annotated[str | None, _option(f"Of the local optimizer; default {_RATES}.", "X", _METHOD)] = None,
     momentum: Annotated[
         str | None, _option(f"Of --local-optimizer momentum; default {DEFAULT_MOMENTUM}.", "X", _METHOD)
     ] = None,
@@ -141,14 +170,26 @@ def run(
         ),
     ] = False,
     preset: Annotated[
-        str | None, _option("quick (seconds) or paper (full size) settings; default quick.", "NAME", _WORK)
+        str | None,
+        _option(
+            f"Settings: {_names(PRESETS)} (seconds, or the full size); default {DEFAULTS['preset']}.", "NAME", _WORK
+        ),
     ] = None,
     epochs: Annotated[
-        str | None, _option("Passes over the training images, by all workers together; default paper: 40.", "X", _WORK)
+        str | None,
+        _option(
+            f"Passes over the training images, by all workers together; default {_preset_default('epochs')}.",
+            "X",
+            _WORK,
+        ),
     ] = None,
     gradient_steps: Annotated[
         str | None,
-        _option("Mini-batch steps, by all workers together; instead of --epochs; default quick: 10400.", "N", _WORK),
+        _option(
+            f"Mini-batch steps by all workers, instead of --epochs; default {_preset_default('gradient_steps')}.",
+            "N",
+            _WORK,
+        ),
     ] = None,
     batch_size: Annotated[
         str | None, _option(f"Images a mini-batch; default {DEFAULTS['batch_size']}.", "N", _WORK)
@@ -156,14 +197,14 @@ def run(
     model: Annotated[
         str | None,
         _option(
-            "mlp-small, mlp-paper, or hidden widths as in mlp-300-100; default quick: mlp-small, paper: mlp-paper.",
+            f"{_names(MODELS)}, or hidden widths as in mlp-300-100; default {_preset_default('model')}.",
             "NAME",
             _PROBLEM,
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        _option("mnist-5k, mnist or fashion-mnist; default quick: mnist-5k, paper: mnist.", "NAME", _PROBLEM),
+        _option(f"{_names(DATASETS)}; default {_preset_default('dataset')}.", "NAME", _PROBLEM),
     ] = None,
     data_dir: Annotated[
         str | None,
@@ -173,10 +214,10 @@ def run(
     ] = None,
     data_split: Annotated[
         str | None,
-        _option("mixed: every worker sees all the data; sharded: its own n-th; default mixed.", "NAME", _PROBLEM),
+        _option(f"{_SPLITS}; default {DEFAULTS['data_split']}.", "NAME", _PROBLEM),
     ] = None,
     delays: Annotated[
-        str | None, _option("Profile of step, network and server times; default paper-cluster.", "NAME", _TIME)
+        str | None, _option(f"Profile of step, network and server times; default {DEFAULTS['delays']}.", "NAME", _TIME)
     ] = None,
     window: Annotated[
         str | None,
@@ -189,7 +230,7 @@ def run(
     seed: Annotated[str | None, _option("Of parameters, data order and delays; default 0.", "N", _RUN)] = None,
     seeds: Annotated[str | None, _option("Runs, with seeds counting up from --seed; default 1.", "N", _RUN)] = None,
     threads: Annotated[str | None, _option("CPU threads; default all cores.", "N", _RUN)] = None,
-    device: Annotated[str | None, _option("auto, cpu or gpu; default auto.", "NAME", _RUN)] = None,
+    device: Annotated[str | None, _option(f"{_names(DEVICES)}; default auto.", "NAME", _RUN)] = None,
     out: Annotated[
         str, _option("Experiment folder to write to; default results/adhoc.", "DIR", _RUN)
     ] = "results/adhoc",
@@ -217,9 +258,9 @@ def run(
         stop_if_asked()
         console = _console()
         with RunDisplay(console, stop_if_asked) as display:
-            runs = run_all(
-                configs, Path(out), display, data_dir=None if data_dir is None else Path(data_dir), force=force
-            )
+            folder = None if data_dir is None else _path("data_dir", data_dir)
+            runs = run_all(configs, _path("out", out), display, data_dir=folder, force=force)
+        stop_if_asked()
     show_runs(console, config, runs)
 
 
@@ -251,9 +292,11 @@ def table(
     times = numbers("at", at, 0, 1e12)
     targets = numbers("reach", reach, 0, 1)
     choose("accuracy", accuracy, results.ACCURACIES)
-    configurations = comparison.read_configurations([Path(folder) for folder in folders], accuracy)
+    places = [_path("DIR", folder) for folder in folders]
+    path = places[0] / "tables" / "accuracy.csv" if out is None else _path("out", out)
+    configurations = comparison.read_configurations(places, accuracy)
+    results.check_file("out", path)
     rows = tables.accuracy_table(configurations, times, targets)
-    path = Path(out) if out else Path(folders[0]) / "tables" / "accuracy.csv"
     results.write_table(path, rows)
 
     from agn_bench.display import show_path, show_rows
@@ -279,9 +322,11 @@ def plot(
     from agn_bench.inputs import choose
 
     choose("accuracy", accuracy, results.ACCURACIES)
-    configurations = comparison.read_configurations([Path(folder) for folder in folders], accuracy)
-    stem = Path(out) if out else Path(folders[0]) / "figures" / "accuracy-over-time"
-    results.check_writable(stem.parent)
+    places = [_path("DIR", folder) for folder in folders]
+    stem = places[0] / "figures" / "accuracy-over-time" if out is None else _path("out", out)
+    stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
+    configurations = comparison.read_configurations(places, accuracy)
+    results.check_file("out", stem)
     for path in figures.accuracy_over_time(configurations, accuracy, stem):
         print(path)
 
@@ -303,6 +348,12 @@ def list_names(
     wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
     for name in wanted:
         show_rows(_console(), name, catalogue.SECTIONS[name]())
+
+
+def _path(option: str, text: str) -> Path:
+    if not text.strip():
+        raise BadInput(option, repr(text), "empty", "a path")
+    return Path(text)
 
 
 def _console() -> Any:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Runs that differ only in the seed, and their curves of one accuracy as they count (metrics.counted_curve)."""
@@ -51,16 +54,16 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
     summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
     curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
     points = dict(tuple(curves.groupby("run_id")))
-    varying = [name for name in results.CONFIGURATION_COLUMNS if summary[name].nunique(dropna=False) > 1]
+    distinct = summary.drop_duplicates("configuration")
     found = []
-    for _, runs in summary.groupby(results.CONFIGURATION_COLUMNS, dropna=False, sort=False):
+    for _, runs in summary.groupby("configuration", sort=False):
         runs = runs.sort_values("seed")
         columns = {
             name: None if pd.isna(value) else value
-            for name, value in runs.iloc[0][results.CONFIGURATION_COLUMNS].items()
+            for name, value in runs.iloc[0][["configuration", *results.CONFIGURATION_COLUMNS]].items()
         }
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
-        found.append(Configuration(_label(columns, varying), columns, runs, own))
+        found.append(Configuration(_label(columns, distinct), columns, runs, own))
     until = min(configuration.horizon_s for configuration in found)
     return sorted(
         found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
@@ -77,14 +80,16 @@ def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Cur
     )
 
 
-def _label(columns: dict[Any, Any], varying: list[str]) -> str:
-    """The method, and whatever else tells the configurations apart."""
+def _label(columns: dict[Any, Any], distinct: pd.DataFrame) -> str:
+    """The method, and whatever else tells its configuration apart from the others, `distinct`."""
+    same_method = distinct[distinct["optimizer"] == columns["optimizer"]]
     words = [str(columns["optimizer"])]
-    short = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
-    for name in varying:
-        value = columns[name]
-        # α and momentum vary with the method that has them; the method is named already.
-        if name == "optimizer" or value is None or (name in ("alpha", "momentum") and len(varying) == 2):
-            continue
-        words.append(f"{short.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
+    for name in results.CONFIGURATION_COLUMNS[1:]:
+        # α belongs to a method: it needs naming only where one method comes with several.
+        among = same_method if name == "alpha" else distinct
+        if among[name].nunique(dropna=False) > 1 and columns[name] is not None:
+            value = columns[name]
+            words.append(f"{_SHORT.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
+    if same_method[results.CONFIGURATION_COLUMNS].duplicated(keep=False).any():
+        words.append(str(columns["configuration"]))
     return ", ".join(words)

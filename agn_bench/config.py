@@ -75,8 +75,12 @@ class RunConfig:
     @property
     def digest(self) -> str:
         """8 hex digits of the hash of the configuration and the semantics version."""
-        content = json.dumps({"semantics": SEMANTICS_VERSION, **self.as_dict()}, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:8]
+        return _digest(self.as_dict())
+
+    @property
+    def configuration(self) -> str:
+        """The same without the seed: what runs have in common that may be averaged."""
+        return _digest({name: value for name, value in self.as_dict().items() if name != "seed"})
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "delays": self.delays.as_dict()}
@@ -91,6 +95,11 @@ class RunConfig:
             elif value is not None and value is not False:
                 words += [flag, str(value)]
         return shlex.join(words)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps({"semantics": SEMANTICS_VERSION, **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def auto_local_steps(workers: int) -> int:
@@ -170,7 +179,8 @@ def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size:
     least_epochs = batch_size / train_images
     most_epochs = most * batch_size / train_images
     epochs = number("epochs", merged["epochs"], least_epochs, most_epochs, "passes over the training images")
-    return math.floor(epochs * train_images / batch_size)
+    # 2.01 passes over 60,000 images by 100 are 1,206 mini-batches, though the product of floats is just below.
+    return max(1, math.floor(epochs * train_images / batch_size + 1e-9))
 
 
 def _workers_and_local_steps(

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agn_bench.config import RunConfig
+from agn_bench.results import RUN_FILES
 
 if TYPE_CHECKING:
     from agn_bench import records
@@ -30,6 +31,8 @@ class RunDisplay:
 
     def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
         self._console = console
+        # Rich calls a pipe a terminal where FORCE_COLOR is set.
+        self._live_here = console.file.isatty() and not console.is_dumb_terminal
         self._at_each_report = at_each_report
         bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
         self._live = Progress(
@@ -39,7 +42,7 @@ class RunDisplay:
             TextColumn("{task.fields[facts]}"),
             TimeRemainingColumn(compact=True),
             console=console,
-            disable=not console.is_terminal,
+            disable=not self._live_here,
             transient=True,
         )
         self._name = ""
@@ -63,7 +66,7 @@ class RunDisplay:
         self._at_each_report()
         accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
         facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
-        if self._console.is_terminal:
+        if self._live_here:
             self._live.update(self._live.task_ids[-1], completed=progress.exchanges, facts=facts)
             return
         done = progress.exchanges / progress.exchanges_total
@@ -75,8 +78,7 @@ class RunDisplay:
             )
 
     def ended(self, run: Path) -> None:
-        if self._console.is_terminal:
-            self._say(f"{run.name}: done")
+        self._say(f"{run.name}: {_summary(run)['status']}")
 
     def found(self, run: Path) -> None:
         self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
@@ -92,7 +94,6 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     columns: dict[str, Callable[[dict[str, str]], str]] = {
         "seed": lambda row: row["seed"],
         "test %": lambda row: _percent(row["test_accuracy"]),
-        "best test %": lambda row: _percent(row["best_test_accuracy"]),
         "last batch %": lambda row: _percent(row["last_batch_accuracy"]),
         "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
@@ -102,12 +103,11 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     for name in columns:
         table.add_column(name, justify="right")
     for run in runs:
-        with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
-            row = next(csv.DictReader(file))
+        row = _summary(run)
         table.add_row(*(cell(row) for cell in columns.values()))
     console.print(table)
     for run in runs:
-        show_path(console, run, "run.json, summary.csv, curve.csv, commits.csv")
+        show_path(console, run, ", ".join(name for name in RUN_FILES if (run / name).exists()))
     show_path(console, runs[0].parent.parent, "summary.csv, curves.csv, provenance.json")
 
 
@@ -124,6 +124,11 @@ def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> N
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
+
+
+def _summary(run: Path) -> dict[str, str]:
+    with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return next(csv.DictReader(file))
 
 
 def _percent(fraction: str) -> str:

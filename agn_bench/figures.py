@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench import metrics
 from agn_bench.comparison import Configuration
+from agn_bench.results import written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +60,9 @@ def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, s
         paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
         stem.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
-            aside = path.with_name(f".{path.name}")
-            figure.savefig(
-                aside, format=path.suffix[1:], dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None
-            )
-            aside.replace(path)
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            with written_aside(path) as aside:
+                figure.savefig(aside, format=path.suffix[1:], dpi=160, metadata=metadata)
         plt.close(figure)
     return paths
 
@@ -81,10 +79,11 @@ def _draw(
 
 
 def _over_seeds(configuration: Configuration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, mean and population standard deviation over the seeds, at the first seed's points."""
-    times = configuration.curves[0][0]
-    times = times[times <= min(curve[0][-1] for curve in configuration.curves)]
-    values = np.array([[metrics.value_at(curve, time) for time in times] for curve in configuration.curves])
+    """Times, mean and population standard deviation over the seeds, while all of them last."""
+    curves = configuration.curves
+    times = np.unique(np.concatenate([curve[0] for curve in curves]))
+    times = times[(times >= max(curve[0][0] for curve in curves)) & (times <= min(curve[0][-1] for curve in curves))]
+    values = np.array([np.interp(times, *curve) for curve in curves])
     return times, values.mean(axis=0), values.std(axis=0)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +56,7 @@ def describe() -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
             "cores": _cores(),
-            "memory_gb": _memory_gb(),
+            "memory_gb": round(memory_bytes() / 1e9, 1),
         },
         "threads": int(os.environ.get(_THREADS_VARIABLE, _cores())),
         "device": f"{device.platform}: {device.device_kind}",
@@ -66,6 +64,8 @@ def describe() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
+    from importlib import metadata
+
     from agn_bench import __version__
 
     found = {"agn-bench": __version__}
@@ -79,6 +79,8 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> dict[str, Any] | None:
     """The commit of this checkout and whether the package differs from it; None when not run from a checkout."""
+    import subprocess
+
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -101,8 +103,9 @@ def _processor() -> str:
         return platform.processor() or "unknown"
 
 
-def _memory_gb() -> float | None:
+def memory_bytes() -> float:
+    """Physical memory; infinite where the system does not say."""
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return None
+        return float("inf")

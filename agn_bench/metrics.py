@@ -34,7 +34,9 @@ def learning_curve(
         time_s, gradient_steps (done by then), train_loss, train_accuracy, train_accuracy_std (population, over the
         mini-batches), test_accuracy; NaN where there is nothing to average.
     """
-    last = int(np.ceil(end_s * POINTS_PER_WINDOW / window))
+    last = max(0, int(end_s * POINTS_PER_WINDOW / window) - 1)
+    while last * window / POINTS_PER_WINDOW < end_s:  # by the grid's own arithmetic: the quotient may be rounded over
+        last += 1
     time_s = np.arange(last + 1) * window / POINTS_PER_WINDOW
     stamps = step_times_s.ravel()
     bins = np.searchsorted(time_s, stamps, side="right") - 1

@@ -59,13 +59,15 @@ class LocalOptimizerEntry:
 
     learning_rate: float
     """The rate taken when none is given."""
+    slots: int
+    """How many times the size of the parameters its state has."""
     description: str
 
 
 LOCAL_OPTIMIZERS = {
-    "sgd": LocalOptimizerEntry(0.3, "plain stochastic gradient descent"),
-    "momentum": LocalOptimizerEntry(0.03, "SGD with heavy-ball momentum"),
-    "adam": LocalOptimizerEntry(1e-3, "Adam, b1 0.9, b2 0.999, eps 1e-8 (the paper's experiments)"),
+    "sgd": LocalOptimizerEntry(0.3, 0, "plain stochastic gradient descent"),
+    "momentum": LocalOptimizerEntry(0.03, 1, "SGD with heavy-ball momentum"),
+    "adam": LocalOptimizerEntry(1e-3, 2, "Adam, b1 0.9, b2 0.999, eps 1e-8 (the paper's experiments)"),
 }
 
 MODELS = {

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,36 +31,56 @@ if TYPE_CHECKING:
 
 CONFIGURATION_COLUMNS = [
     "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
-    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s",
+    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
 ]  # fmt: skip
-"""Columns of summary.csv that make up a configuration: runs that agree in them differ only in the seed."""
+"""Columns of summary.csv that describe a configuration; `configuration`, its hash without the seed, tells it apart."""
 
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
 
-_RUN_FILES = ("run.json", "summary.csv", "curve.csv")
-"""What a finished run must have; commits.csv is large and may be left out of a repository."""
+_NAME_MAX = 255
+RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv")
+_KEPT_FILES = RUN_FILES[:3]
+"""What a finished run must have; commits.csv is large and left out of the repository."""
 
 
-def check_writable(folder: Path) -> None:
-    """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    accepted = "a folder that exists or can be made, and be written to"
-    if not existing.is_dir():
-        raise BadInput("out", folder, f"{existing} is not a folder", accepted)
+def prepare(folder: Path) -> None:
+    """See that an experiment folder can be written and what is in it can be read; collect the runs it has.
+
+    Raises:
+        BadInput: it cannot; nothing is left behind then.
+    """
+    check_writable("out", folder / "runs")
+    if not (folder / "runs").is_dir():
+        return
     try:
+        collect(folder)
+    except (ValueError, KeyError) as error:
+        problem = f"holds files that are not an experiment's ({str(error).splitlines()[0]})"
+        raise BadInput("out", folder, problem, "an experiment folder, or a new one") from None
+
+
+def check_writable(option: str, folder: Path) -> None:
+    """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
+    accepted = "a folder that exists or can be made, and be written to"
+    try:
+        existing = folder
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise BadInput(option, folder, f"{existing} is not a folder", accepted)
         with tempfile.TemporaryDirectory(dir=existing):
             pass
+        if max(len(os.fsencode(part)) for part in folder.absolute().parts) > _NAME_MAX:
+            raise BadInput(option, folder, "a name in it is too long", accepted)
     except OSError as error:
-        raise BadInput("out", folder, f"cannot be written ({error.strerror})", accepted) from None
+        raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
 def finished(folder: Path, config: RunConfig) -> bool:
     """Whether `folder` has this run, whole."""
     run = folder / "runs" / config.run_id
-    return all((run / name).is_file() for name in _RUN_FILES)
+    return all((run / name).is_file() for name in _KEPT_FILES)
 
 
 def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
@@ -134,15 +155,17 @@ def summary(result: RunResult) -> dict[str, Any]:
         "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,
         "test_accuracy": chance if diverged else tested[-1],
         "best_test_accuracy": max(tested),
-        "mean_staleness": float(timeline.staleness.mean()),
-        "p95_staleness": float(np.percentile(timeline.staleness, 95)),
-        "mean_queue_wait_s": float(timeline.queue_wait_s.mean()),
-        "server_utilization": timeline.server_utilization,
+        "mean_staleness": float(timeline.staleness[:kept].mean()),
+        "p95_staleness": float(np.percentile(timeline.staleness[:kept], 95)),
+        "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
+        "server_utilization": timeline.server_busy_s(kept) / (result.diverged_s or timeline.end_s),
+        "configuration": config.configuration,
         "momentum": config.momentum,
         "alpha": config.alpha,
         "data_split": config.data_split,
         "reset_local_optimizer": config.reset_local_optimizer,
         "window_s": config.window,
+        "eval_every": config.eval_every,
         "diverged_exchange": replay.diverged_exchange,
         "diverged_s": result.diverged_s,
     }
@@ -189,7 +212,7 @@ def collect(folder: Path) -> None:
     Rows of runs whose folders are not here are kept.
     """
     runs = sorted(
-        path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _RUN_FILES)
+        path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _KEPT_FILES)
     )
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
         _write(folder / collected, _csv(_joined(folder / collected, [run / own for run in runs])))
@@ -227,32 +250,36 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     accepted = "an experiment folder with summary.csv and curves.csv, as `agn-bench run --out` makes it"
     needed = {
-        "summary.csv": [
-            "run_id",
-            *CONFIGURATION_COLUMNS,
-            "seed",
-            "status",
-            "sim_time_s",
-            "test_accuracy",
-            "diverged_s",
-        ],
-        "curves.csv": ["run_id", "time_s", "train_accuracy", "test_accuracy"],
+        "summary.csv": ["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"],
+        "curves.csv": ["run_id"],
+    }
+    numeric = {
+        "summary.csv": ["seed", "sim_time_s", "test_accuracy", "diverged_s"],
+        "curves.csv": ["time_s", *ACCURACIES],
     }
     tables = []
     for name, columns in needed.items():
         path = folder / name
-        if not path.is_file():
-            raise BadInput("DIR", folder, f"has no {name}", accepted)
         try:
             table = pd.read_csv(path)
+        except FileNotFoundError:
+            raise BadInput("DIR", folder, f"has no {name}", accepted) from None
         except (ValueError, OSError) as error:
             raise BadInput("DIR", path, f"cannot be read ({str(error).splitlines()[0]})", accepted) from None
-        for column in columns:
+        for column in [*columns, *numeric[name]]:
             if column not in table:
                 raise BadInput("DIR", path, f"has no column {column}", accepted)
+        for column in numeric[name]:
+            if not pd.api.types.is_numeric_dtype(table[column]):
+                raise BadInput("DIR", path, f"has text in column {column}", accepted)
         if table.empty:
             raise BadInput("DIR", path, "has no rows", accepted)
         tables.append(table)
+    unknown = set(tables[0]["dataset"]) - set(DATASETS)
+    if unknown:
+        raise BadInput(
+            "DIR", folder, f"summary.csv has runs of an unknown data set, {min(map(str, unknown))}", accepted
+        )
     missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
     if missing:
         raise BadInput("DIR", folder, f"curves.csv has no points of {min(missing)}", accepted)
@@ -261,9 +288,17 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as CSV, in a folder that is made if need be."""
-    check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, _csv(list(rows)))
+
+
+def check_file(option: str, path: Path) -> None:
+    """Raise BadInput if `path` cannot be written as a file."""
+    check_writable(option, path.parent)
+    if len(os.fsencode(path.name)) > _NAME_MAX - len(".png"):
+        raise BadInput(option, path, "its name is too long", "a file's name")
+    if not path.name or path.is_dir():
+        raise BadInput(option, path, "a folder", "a file's name")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -280,13 +315,18 @@ def _csv(columns: Any) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write aside, then rename: a reader sees the old file or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, renamed to it at the end: a reader sees the old file or the new one."""
+    aside = path.with_name(f".{os.getpid()}{path.suffix}")
     try:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield aside
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

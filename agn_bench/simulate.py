@@ -28,7 +28,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Evaluation, Params, Progress, Replay, RunResult
-from agn_bench.registry import DATASETS, EVALUATIONS, METHODS, hidden_widths
+from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, hidden_widths
 from agn_bench.timeline import Timeline, simulate_timeline
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -77,14 +77,13 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     batches = shares.deal(
         config.data_split, config.seed, entry.train_images, config.workers, config.gradient_steps, config.batch_size
     )
-    widths = (entry.features, *hidden_widths(config.model), entry.classes)
     replay = replay_timeline(
         timeline,
         batches,
         method=_method(config),
         local=LocalOptimizer(config.local_optimizer, config.learning_rate, config.momentum),
         loss=mlp.loss,
-        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths),
+        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), _widths(config)),
         dataset=dataset,
         evaluate_at=_evaluate_at(config),
         reset_local_optimizer=config.reset_local_optimizer,
@@ -227,6 +226,20 @@ def _begin(params: Params, local: LocalOptimizer) -> WorkerState:
 def _copy(initial: Params) -> Params:
     """Buffers of their own: those of the center and of the workers are donated to each exchange."""
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), initial)
+
+
+def memory_bytes(config: RunConfig) -> tuple[int, int]:
+    """What a run needs beside the program itself, about: (bytes in all, bytes of each worker)."""
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(_widths(config)))
+    worker = 4 * parameters * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
+    indices = 4 * config.gradient_steps * config.batch_size
+    # The center and the worker being trained are there twice; the indices too, while they are shuffled.
+    return (config.workers + 2) * worker + 2 * indices, worker
+
+
+def _widths(config: RunConfig) -> tuple[int, ...]:
+    entry = DATASETS[config.dataset]
+    return (entry.features, *hidden_widths(config.model), entry.classes)
 
 
 def _method(config: RunConfig) -> Method:

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from agn_bench import machine, results
 from agn_bench.config import RunConfig
+from agn_bench.inputs import BadInput
 from agn_bench.problems import datasets
 from agn_bench.records import Progress
-from agn_bench.simulate import simulate
+from agn_bench.simulate import memory_bytes, simulate
 
 
 class Observer(Protocol):
@@ -33,10 +34,14 @@ def run_all(
     """Make every run that `folder` does not have yet, or all of them with `force`; return the runs' folders.
 
     Raises:
-        BadInput: the folder cannot be written, or the data set cannot be read; nothing has been run then.
+        BadInput: the folder cannot be written, a run does not fit into memory, or the data set cannot be read; nothing
+            has been run then.
     """
-    results.check_writable(folder)
+    results.prepare(folder)
     missing = {config.run_id for config in configs if force or not results.finished(folder, config)}
+    for config in configs:
+        if config.run_id in missing:
+            _require_memory(config)
     loaded = {
         name: datasets.load(name, data_dir) for name in sorted({c.dataset for c in configs if c.run_id in missing})
     }
@@ -52,3 +57,13 @@ def run_all(
         runs.append(results.write_run(folder, result, facts))
         observer.ended(runs[-1])
     return runs
+
+
+def _require_memory(config: RunConfig) -> None:
+    needed, worker = memory_bytes(config)
+    there = machine.memory_bytes()
+    if needed > there:
+        problem = f"the run needs about {needed / 1e9:.0f} GB of memory, this machine has {there / 1e9:.0f} GB"
+        most = int(config.workers - (needed - there) // worker - 1)
+        accepted = f"up to {most} workers, or " if most > 0 else ""
+        raise BadInput("workers", config.workers, problem, f"{accepted}a smaller model or less work")

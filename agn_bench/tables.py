@@ -55,7 +55,7 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
     sections["simulated seconds to an accuracy"] = []
     for configuration, row in zip(configurations, rows, strict=True):
         whole, at, reach = ({"configuration": configuration.label} for _ in range(3))
-        whole["seeds"] = str(row["seeds"])
+        whole["seeds"] = str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
         for name in (key.removesuffix("_mean") for key in row if key.endswith("_mean")):
             if name.startswith("accuracy_at_"):
                 at[name.removeprefix("accuracy_at_").replace("s", " s")] = _cell(row, name, 100, 2)

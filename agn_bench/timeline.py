@@ -61,10 +61,9 @@ class Timeline:
         """The last worker has its last parameters."""
         return float(self.resume_s.max())
 
-    @property
-    def server_utilization(self) -> float:
-        """Fraction of the time until `end_s` in which the server is busy."""
-        return float((self.applied_s - self.served_s).sum()) / self.end_s
+    def server_busy_s(self, exchanges: int) -> float:
+        """How long the server was busy with the first so many exchanges."""
+        return float((self.applied_s - self.served_s)[:exchanges].sum())
 
     def step_times_s(self) -> np.ndarray:
         """When each mini-batch is done, (exchanges, λ): evenly over the local phase, the last at its end.

@@ -6,6 +6,8 @@ import os
 
 os.environ.setdefault("NPROC", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
+    os.environ.pop(_name, None)
 
 from collections.abc import Callable
 from itertools import pairwise

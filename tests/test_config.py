@@ -48,6 +48,8 @@ def test_the_paper_preset_is_the_protocol() -> None:
 
 def test_a_given_option_beats_the_preset_and_the_two_amounts_of_work_replace_each_other() -> None:
     assert resolve({"epochs": "10"}).gradient_steps == 312  # 312.5 mini-batches
+    assert resolve({"dataset": "mnist", "epochs": "2.01", "batch_size": 100}).gradient_steps == 1206
+    assert resolve({"epochs": "0.25025", "batch_size": 1001, "workers": 1}).gradient_steps == 1
     assert resolve({"preset": "paper", "gradient_steps": 5000}).gradient_steps == 5000
     assert resolve({"local_optimizer": "adam"}).learning_rate == 1e-3
     assert resolve({"local_optimizer": "adam", "learning_rate": 0.01}).learning_rate == 0.01
@@ -85,6 +87,12 @@ def test_the_run_id_names_the_run_and_changes_with_anything_in_it(monkeypatch: p
     assert described.run_id == one.run_id
     monkeypatch.setattr(config, "SEMANTICS_VERSION", config.SEMANTICS_VERSION + 1)
     assert resolve({"workers": 40}).digest not in ids
+
+
+def test_configurations_differ_by_anything_but_the_seed() -> None:
+    one = resolve({"workers": 40})
+    assert resolve({"workers": 40, "seed": 7}).configuration == one.configuration != one.digest
+    assert resolve({"workers": 40, "eval_every": 5}).configuration != one.configuration
 
 
 def test_the_command_makes_the_same_configuration_again() -> None:

@@ -65,6 +65,23 @@ def test_a_mini_batch_counts_in_the_five_windows_that_hold_it() -> None:
     np.testing.assert_array_equal(curve["test_accuracy"], [0.1, NAN, NAN, NAN, NAN, NAN, NAN, 0.7])
 
 
+@pytest.mark.parametrize("window", [0.1, 0.3, 0.7, 1.1, 5.0])
+def test_the_last_point_is_never_before_the_end(window: float) -> None:
+    """Also where end_s · 5 / window is rounded down to a whole number, as 49 · 5 / 0.7 is."""
+    for end_s in range(1, 400):
+        curve = metrics.learning_curve(
+            np.array([0.5]),
+            np.array([1.0]),
+            np.array([1]),
+            batch_size=2,
+            window=window,
+            end_s=float(end_s),
+            evaluations=[(float(end_s), 0.5)],
+        )
+        assert curve["time_s"][-2] < end_s <= curve["time_s"][-1]
+        assert curve["test_accuracy"][-1] == 0.5
+
+
 def test_a_loss_that_is_not_finite_spoils_its_own_windows_only() -> None:
     curve = metrics.learning_curve(
         np.array([1.5, 20.5]),

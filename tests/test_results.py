@@ -14,9 +14,10 @@ import pytest
 import reference
 from conftest import reference_log
 
-from agn_bench import results, sweep
+from agn_bench import machine, results, sweep
 from agn_bench.config import RunConfig, resolve
 from agn_bench.delays import draw_delays
+from agn_bench.inputs import BadInput
 
 SUMMARY = [
     "run_id",
@@ -193,6 +194,10 @@ def test_a_run_that_diverges_is_a_result_with_its_exchange_and_time(make: Any, t
     assert row["sim_time_s"] > commits["resume_s"].max()  # the horizon: the whole timeline
     assert row["test_accuracy"] == row["train_accuracy"] == row["last_batch_accuracy"] == 0.25
     assert curve["time_s"].iloc[-1] <= np.ceil(row["diverged_s"])
+    assert row["mean_staleness"] == commits["staleness"].mean()
+    assert row["mean_queue_wait_s"] == pytest.approx(commits["queue_wait_s"].mean(), rel=1e-12)
+    busy = (commits["applied_s"] - commits["served_s"]).sum()
+    assert row["server_utilization"] == pytest.approx(busy / row["diverged_s"], rel=1e-12)
 
 
 def test_runs_are_collected_and_rows_without_a_folder_are_kept(make: Any, tmp_path: Path) -> None:
@@ -244,3 +249,39 @@ def test_a_failure_while_writing_leaves_no_part_of_a_run(
         make(tmp_path)
     assert list((tmp_path / "runs").iterdir()) == [before]
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == collected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("summary.csv", "a,b\n1,2\n"), ("summary.csv", ""), ("provenance.json", "{"), ("curves.csv", "\x00")],
+)
+def test_a_folder_with_other_files_of_these_names_is_refused_before_training(
+    make: Any, tmp_path: Path, name: str, content: str
+) -> None:
+    make(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BadInput, match="not an experiment's"):
+        make(tmp_path, seed=1)
+    assert (tmp_path / name).read_text() == content
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_collected_files_that_were_removed_come_back_with_the_next_call(make: Any, tmp_path: Path) -> None:
+    make(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    for path in before:
+        path.unlink()
+    make(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+
+
+def test_a_run_that_does_not_fit_into_memory_is_refused_before_training(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny model has 140 parameters: 560 bytes a worker, and 4,160 bytes of indices, twice."""
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 11_000)
+    with pytest.raises(BadInput, match=r"--workers 10: the run needs about .* up to 2 workers"):
+        make(tmp_path, workers=10)
+    make(tmp_path, workers=2)
+    with pytest.raises(BadInput, match="--workers 2"):
+        make(tmp_path, workers=2, local_optimizer="adam")

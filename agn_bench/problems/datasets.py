@@ -93,9 +93,12 @@ def _folder(name: str, data_dir: Path | None) -> Path:
             "data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted
         )
     folder = Path(given)
-    if not folder.is_dir():
-        raise BadInput("data_dir", given, "not a folder", accepted)
-    return folder / name if (folder / name).is_dir() else folder
+    try:
+        if folder.is_dir():
+            return folder / name if (folder / name).is_dir() else folder
+    except OSError as error:
+        raise BadInput("data_dir", given, f"cannot be read ({error.strerror})", accepted) from None
+    raise BadInput("data_dir", given, "not a folder", accepted)
 
 
 def _find(name: str, folder: Path, file: str) -> Path:
