@@ -25,6 +25,7 @@ quick: $(READY)  ## the four methods at 40 workers, three seeds each; finished r
 		$(BIN)/agn-bench run --optimizer $$method --workers 40 --seeds 3 --out $(QUICK) || exit $$?; \
 	done
 	$(BIN)/agn-bench table $(QUICK)
+	$(BIN)/agn-bench table $(QUICK) --accuracy test_accuracy --out $(QUICK)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(QUICK)
 
 docs: $(READY)  ## docs/commands.md from the program's own help

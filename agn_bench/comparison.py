@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def _label(columns: dict[Any, Any], distinct: pd.DataFrame) -> str:
         among = same_method if name == "alpha" else distinct
         if among[name].nunique(dropna=False) > 1 and columns[name] is not None:
             value = columns[name]
-            words.append(f"{_SHORT.get(name, name)} {value:g}" if isinstance(value, int | float) else str(value))
+            words.append(f"{_SHORT.get(name, name)} {value:g}" if isinstance(value, Real) else str(value))
     if same_method[results.CONFIGURATION_COLUMNS].duplicated(keep=False).any():
         words.append(str(columns["configuration"]))
     return ", ".join(words)

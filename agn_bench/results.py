@@ -50,9 +50,10 @@ def prepare(folder: Path) -> None:
     Raises:
         BadInput: it cannot; nothing is left behind then.
     """
-    check_writable("out", folder / "runs")
-    if not (folder / "runs").is_dir():
+    check_writable("out", folder)
+    if not (folder / "runs").exists():
         return
+    check_writable("out", folder / "runs")
     try:
         collect(folder)
     except (ValueError, KeyError) as error:

@@ -59,6 +59,15 @@ def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -
         assert "| " + " | ".join(cells) + " |" in README
 
 
+def test_the_areas_on_the_test_set_in_the_readme_are_those_of_the_committed_results() -> None:
+    table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "test-accuracy.csv").set_index("optimizer")
+    agn, easgd, dynsgd = (
+        f"{table.loc[name, 'area_mean']:.3f} ± {table.loc[name, 'area_std']:.3f}" for name in ("agn", "easgd", "dynsgd")
+    )
+    assert f"(areas {agn} and {easgd}; DynSGD {dynsgd})" in " ".join(README.split())
+    assert f"first {table['area_until_s'].iloc[0]:.0f} simulated seconds" in README
+
+
 def test_the_papers_first_cell_in_the_readme_is_that_of_the_committed_run() -> None:
     row = pd.read_csv(ROOT / "results" / "paper-first-cell" / "summary.csv").iloc[0]
     assert (row["optimizer"], row["workers"], row["local_steps"], row["epochs"]) == ("agn", 20, 15, 40)
