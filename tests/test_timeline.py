@@ -52,7 +52,7 @@ def test_a_lone_worker_never_waits_and_its_times_add_up() -> None:
     assert (timeline.queue_wait_s == 0).all()
     assert (timeline.staleness == 0).all()
     assert timeline.end_s == 9.5
-    assert timeline.server_utilization == 4 / 9.5
+    assert [timeline.server_busy_s(exchanges) for exchanges in (0, 2, 4)] == [0.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
