@@ -65,10 +65,15 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
         }
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
         found.append(Configuration(_label(columns, distinct), columns, runs, own))
-    until = min(configuration.horizon_s for configuration in found)
+    until = common_horizon_s(found)
     return sorted(
         found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
     )
+
+
+def common_horizon_s(configurations: Sequence[Configuration]) -> float:
+    """The shortest run of all: areas are compared up to there."""
+    return min(configuration.horizon_s for configuration in configurations)
 
 
 def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Curve:

@@ -10,12 +10,12 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from agn_bench import registry
 from agn_bench.delays import Profile, load_profile
-from agn_bench.inputs import BadInput, choose, number, whole_number
+from agn_bench.inputs import BadInput, TooLarge, choose, number, whole_number
 
 SEMANTICS_VERSION = 1
 """Raised when the same configuration gives other results than before."""
@@ -162,14 +162,14 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     )
     if "eval_every" in merged:
         every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges")
-        config = RunConfig(**{**vars(config), "eval_every": every})
+        config = replace(config, eval_every=every)
     return config
 
 
 def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
     """The same configuration for `seeds` seeds, counting up from its own."""
     count = whole_number("seeds", seeds, 1, min(10_000, MAX_SEED - config.seed + 1))
-    return [RunConfig(**{**vars(config), "seed": config.seed + i}) for i in range(count)]
+    return [replace(config, seed=config.seed + i) for i in range(count)]
 
 
 def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:
@@ -195,10 +195,8 @@ def _workers_and_local_steps(
     else:
         try:
             workers = whole_number("workers", merged["workers"], 1, most)
-        except BadInput as error:
-            if error.problem == "too large":
-                error = _too_many_workers(merged["workers"], gradient_steps, most, fixed)
-            raise error from None
+        except TooLarge:
+            raise _too_many_workers(merged["workers"], gradient_steps, most, fixed) from None
     share = gradient_steps // workers
     if fixed is not None and fixed > share:
         problem = f"beyond a worker's share of {share} gradient steps ({gradient_steps} / {workers} workers)"

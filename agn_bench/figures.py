@@ -58,7 +58,6 @@ def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, s
         whole.set_ylabel({"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}[accuracy])
         figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(configurations), 4))
         paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-        stem.parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else None
             with written_aside(path) as aside:

@@ -27,6 +27,10 @@ class BadInput(Exception):
         super().__init__(f"{given}: {problem}; accepted: {accepted}")
 
 
+class TooLarge(BadInput):
+    """A number above what is accepted."""
+
+
 def choose(option: str, value: object, known: Collection[str]) -> str:
     """Return `value` if it is one of `known`; otherwise raise BadInput and suggest the nearest name."""
     if isinstance(value, str) and value in known:
@@ -48,7 +52,7 @@ def whole_number(option: str, value: object, low: int, high: int, note: str = ""
     if whole < low:
         raise BadInput(option, value, "too small", accepted)
     if whole > high:
-        raise BadInput(option, value, "too large", accepted)
+        raise TooLarge(option, value, "too large", accepted)
     return whole
 
 
@@ -66,7 +70,7 @@ def number(option: str, value: object, low: float, high: float, note: str = "") 
     if real < low:
         raise BadInput(option, value, "negative" if real < 0 else "too small", accepted)
     if real > high:
-        raise BadInput(option, value, "too large", accepted)
+        raise TooLarge(option, value, "too large", accepted)
     return real
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def describe() -> dict[str, Any]:
-    """Where a run was made: versions, commit, hardware, threads, device. No path and no host name."""
+    """Where a run was made: versions, commit, hardware, threads, device. No path and no host name.
+
+    Found out once: the code in memory is that of the first run, whatever happens to the checkout.
+    """
     import jax
 
     device = jax.devices()[0]

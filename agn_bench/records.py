@@ -47,6 +47,11 @@ class Replay:
     diverged_exchange: int | None
     """The first exchange with a loss or a center that is not finite."""
 
+    @property
+    def exchanges(self) -> int:
+        """Made: all of the timeline's, or up to the diverging one and it included."""
+        return len(self.losses)
+
 
 @dataclass(frozen=True)
 class RunResult:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from agn_bench.inputs import BadInput, choose
@@ -76,6 +78,7 @@ MODELS = {
 }
 """Hidden widths of the named multilayer perceptrons; `mlp-W[-W…]` names any other."""
 
+_FEATURES, _CLASSES = 784, 10
 MAX_WIDTH = 100_000
 MAX_PARAMETERS = 500_000_000
 
@@ -88,8 +91,7 @@ def hidden_widths(model: str) -> tuple[int, ...]:
         # The length is looked at before int(), which refuses thousands of digits with an error of its own.
         digits = model.split("-")[1:]
         widths = tuple(int(width) if len(width) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for width in digits)
-        parameters = sum((rows + 1) * columns for rows, columns in zip((784, *widths), (*widths, 10), strict=True))
-        if max(widths) > MAX_WIDTH or parameters > MAX_PARAMETERS:
+        if max(widths) > MAX_WIDTH or parameter_count((_FEATURES, *widths, _CLASSES)) > MAX_PARAMETERS:
             accepted = f"hidden widths up to {MAX_WIDTH} and {MAX_PARAMETERS} parameters in all"
             raise BadInput("model", model, "too large", accepted)
         return widths
@@ -98,6 +100,11 @@ def hidden_widths(model: str) -> tuple[int, ...]:
     except BadInput as unknown:
         accepted = f"{unknown.accepted}, or any hidden widths such as mlp-300-100"
         raise BadInput("model", model, unknown.problem, accepted) from None
+
+
+def parameter_count(widths: Sequence[int]) -> int:
+    """Weights and biases of a multilayer perceptron; `widths`: inputs, hidden widths, classes."""
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
 
 
 @dataclass(frozen=True)
@@ -111,9 +118,9 @@ class DatasetEntry:
     citation: str
     sha256: dict[str, str]
     """SHA-256 of the decompressed content of each file."""
-    features: int = 784
+    features: int = _FEATURES
     """Pixels an image."""
-    classes: int = 10
+    classes: int = _CLASSES
     embedded: bool = False
     """Whether it comes with the installation; if not, it is read from a folder of IDX files."""
 

@@ -78,9 +78,13 @@ def check_writable(option: str, folder: Path) -> None:
         raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
-def finished(folder: Path, config: RunConfig) -> bool:
-    """Whether `folder` has this run, whole."""
-    run = folder / "runs" / config.run_id
+def run_folder(folder: Path, config: RunConfig) -> Path:
+    """Where a run's own files are."""
+    return folder / "runs" / config.run_id
+
+
+def finished(run: Path) -> bool:
+    """Whether a run's folder is there, whole."""
     return all((run / name).is_file() for name in _KEPT_FILES)
 
 
@@ -93,10 +97,9 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
     Returns:
         The run's folder.
     """
-    runs = folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
     config = result.config
-    run_id = config.run_id
+    run_id, target = config.run_id, run_folder(folder, config)
+    target.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "run_id": run_id,
         "status": result.status,
@@ -106,8 +109,7 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
         "wall_clock_s": result.wall_clock_s,
         **facts,
     }
-    target = runs / run_id
-    with tempfile.TemporaryDirectory(prefix=f".{run_id}.", dir=runs) as aside:
+    with tempfile.TemporaryDirectory(prefix=f".{run_id}.", dir=target.parent) as aside:
         new, old = Path(aside) / "new", Path(aside) / "old"
         new.mkdir()
         _write(new / "run.json", json.dumps(record, indent=2) + "\n")
@@ -128,7 +130,7 @@ def summary(result: RunResult) -> dict[str, Any]:
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = DATASETS[config.dataset]
     chance = 1 / entry.classes
-    kept = len(replay.losses)
+    kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
     tested = [count / entry.test_images for _, count in replay.evaluations]
     last_of_worker = {
@@ -175,7 +177,7 @@ def summary(result: RunResult) -> dict[str, Any]:
 def curve(result: RunResult) -> dict[str, np.ndarray]:
     """The columns of curve.csv after run_id; a run that diverged has points up to there."""
     config, timeline, replay = result.config, result.timeline, result.replay
-    kept = len(replay.losses)
+    kept = replay.exchanges
     test_images = DATASETS[config.dataset].test_images
     applied_s = np.concatenate([[0.0], timeline.applied_s])
     return metrics.learning_curve(
@@ -191,7 +193,7 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
 
 def commits(result: RunResult) -> dict[str, np.ndarray]:
     """The columns of commits.csv: a row an exchange, in the order applied."""
-    timeline, kept = result.timeline, len(result.replay.losses)
+    timeline, kept = result.timeline, result.replay.exchanges
     columns = {
         "exchange": np.arange(timeline.exchanges),
         "worker": timeline.worker,
@@ -212,9 +214,7 @@ def collect(folder: Path) -> None:
 
     Rows of runs whose folders are not here are kept.
     """
-    runs = sorted(
-        path for path in (folder / "runs").glob("[!.]*") if all((path / name).is_file() for name in _KEPT_FILES)
-    )
+    runs = sorted(filter(finished, (folder / "runs").glob("[!.]*")))
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
         _write(folder / collected, _csv(_joined(folder / collected, [run / own for run in runs])))
     provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
@@ -289,7 +289,6 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as CSV, in a folder that is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, _csv(list(rows)))
 
 
@@ -324,7 +323,11 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, renamed to it at the end: a reader sees the old file or the new one."""
+    """A name beside `path` to write to, renamed to it at the end: a reader sees the old file or the new one.
+
+    Its folder is made if need be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}{path.suffix}")
     try:
         yield aside

@@ -23,12 +23,13 @@ from agn_bench.config import RunConfig
 from agn_bench.delays import draw_delays
 from agn_bench.draws import Kind, stream
 from agn_bench.inputs import BadInput
+from agn_bench.metrics import POINTS_PER_WINDOW
 from agn_bench.optimizers import Method
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Evaluation, Params, Progress, Replay, RunResult
-from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, hidden_widths
+from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, hidden_widths, parameter_count
 from agn_bench.timeline import Timeline, simulate_timeline
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -67,8 +68,8 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     timeline = simulate_timeline(
         draw_delays(config.delays, config.seed, config.workers, config.phases, config.local_steps)
     )
-    if timeline.end_s / (config.window / 5) > MAX_CURVE_POINTS:
-        least = 5 * timeline.end_s / MAX_CURVE_POINTS
+    if timeline.end_s / (config.window / POINTS_PER_WINDOW) > MAX_CURVE_POINTS:
+        least = POINTS_PER_WINDOW * timeline.end_s / MAX_CURVE_POINTS
         problem = f"too short for a run of {timeline.end_s:.0f} simulated seconds"
         raise BadInput("window", config.window, problem, f"at least {least:.3g} simulated seconds")
     clock_done = time.perf_counter()
@@ -230,8 +231,7 @@ def _copy(initial: Params) -> Params:
 
 def memory_bytes(config: RunConfig) -> tuple[int, int]:
     """What a run needs beside the program itself, about: (bytes in all, bytes of each worker)."""
-    parameters = sum((inputs + 1) * outputs for inputs, outputs in pairwise(_widths(config)))
-    worker = 4 * parameters * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
+    worker = 4 * parameter_count(_widths(config)) * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
     indices = 4 * config.gradient_steps * config.batch_size
     # The center and the worker being trained are there twice; the indices too, while they are shuffled.
     return (config.workers + 2) * worker + 2 * indices, worker

@@ -38,7 +38,7 @@ def run_all(
             has been run then.
     """
     results.prepare(folder)
-    missing = {config.run_id for config in configs if force or not results.finished(folder, config)}
+    missing = {c.run_id for c in configs if force or not results.finished(results.run_folder(folder, c))}
     for config in configs:
         if config.run_id in missing:
             _require_memory(config)
@@ -48,7 +48,7 @@ def run_all(
     runs = []
     for config in configs:
         if config.run_id not in missing:
-            runs.append(folder / "runs" / config.run_id)
+            runs.append(results.run_folder(folder, config))
             observer.found(runs[-1])
             continue
         observer.started(config)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.comparison import Configuration
+from agn_bench.comparison import Configuration, common_horizon_s
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def accuracy_table(configurations: Sequence[Configuration], at: Sequence[float],
     `reach` (fractions), blank unless every seed reached it, and `reached_<a>`, how many did; `area`, the mean accuracy
     over [0, `area_until_s`], the shortest run of the whole table.
     """
-    until = min(configuration.horizon_s for configuration in configurations)
+    until = common_horizon_s(configurations)
     return [_row(configuration, at, reach, until) for configuration in configurations]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import jax
@@ -30,6 +31,9 @@ LOCAL = {
     "momentum": LocalOptimizer("momentum", 0.05, 0.8),
     "adam": LocalOptimizer("adam", 0.01),
 }
+EVERY_CASE = pytest.mark.parametrize(
+    ("method", "local", "workers", "local_steps"), list(product(METHODS, ["sgd", "adam"], [1, 3, 8], [1, 4]))
+)
 BATCH = 16
 DELAYS = Profile("stale", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 
@@ -102,10 +106,7 @@ def norm(a: Any, b: Any) -> float:
     return float(np.sqrt(sum(float(((np.float64(x) - np.float64(y)) ** 2).sum()) for x, y in leaves)))
 
 
-@pytest.mark.parametrize("local_steps", [1, 4])
-@pytest.mark.parametrize("workers", [1, 3, 8])
-@pytest.mark.parametrize("local", ["sgd", "adam"])
-@pytest.mark.parametrize("method", METHODS)
+@EVERY_CASE
 def test_float64_center_agrees_with_the_reference_after_50_exchanges(
     tiny: Dataset, method: str, local: str, workers: int, local_steps: int
 ) -> None:
@@ -133,10 +134,7 @@ def test_float64_center_agrees_with_the_reference_with_local_state_kept_and_clea
     assert distance(replay.center, other[-1]) > 1e-3
 
 
-@pytest.mark.parametrize("local_steps", [1, 4])
-@pytest.mark.parametrize("workers", [1, 3, 8])
-@pytest.mark.parametrize("local", ["sgd", "adam"])
-@pytest.mark.parametrize("method", METHODS)
+@EVERY_CASE
 def test_float32_center_agrees_with_the_reference_after_3_exchanges(
     tiny: Dataset, method: str, local: str, workers: int, local_steps: int
 ) -> None:
