@@ -10,14 +10,16 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from agn_bench import registry
 from agn_bench.delays import Profile, load_profile
 from agn_bench.inputs import BadInput, TooLarge, choose, number, whole_number
+from agn_bench.timeline.trace import Trace, read_trace
 
-SEMANTICS_VERSION = 1
+SEMANTICS_VERSION = 2
 """Raised when the same configuration gives other results than before."""
 
 MAX_IMAGES_DRAWN = 10**9
@@ -44,7 +46,8 @@ class RunConfig:
     data_split: str
     gradient_steps: int
     """Asked for, of all workers together."""
-    delays: Profile
+    delays: Profile | Trace
+    """What the timeline is simulated from, or the timeline itself."""
     alpha: float | None
     """Of `easgd`; None for the others."""
     reset_local_optimizer: bool
@@ -56,12 +59,12 @@ class RunConfig:
 
     @property
     def phases(self) -> int:
-        """Local phases of each worker; the rest of its share is not trained."""
+        """Local phases of each worker, the most if they differ; the rest of its share is not trained."""
         return self.gradient_steps // self.workers // self.local_steps
 
     @property
     def exchanges(self) -> int:
-        return self.workers * self.phases
+        return self.delays.timeline.exchanges if isinstance(self.delays, Trace) else self.workers * self.phases
 
     @property
     def epochs(self) -> float:
@@ -83,18 +86,23 @@ class RunConfig:
         return _digest({name: value for name, value in self.as_dict().items() if name != "seed"})
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "delays": self.delays.as_dict()}
+        return {**self._values(), "delays": self.delays.as_dict()}
 
     def command(self) -> str:
         """The command that makes this run, with every option spelled out and no path."""
         words = ["agn-bench", "run"]
-        for name, value in {**asdict(self), "delays": self.delays.name}.items():
+        for name, value in self._values().items():
             flag = "--" + name.replace("_", "-")
-            if value is True:
+            if isinstance(value, Profile | Trace):
+                words += value.options or (flag, value.name)
+            elif value is True:
                 words.append(flag)
             elif value is not None and value is not False:
                 words += [flag, str(value)]
         return shlex.join(words)
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -114,7 +122,7 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
         BadInput: an option's value, or two options together, cannot be used.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    known = {field.name for field in fields(RunConfig)} | {"preset", "epochs"}
+    known = {field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"}
     for name in given:
         choose("option", name, sorted(known))
     preset = choose("preset", given.get("preset", registry.DEFAULTS["preset"]), registry.PRESETS)
@@ -136,8 +144,14 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     dataset = choose("dataset", merged["dataset"], registry.DATASETS)
     train_images = registry.DATASETS[dataset].train_images
     batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
-    gradient_steps = _gradient_steps(merged, train_images, batch_size)
-    workers, local_steps = _workers_and_local_steps(merged, gradient_steps, "local_steps" in given, "workers" in given)
+    delays = _delays(merged, "delays" in given or "delay" in given)
+    if isinstance(delays, Trace):
+        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, train_images, batch_size)
+    else:
+        gradient_steps = _gradient_steps(merged, train_images, batch_size)
+        workers, local_steps = _workers_and_local_steps(
+            merged, gradient_steps, "local_steps" in given, "workers" in given
+        )
     if merged["data_split"] == "sharded" and workers > train_images:
         raise BadInput("workers", workers, f"more than the {train_images} images to shard", f"1 to {train_images}")
     rate = merged.get("learning_rate", registry.LOCAL_OPTIMIZERS[local_optimizer].learning_rate)
@@ -153,7 +167,7 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
         dataset=dataset,
         data_split=choose("data_split", merged["data_split"], registry.DATA_SPLITS),
         gradient_steps=gradient_steps,
-        delays=load_profile(str(merged["delays"])),
+        delays=delays,
         alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), registry.DEFAULT_ALPHA, 1.0),
         reset_local_optimizer=bool(merged["reset_local_optimizer"]),
         eval_every=None,
@@ -170,6 +184,41 @@ def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
     """The same configuration for `seeds` seeds, counting up from its own."""
     count = whole_number("seeds", seeds, 1, min(10_000, MAX_SEED - config.seed + 1))
     return [replace(config, seed=config.seed + i) for i in range(count)]
+
+
+def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
+    settings = merged.get("delay", ())
+    settings = [settings] if isinstance(settings, str) else [str(setting) for setting in settings]
+    profile = load_profile(str(merged["delays"]), settings)
+    if "timeline" not in merged:
+        return profile
+    return replace(read_trace(Path(str(merged["timeline"]))), instead_of=profile, required=given)
+
+
+def _work_of_a_trace(
+    trace: Trace, merged: Mapping[str, object], given: Mapping[str, object], train_images: int, batch_size: int
+) -> tuple[int, int, int]:
+    """n, λ and the gradient steps: what the trace says, and what was asked for if that is the same."""
+    workers = trace.timeline.workers
+    if "workers" in given:
+        whole_number("workers", given["workers"], workers, workers, "as the timeline has")
+    most_steps = MAX_IMAGES_DRAWN // batch_size // workers // trace.phases
+    if most_steps < 1:
+        problem = f"{workers} workers with up to {trace.phases} exchanges are more than a run can hold"
+        raise BadInput("timeline", trace.name, problem, "a shorter timeline")
+    automatic = str(merged["local_steps"]) == "auto"
+    local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
+    local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
+    whole_phases = workers * trace.phases * local_steps
+    asked = _gradient_steps(merged, train_images, batch_size)
+    if asked // workers // local_steps == trace.phases:
+        return workers, local_steps, asked
+    for option in ("epochs", "gradient_steps"):
+        if option in given:
+            problem = f"not the {trace.phases} phases of {local_steps} local steps that the timeline's workers make"
+            accepted = f"--gradient-steps {whole_phases}, or neither --epochs nor --gradient-steps"
+            raise BadInput(option, given[option], problem, accepted)
+    return workers, local_steps, whole_phases
 
 
 def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agn_bench.config import RunConfig
-from agn_bench.timeline import Timeline
+from agn_bench.timeline.record import Timeline
 
 Params = Any
 """A pytree of arrays."""

@@ -191,3 +191,9 @@ DEFAULT_ALPHA = 0.05
 DEFAULT_MOMENTUM = 0.9
 EVALUATIONS = 20
 """Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""
+
+
+def widths(model: str, dataset: str) -> tuple[int, ...]:
+    """Inputs, hidden widths and classes of `model` for `dataset`."""
+    entry = DATASETS[dataset]
+    return (entry.features, *hidden_widths(model), entry.classes)

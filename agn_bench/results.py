@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from agn_bench.records import RunResult
+    from agn_bench.timeline.record import Timeline
 
 CONFIGURATION_COLUMNS = [
     "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
@@ -112,12 +113,13 @@ def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
     with tempfile.TemporaryDirectory(prefix=f".{run_id}.", dir=target.parent) as aside:
         new, old = Path(aside) / "new", Path(aside) / "old"
         new.mkdir()
-        _write(new / "run.json", json.dumps(record, indent=2) + "\n")
-        _write(
-            new / "summary.csv", _csv({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}})
+        write_text(new / "run.json", json.dumps(record, indent=2) + "\n")
+        write_text(
+            new / "summary.csv",
+            csv_text({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}}),
         )
-        _write(new / "curve.csv", _csv({"run_id": run_id, **curve(result)}))
-        _write(new / "commits.csv", _csv(commits(result)))
+        write_text(new / "curve.csv", csv_text({"run_id": run_id, **curve(result)}))
+        write_text(new / "commits.csv", csv_text(commits(result.timeline)))
         if target.exists():
             target.rename(old)
         new.rename(target)
@@ -191,10 +193,9 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
     )
 
 
-def commits(result: RunResult) -> dict[str, np.ndarray]:
+def commits(timeline: Timeline) -> dict[str, np.ndarray]:
     """The columns of commits.csv: a row an exchange, in the order applied."""
-    timeline, kept = result.timeline, result.replay.exchanges
-    columns = {
+    return {
         "exchange": np.arange(timeline.exchanges),
         "worker": timeline.worker,
         "start_s": timeline.start_s,
@@ -206,7 +207,6 @@ def commits(result: RunResult) -> dict[str, np.ndarray]:
         "staleness": timeline.staleness,
         "queue_wait_s": timeline.queue_wait_s,
     }
-    return {name: column[:kept] for name, column in columns.items()}
 
 
 def collect(folder: Path) -> None:
@@ -216,14 +216,14 @@ def collect(folder: Path) -> None:
     """
     runs = sorted(filter(finished, (folder / "runs").glob("[!.]*")))
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
-        _write(folder / collected, _csv(_joined(folder / collected, [run / own for run in runs])))
+        write_text(folder / collected, csv_text(_joined(folder / collected, [run / own for run in runs])))
     provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
     for run in runs:
         record = read_json(run / "run.json")
         provenance[run.name] = {
             key: value for key, value in record.items() if key not in ("run_id", "config", "status")
         }
-    _write(folder / "provenance.json", json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+    write_text(folder / "provenance.json", json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
 
 
 def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
@@ -289,7 +289,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as CSV, in a folder that is made if need be."""
-    _write(path, _csv(list(rows)))
+    write_text(path, csv_text(list(rows)))
 
 
 def check_file(option: str, path: Path) -> None:
@@ -306,7 +306,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _csv(columns: Any) -> str:
+def csv_text(columns: Any) -> str:
     """Floats in shortest round-trip form, blanks where there is nothing."""
     import pandas as pd
 
@@ -314,7 +314,7 @@ def _csv(columns: Any) -> str:
     return text
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()

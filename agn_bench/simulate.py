@@ -19,9 +19,8 @@ import numpy as np
 import optax
 from jax import lax
 
+from agn_bench.clock import timeline_of
 from agn_bench.config import RunConfig
-from agn_bench.delays import draw_delays
-from agn_bench.draws import Kind, stream
 from agn_bench.inputs import BadInput
 from agn_bench.metrics import POINTS_PER_WINDOW
 from agn_bench.optimizers import Method
@@ -29,8 +28,9 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Evaluation, Params, Progress, Replay, RunResult
-from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, hidden_widths, parameter_count
-from agn_bench.timeline import Timeline, simulate_timeline
+from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, parameter_count, widths
+from agn_bench.streams import Kind, stream
+from agn_bench.timeline.record import Timeline
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(params, images, labels) -> (loss of the mini-batch, how many of it are correct)."""
@@ -65,9 +65,7 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         BadInput: the curve's window is too short for the simulated time.
     """
     began = time.perf_counter()
-    timeline = simulate_timeline(
-        draw_delays(config.delays, config.seed, config.workers, config.phases, config.local_steps)
-    )
+    timeline = timeline_of(config)
     if timeline.end_s / (config.window / POINTS_PER_WINDOW) > MAX_CURVE_POINTS:
         least = POINTS_PER_WINDOW * timeline.end_s / MAX_CURVE_POINTS
         problem = f"too short for a run of {timeline.end_s:.0f} simulated seconds"
@@ -84,7 +82,7 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         method=_method(config),
         local=LocalOptimizer(config.local_optimizer, config.learning_rate, config.momentum),
         loss=mlp.loss,
-        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), _widths(config)),
+        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths(config.model, config.dataset)),
         dataset=dataset,
         evaluate_at=_evaluate_at(config),
         reset_local_optimizer=config.reset_local_optimizer,
@@ -231,15 +229,12 @@ def _copy(initial: Params) -> Params:
 
 def memory_bytes(config: RunConfig) -> tuple[int, int]:
     """What a run needs beside the program itself, about: (bytes in all, bytes of each worker)."""
-    worker = 4 * parameter_count(_widths(config)) * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
+    worker = (
+        4 * parameter_count(widths(config.model, config.dataset)) * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
+    )
     indices = 4 * config.gradient_steps * config.batch_size
     # The center and the worker being trained are there twice; the indices too, while they are shuffled.
     return (config.workers + 2) * worker + 2 * indices, worker
-
-
-def _widths(config: RunConfig) -> tuple[int, ...]:
-    entry = DATASETS[config.dataset]
-    return (entry.features, *hidden_widths(config.model), entry.classes)
 
 
 def _method(config: RunConfig) -> Method:

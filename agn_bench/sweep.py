@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agn_bench import machine, results
+from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
 from agn_bench.problems import datasets
@@ -38,6 +39,7 @@ def run_all(
             has been run then.
     """
     results.prepare(folder)
+    configs = [recognised(config) for config in configs]
     missing = {c.run_id for c in configs if force or not results.finished(results.run_folder(folder, c))}
     for config in configs:
         if config.run_id in missing:

@@ -18,7 +18,7 @@ import pytest
 import reference
 
 from agn_bench import cli, registry
-from agn_bench.delays import Constant, Gamma, Profile
+from agn_bench.delays import Constant, Draws, Gamma, Profile
 from agn_bench.problems import datasets
 
 WIDTHS = (12, 10, 7, 4)
@@ -103,5 +103,9 @@ def initial_params(seed: int, dtype: type = np.float64) -> list[dict[str, np.nda
     ]
 
 
-def reference_log(draws: object) -> list[dict[str, float]]:
-    return reference.event_log(draws.compute, draws.up, draws.down, draws.server, draws.order)  # type: ignore[attr-defined]
+def reference_log(draws: Draws) -> list[dict[str, float]]:
+    """What the reference makes of the same draws."""
+    times = [
+        np.split(getattr(draws, part), np.cumsum(draws.phases)[:-1]) for part in ("compute", "up", "down", "server")
+    ]
+    return reference.event_log(draws.begin, *times, draws.order)

@@ -14,11 +14,15 @@ import numpy as np
 ARRIVAL, LOOK = 0, 1  # at equal times all arrivals come before the server looks at its queue
 
 
-def event_log(compute, up, down, server, order=None):
-    """The timeline as a list of dicts, in the order applied. Times: arrays (workers, phases); order: (exchanges,)."""
-    workers, phases = compute.shape
+def event_log(begin, compute, up, down, server, order):
+    """The timeline as a list of dicts, in the order applied.
+
+    begin: a number a worker; the other times: a list of each worker's phases; order: a number an exchange, in [0, 1)
+    for who is taken of those who wait, negative for the first in line.
+    """
+    workers = len(begin)
     events, queue, log = [], [], []
-    phase, start, pulled = [0] * workers, [0.0] * workers, [0] * workers
+    phase, start, pulled = [0] * workers, list(begin), [0] * workers
     busy_until, version = 0.0, 0
 
     def send(worker):
@@ -37,7 +41,7 @@ def event_log(compute, up, down, server, order=None):
         if not queue or busy_until > now:
             continue
         queue.sort(key=lambda waiting: waiting[1])
-        chosen = min(queue) if order is None else queue[math.floor(order[version] * len(queue))]
+        chosen = min(queue) if order[version] < 0 else queue[math.floor(order[version] * len(queue))]
         queue.remove(chosen)
         arrive, worker, compute_end = chosen
         applied = now + server[worker][phase[worker]]
@@ -53,7 +57,7 @@ def event_log(compute, up, down, server, order=None):
         heapq.heappush(events, (applied, LOOK, -1, None))
         start[worker] = resume
         phase[worker] += 1
-        if phase[worker] < phases:
+        if phase[worker] < len(compute[worker]):
             send(worker)
     return log
 

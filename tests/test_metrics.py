@@ -9,7 +9,7 @@ from conftest import reference_log
 
 from agn_bench import metrics
 from agn_bench.delays import Gamma, Profile, draw_delays, load_profile
-from agn_bench.timeline import simulate_timeline
+from agn_bench.timeline.events import simulate_timeline
 
 NAN = float("nan")
 

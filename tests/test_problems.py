@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from agn_bench import registry
-from agn_bench.draws import Kind, stream
 from agn_bench.inputs import BadInput
 from agn_bench.problems import datasets, mlp, shares
+from agn_bench.streams import Kind, stream
 
 # --- the model ---
 

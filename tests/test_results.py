@@ -118,7 +118,7 @@ def test_a_run_leaves_four_files_with_the_designs_columns(make: Any, tmp_path: P
     assert row["best_test_accuracy"] == curve["test_accuracy"].max()
     assert row["test_accuracy"] > 0.5  # chance is 0.25
     assert curve["gradient_steps"].iloc[-1] == 120
-    assert curve["test_accuracy"].notna().sum() >= 20
+    assert curve["test_accuracy"].notna().sum() >= 15  # 21 evaluations; two may fall on one point
     assert list(commits["exchange"]) == list(range(40))
 
 
@@ -135,8 +135,8 @@ def test_last_batch_accuracy_is_the_mean_over_workers_of_their_last_mini_batch(
     make: Any, tmp_path: Path, tiny: Any
 ) -> None:
     """Counted by the reference, from the same mini-batches and initial parameters, in float64."""
-    from agn_bench.draws import Kind, stream
     from agn_bench.problems import mlp, shares
+    from agn_bench.streams import Kind, stream
 
     config, run = make(tmp_path, seed=2, learning_rate=0.02)
     log = reference_log(draw_delays(config.delays, config.seed, 4, 10, 3))
@@ -190,9 +190,12 @@ def test_a_run_that_diverges_is_a_result_with_its_exchange_and_time(make: Any, t
     row = pd.read_csv(run / "summary.csv").iloc[0]
     commits, curve = pd.read_csv(run / "commits.csv"), pd.read_csv(run / "curve.csv")
     assert row["status"] == "diverged"
-    assert row["exchanges"] == len(commits) == row["diverged_exchange"] + 1 < config.exchanges
+    assert len(commits) == config.exchanges  # the clock went on, though nothing was learned any more
+    assert row["exchanges"] == row["diverged_exchange"] + 1 < config.exchanges
+    assert row["sim_time_s"] == commits["resume_s"].max()  # the horizon: the whole timeline
+    commits = commits[: row["exchanges"]]
     assert row["diverged_s"] == commits["applied_s"].iloc[-1]
-    assert row["sim_time_s"] > commits["resume_s"].max()  # the horizon: the whole timeline
+    assert row["sim_time_s"] > commits["resume_s"].max()
     assert row["test_accuracy"] == row["train_accuracy"] == row["last_batch_accuracy"] == 0.25
     assert curve["time_s"].iloc[-1] <= np.ceil(row["diverged_s"])
     assert row["mean_staleness"] == commits["staleness"].mean()

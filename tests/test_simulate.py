@@ -23,7 +23,7 @@ from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Replay
 from agn_bench.simulate import apply_exchange, replay_timeline
-from agn_bench.timeline import simulate_timeline
+from agn_bench.timeline.events import simulate_timeline
 
 METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
 LOCAL = {

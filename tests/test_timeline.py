@@ -7,7 +7,8 @@ import pytest
 from conftest import profiles, reference_log
 
 from agn_bench.delays import Constant, Gamma, Profile, draw_delays, load_profile, profile_names
-from agn_bench.timeline import Timeline, simulate_timeline
+from agn_bench.timeline.events import simulate_timeline
+from agn_bench.timeline.record import Timeline
 
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
 

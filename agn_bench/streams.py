@@ -21,6 +21,8 @@ class Kind(IntEnum):
     DOWN = 4
     SERVER = 5
     ORDER = 6
+    SPEED = 7
+    FIFO_SHARE = 8
 
 
 def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:

@@ -1,0 +1,182 @@
+"""Fitting a delay profile to measured training times: what step, network and server times explain the seconds.
+
+Each measured run is simulated at its own number of workers and local steps, with the same seeds whatever the numbers
+tried, so that the error is a function of the profile alone. It is minimised with Nelder and Mead's simplex over the
+logarithms of the profile's numbers, started from what the data bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agn_bench.delays import Profile, draw_delays
+from agn_bench.delays.files import read_bytes
+from agn_bench.inputs import BadInput, number, whole_number
+from agn_bench.timeline.events import simulate_timeline
+
+KEYS = ("workers", "local_steps")
+_ACCEPTED = "a CSV file, a row a training run, with workers, local_steps and a column of seconds"
+_MOST_CELLS = 10_000
+_DIGITS = 3
+_LEAST_NETWORK = 1e-4
+_START_CV = 0.3
+_PRECISION = 1e-3
+"""Of the fitted numbers and of the error, relative: finer than what is kept of them."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Training times of one column of a file; arrays of shape (cells,)."""
+
+    column: str
+    workers: np.ndarray
+    local_steps: np.ndarray
+    seconds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How far a fit has come."""
+
+    evaluations: int
+    error: float
+    """The least mean absolute relative error so far."""
+
+
+def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> list[Measured]:
+    """Read columns of seconds from a CSV file with `workers` and `local_steps`.
+
+    Args:
+        gradient_steps: of all workers, in each of the runs.
+
+    Raises:
+        BadInput: with the line and the column of what cannot be used.
+    """
+    import io
+
+    import pandas as pd
+
+    content = read_bytes("TIMES", path, _ACCEPTED)
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise BadInput("TIMES", path, f"not CSV ({str(error).splitlines()[0]})", _ACCEPTED) from None
+    for column in (*KEYS, *columns):
+        if column not in table:
+            raise BadInput("TIMES", path, f"has no column {column}", _ACCEPTED)
+    if not 1 <= len(table) <= _MOST_CELLS:
+        raise BadInput("TIMES", path, f"has {len(table)} rows", f"1 to {_MOST_CELLS} training runs")
+
+    def cell(line: int, column: str, check: Callable[[str, str], Any]) -> Any:
+        try:
+            return check(column, str(table[column].iloc[line]))
+        except BadInput as error:
+            where = f"{path}, line {line + 2}, {column} = {error.value}"
+            raise BadInput("TIMES", where, error.problem, error.accepted) from None
+
+    def share(line: int) -> tuple[int, int]:
+        workers = cell(line, "workers", lambda name, text: whole_number(name, text, 1, gradient_steps))
+        most = gradient_steps // workers
+        return workers, cell(line, "local_steps", lambda name, text: whole_number(name, text, 1, most))
+
+    workers, local_steps = np.array([share(line) for line in range(len(table))]).T
+    return [
+        Measured(
+            column,
+            workers,
+            local_steps,
+            np.array([cell(i, column, lambda name, text: number(name, text, 1e-6, 1e12)) for i in range(len(table))]),
+        )
+        for column in columns
+    ]
+
+
+def simulated_s(
+    profile: Profile, measured: Measured, gradient_steps: int, seeds: int, message_bytes: int
+) -> np.ndarray:
+    """Simulated seconds of every measured run, (cells, seeds)."""
+    return np.array(
+        [
+            [
+                simulate_timeline(
+                    draw_delays(profile, seed, n, gradient_steps // n // steps, steps, message_bytes)
+                ).end_s
+                for seed in range(seeds)
+            ]
+            for n, steps in zip(measured.workers.tolist(), measured.local_steps.tolist(), strict=True)
+        ]
+    )
+
+
+def errors(simulated: np.ndarray, measured: Measured) -> np.ndarray:
+    """Relative error of every cell, the simulated seconds being the mean over seeds."""
+    relative: np.ndarray = simulated.mean(axis=1) / measured.seconds - 1
+    return relative
+
+
+def fit(
+    base: Profile,
+    measured: Measured,
+    gradient_steps: int,
+    seeds: int,
+    message_bytes: int,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> Profile:
+    """The profile of the kind of `base` with the least mean absolute relative error on the measured seconds.
+
+    Fitted are the means of step, server and network (one number for both ways: seconds cannot tell them apart), and
+    the coefficient of variation of the step if it has one, each to 3 digits.
+
+    Raises:
+        BadInput: the profile has a part without a mean of its own.
+    """
+    from scipy import optimize
+
+    best = Trial(0, math.inf)
+
+    def error(numbers: np.ndarray) -> float:
+        nonlocal best
+        profile = _with(base, np.exp(numbers))
+        found = float(
+            np.abs(errors(simulated_s(profile, measured, gradient_steps, seeds, message_bytes), measured)).mean()
+        )
+        best = Trial(best.evaluations + 1, min(best.error, found))
+        on_trial(best)
+        return found
+
+    numbers = np.log(_start(base, measured, gradient_steps))
+    for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
+        simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
+        options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
+        numbers = optimize.minimize(error, numbers, method="Nelder-Mead", options=options).x
+    return _with(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
+
+
+def _start(base: Profile, measured: Measured, gradient_steps: int) -> np.ndarray:
+    """A first guess. No run is shorter than its workers' steps, or than the server's exchanges."""
+    phases = gradient_steps // measured.workers // measured.local_steps
+    step = (measured.seconds / (phases * measured.local_steps)).min()
+    server = (measured.seconds / (phases * measured.workers)).min()
+    return np.array([step, server, max(server / 2, _LEAST_NETWORK), *([_START_CV] if hasattr(base.step, "cv") else [])])
+
+
+def _with(base: Profile, numbers: np.ndarray) -> Profile:
+    """`base` with the means of step, server and network, and the step's cv if it has one."""
+    step, server, network, *cv = map(float, numbers)
+    for part in ("step", "up", "down", "server"):
+        distribution: Any = getattr(base, part)
+        if "mean" not in {field.name for field in fields(distribution)}:
+            raise BadInput("delays", base.name, f"{part} has no mean to fit", "distributions given by their means")
+    # Of the Distribution protocol's types only those with a mean get here.
+    means: dict[str, Any] = {
+        part: replace(getattr(base, part), mean=mean)
+        for part, mean in (("up", network), ("down", network), ("server", server))
+    }
+    step_numbers = {"mean": step, **({"cv": min(cv[0], 100.0)} if cv else {})}
+    return replace(base, step=replace(base.step, **step_numbers), **means)  # type: ignore[type-var]

@@ -1,0 +1,58 @@
+"""The timeline of a configuration: simulated from its delays, or the recorded one that it names."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from agn_bench import registry
+from agn_bench.config import RunConfig
+from agn_bench.delays import draw_delays
+from agn_bench.inputs import BadInput
+from agn_bench.timeline.events import simulate_timeline
+from agn_bench.timeline.record import Timeline
+from agn_bench.timeline.trace import Trace
+
+_BYTES_PER_PARAMETER = 4
+"""Training is in float32."""
+
+
+def timeline_of(config: RunConfig) -> Timeline:
+    """When the configuration's exchanges happen."""
+    if isinstance(config.delays, Trace):
+        return config.delays.with_local_steps(config.local_steps)
+    return simulate_timeline(
+        draw_delays(
+            config.delays, config.seed, config.workers, config.phases, config.local_steps, message_bytes(config)
+        )
+    )
+
+
+def message_bytes(config: RunConfig) -> int:
+    """What a worker sends to the server and gets back: the model's parameters."""
+    return _BYTES_PER_PARAMETER * registry.parameter_count(registry.widths(config.model, config.dataset))
+
+
+def recognised(config: RunConfig) -> RunConfig:
+    """The same configuration; if its recorded timeline is the very one, to the bit, that its delays and seed give, with
+    those delays. So a run replayed from its own commits.csv is that run, under that run's name.
+
+    Raises:
+        BadInput: delays were asked for beside the timeline, and give another one.
+    """
+    trace = config.delays
+    if not isinstance(trace, Trace) or trace.instead_of is None:
+        return config
+    simulated = replace(config, delays=trace.instead_of)
+    if simulated.exchanges == config.exchanges and _same(timeline_of(simulated), timeline_of(config)):
+        return simulated
+    if trace.required:
+        problem = f"not what --timeline {trace.name} holds, with seed {config.seed}"
+        accepted = "the delays that the timeline was simulated from, or none"
+        raise BadInput("delays", trace.instead_of.name, problem, accepted)
+    return config
+
+
+def _same(one: Timeline, other: Timeline) -> bool:
+    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Timeline))

@@ -1,0 +1,361 @@
+"""Profiles read from TOML, the shipped ones and a user's own, with single values set over them, and checked.
+
+Every complaint names the file, the line and the key, or the option that set the value.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agn_bench.delays.distributions import DISTRIBUTIONS, Distribution, Empirical
+from agn_bench.delays.profile import NOTHING, ORDERS, PARTS, Bandwidth, Profile, name_of
+from agn_bench.delays.quantities import MOST_SECONDS, Accepted
+from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
+from agn_bench.inputs import BadInput, choose
+
+TABLES = (*PARTS, "workers")
+_TEXTS = ("description", "source")
+_OF_THE_PART = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share")}
+_BANDWIDTH = Accepted(1e-3, 1e18)
+_SHARE = Accepted(0, 1)
+_INTERVAL = Accepted(0, MOST_SECONDS)
+_LARGEST_FILE = 100_000_000
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the program."""
+    folder = resources.files("agn_bench") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
+    """The shipped profile `name`, or that of a TOML file, with `settings` such as `server.mean=0.2` over it.
+
+    A file's profile is called by the file's stem and the hash of its content; settings are part of the name.
+
+    Raises:
+        BadInput: there is no such profile or file, or something in it cannot be used.
+    """
+    if name in profile_names():
+        called, folder = name, None
+        content = (resources.files("agn_bench") / "profiles" / f"{name}.toml").read_bytes()
+    elif name.endswith(".toml") or "/" in name or "\\" in name:
+        folder = Path(name).parent
+        content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
+        called = f"{Path(name).stem}-{content_hash(content)}"
+    else:
+        choose("delays", name, [*profile_names(), "a TOML file"])
+    return parse_profile(called, content, settings, file=name, folder=folder)
+
+
+def parse_profile(
+    name: str, content: bytes, settings: Sequence[str] = (), *, file: str = "", folder: Path | None = None
+) -> Profile:
+    """A profile from the content of a TOML file.
+
+    Args:
+        settings: single values set over it, each `table.key=value`.
+        file: what complaints call the file; its name if not given.
+        folder: where the files of empirical distributions are.
+
+    Raises:
+        BadInput: with the file, the line and the key of what cannot be used.
+    """
+    origin = _Origin(file or name, *_parse_toml(file or name, content))
+    for setting in settings:
+        origin.set(setting)
+    short = [re.sub(r"\s", "", setting) for setting in settings]
+    profile = _Reader(origin, folder or Path()).profile("+".join([name, *short]))
+    words = ["--delays", Path(file or name).name, *(word for setting in short for word in ("--delay", setting))]
+    return replace(profile, options=tuple(words))
+
+
+def read_bytes(option: str, path: Path, accepted: str) -> bytes:
+    """The content of a user's file; BadInput if there is none or it is too large."""
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise BadInput(option, path, f"larger than {_LARGEST_FILE // 10**6} MB", accepted)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
+
+
+def content_hash(content: bytes) -> str:
+    """8 hex digits that tell contents apart."""
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+def _parse_toml(file: str, content: bytes) -> tuple[str, dict[str, Any]]:
+    try:
+        text = content.decode()
+        return text, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
+        raise BadInput("delays", file, problem, "a TOML file with the tables " + ", ".join(TABLES)) from None
+
+
+@dataclass
+class _Origin:
+    """A parsed profile, and where each of its values came from: for complaints."""
+
+    file: str
+    text: str
+    tables: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self._settings: dict[tuple[str, str], str] = {}
+
+    def set(self, setting: str) -> None:
+        """Set one value, as in `server.mean=0.2`; of a new distribution, keep the numbers that it has too."""
+        matched = re.fullmatch(r"\s*(\w+)\.(\w+)\s*=\s*(.+?)\s*", setting)
+        if not matched:
+            raise BadInput("delay", setting, "not TABLE.KEY=VALUE", "as in server.mean=0.2 or step.distribution=gamma")
+        table, key, text = matched.groups()
+        choose("delay", table, TABLES)
+        content = self.tables.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise self.refuse(table, None, f"{table} = {content}", "not a table", f"[{table}]")
+        content[key] = _value(text)
+        self._settings[table, key] = setting.strip()
+        kind = DISTRIBUTIONS.get(text) if key == "distribution" else SPEEDS.get(text) if key == "speeds" else None
+        if kind is not None:
+            kept = {field.name for field in fields(kind)} | {"distribution", "speeds", "start_interval"}
+            kept |= set(_OF_THE_PART.get(table, ()))
+            self.tables[table] = {name: value for name, value in content.items() if name in kept}
+
+    def refuse(self, table: str, key: str | None, shown: str, problem: str, accepted: str) -> BadInput:
+        """A complaint about a value, or about a table if `key` is None."""
+        if (table, key) in self._settings:
+            return BadInput("delay", self._settings[table, str(key)], problem, accepted)
+        line = self._line(table, key)
+        where = f"{self.file}, line {line}" if line else self.file
+        return BadInput("delays", f"{where}, {shown}", problem, accepted)
+
+    def _line(self, table: str, key: str | None) -> int | None:
+        """The line of a key, or of its table."""
+        inside, found = "", None
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            stripped = line.strip()
+            if heading := re.match(r"\[\s*\"?([\w-]+)\"?\s*\]", stripped):
+                inside = heading[1]
+                if inside == table:
+                    found = number
+            if re.match(rf"\"?{re.escape(table)}\"?\s*[=.]", stripped) and not inside:
+                found = number
+                if key is not None and re.search(rf"\b{re.escape(key)}\b", stripped):
+                    return number
+            if key is not None and inside == table and re.match(rf"\"?{re.escape(key)}\"?\s*=", stripped):
+                return number
+        return found
+
+
+def _value(text: str) -> Any:
+    """A value of a setting: TOML, or a word without its quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
+class _Reader:
+    """Turns the tables of an origin into a profile."""
+
+    def __init__(self, origin: _Origin, folder: Path) -> None:
+        self._origin = origin
+        self._tables = origin.tables
+        self._folder = folder
+
+    def profile(self, name: str) -> Profile:
+        for key, content in self._tables.items():
+            self._choose("", key, key, (*_TEXTS, *TABLES))
+            expected = (str, "a text") if key in _TEXTS else (dict, f"a table, [{key}]")
+            if not isinstance(content, expected[0]):
+                raise self._origin.refuse(key, None, f"{key} = {content}", "of the wrong kind", expected[1])
+        if "step" not in self._tables:
+            accepted = "[step] with the distribution of the seconds a mini-batch takes"
+            raise self._origin.refuse("step", None, "[step]", "missing", accepted)
+        step = self._distribution("step")
+        if step.moments().mean <= 0:
+            raise self._origin.refuse("step", "mean", "step.mean = 0.0", "too small", "a mean above 0")
+        order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
+        share = self._number("server", "fifo_share", _SHARE, 0.0)
+        if share and order == "fifo":
+            accepted = 'fifo_share with order = "random" only'
+            raise self._origin.refuse("server", "fifo_share", f"server.fifo_share = {share}", "of no use", accepted)
+        return Profile(
+            name,
+            step=step,
+            up=self._distribution("up"),
+            down=self._distribution("down"),
+            server=self._distribution("server"),
+            order=order,
+            fifo_share=share,
+            bandwidth=Bandwidth(*(self._number(part, "bandwidth", _BANDWIDTH, math.inf) for part in PARTS[1:])),
+            speeds=self._speeds(),
+            start_interval=self._number("workers", "start_interval", _INTERVAL, 0.0),
+            description=self._tables.get("description", ""),
+            source=self._tables.get("source", ""),
+        )
+
+    def _distribution(self, part: str) -> Distribution:
+        table, beside = self._tables.get(part, {}), _OF_THE_PART.get(part, ())
+        if part != "step" and not set(table) - set(beside):
+            return NOTHING
+        kind = DISTRIBUTIONS[self._named(part, "distribution", DISTRIBUTIONS)]
+        if kind is Empirical:
+            self._known(part, ("distribution", "file", "column", *beside))
+            return self._empirical(part)
+        self._known(part, ("distribution", *(field.name for field in fields(kind)), *beside))
+        distribution = self._filled(part, kind)
+        self._consistent(part, distribution)
+        return distribution
+
+    def _speeds(self) -> Speeds:
+        if "speeds" not in self._tables.get("workers", {}):
+            self._known("workers", ("speeds", "start_interval"))
+            return Equal()
+        kind = SPEEDS[self._named("workers", "speeds", SPEEDS)]
+        self._known("workers", ("speeds", "start_interval", *(field.name for field in fields(kind))))
+        speeds: Speeds = self._filled("workers", kind)
+        lists = {field.name: len(getattr(speeds, field.name)) for field in fields(kind) if _accepted(field).several}
+        if len(set(lists.values())) > 1:
+            last = list(lists)[-1]
+            shown = f"workers.{last} has {lists[last]} numbers"
+            raise self._origin.refuse("workers", last, shown, "not one each", f"as many {' as '.join(lists)}")
+        return speeds
+
+    def _filled(self, part: str, kind: type) -> Any:
+        """A dataclass with the numbers that the table gives."""
+        return kind(
+            **{field.name: self._number(part, field.name, _accepted(field), field.default) for field in fields(kind)}
+        )
+
+    def _consistent(self, part: str, distribution: Distribution) -> None:
+        """See that two numbers of a distribution go together."""
+        name = name_of(distribution, DISTRIBUTIONS)
+        floor, mean, cap = (getattr(distribution, key, None) for key in ("floor", "mean", "cap"))
+        if floor is not None and mean is not None and floor > mean:
+            shown = f"{part}.floor = {floor}"
+            raise self._origin.refuse(part, "floor", shown, "above the mean", f"{name} with a floor up to {mean}")
+        if cap is not None and floor is not None and cap < floor:
+            shown = f"{part}.cap = {cap}"
+            raise self._origin.refuse(part, "cap", shown, "below the floor", f"{name} with a cap from {floor}")
+
+    def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
+        """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
+        table = self._tables.get(part, {})
+        says = f"a number {'above' if accepted.above else 'from'} {accepted.low:g}, up to {accepted.high:g}"
+        if key not in table:
+            if default is MISSING:
+                says = f"a list of such: {says}" if accepted.several else says
+                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says)
+            return default
+        value = table[key]
+        if accepted.several:
+            says = f"a list, each {says}"
+            if not isinstance(value, list) or not value:
+                raise self._origin.refuse(part, key, f"{part}.{key} = {value}", "not a list of numbers", says)
+        for item in value if accepted.several else [value]:
+            problem = _problem(item, accepted)
+            if problem:
+                raise self._origin.refuse(part, key, f"{part}.{key} = {item}", problem, says)
+        return tuple(map(float, value)) if accepted.several else float(value)
+
+    def _empirical(self, part: str) -> Empirical:
+        table = self._tables[part]
+        for key in ("file", "column"):
+            if not isinstance(table.get(key), str):
+                accepted = "the path of a CSV file, from here" if key == "file" else "the name of a column of it"
+                problem = "not a text" if key in table else "missing"
+                raise self._origin.refuse(part, key, f"{part}.{key} = {table.get(key)}", problem, accepted)
+        path = self._folder / table["file"]
+        shown = f"{part}.file = {table['file']}"
+        try:
+            content = read_bytes("delays", path, "")
+            values = _column(content, table["column"])
+        except BadInput as error:
+            raise self._origin.refuse(part, "file", shown, error.problem, "a CSV file of seconds") from None
+        except _NoSuchTimes as error:
+            key = "column" if error.of_the_column else "file"
+            shown = f"{part}.{key} = {table[key]}"
+            raise self._origin.refuse(part, key, shown, str(error), error.accepted) from None
+        return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
+
+    def _named(self, part: str, key: str, known: Collection[str]) -> str:
+        if key not in self._tables.get(part, {}):
+            raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known))
+        return self._choose(part, key, self._tables[part][key], known)
+
+    def _known(self, part: str, keys: Collection[str]) -> None:
+        for key in self._tables.get(part, {}):
+            self._choose(part, key, key, keys)
+
+    def _choose(self, part: str, key: str, value: object, known: Collection[str]) -> str:
+        """`value`, or `key` itself, if it is known."""
+        try:
+            return choose("delays", value, known)
+        except BadInput as error:
+            path = f"{part}.{key}" if part else key
+            shown = path if value == key else f"{path} = {value}"
+            table, inside = (part, key) if part else (key, None)
+            raise self._origin.refuse(table, inside, shown, error.problem, error.accepted) from None
+
+
+def _accepted(field: Any) -> Accepted:
+    accepted: Accepted = field.metadata["accepted"]
+    return accepted
+
+
+def _problem(value: object, accepted: Accepted) -> str:
+    """What is wrong with a number; nothing if it is accepted."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "not a number"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a finite number"
+    if value < accepted.low or (accepted.above and value == accepted.low):
+        return "negative" if value < 0 else "too small"
+    return "too large" if value > accepted.high else ""
+
+
+class _NoSuchTimes(Exception):
+    """A CSV file's column cannot be used."""
+
+    def __init__(self, problem: str, accepted: str, of_the_column: bool) -> None:
+        super().__init__(problem)
+        self.accepted, self.of_the_column = accepted, of_the_column
+
+
+def _column(content: bytes, column: str) -> np.ndarray:
+    """The seconds in a column of a CSV file."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    except (ValueError, csv.Error) as error:
+        raise _NoSuchTimes(f"not CSV ({error})", "a CSV file with a header", False) from None
+    if not rows:
+        raise _NoSuchTimes("has no rows", "a CSV file with a header and a row a time", False)
+    if column not in rows[0]:
+        names = ", ".join(str(name) for name in rows[0])
+        raise _NoSuchTimes(f"no such column in {names[:200]}", "the name of a column of seconds", True)
+    values = np.empty(len(rows))
+    for line, row in enumerate(rows):
+        try:
+            values[line] = float(row[column])
+            problem = _problem(float(values[line]), Accepted(0, MOST_SECONDS))
+        except (TypeError, ValueError):
+            problem = "not a number"
+        if problem:
+            raise _NoSuchTimes(f"its line {line + 2} has {row[column]!r}, {problem}", "seconds, 0 or more", True)
+    return values
