@@ -318,7 +318,8 @@ def plot(
     ] = None,
 ) -> None:
     """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
-    from agn_bench import comparison, figures, results
+    from agn_bench import comparison, results
+    from agn_bench.figures.accuracy import accuracy_over_time
     from agn_bench.inputs import choose
 
     choose("accuracy", accuracy, results.ACCURACIES)
@@ -327,7 +328,7 @@ def plot(
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     configurations = comparison.read_configurations(places, accuracy)
     results.check_file("out", stem)
-    for path in figures.accuracy_over_time(configurations, accuracy, stem):
+    for path in accuracy_over_time(configurations, accuracy, stem):
         print(path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agn_bench import registry
 from agn_bench.config import RunConfig
-from agn_bench.delays import draw_delays
+from agn_bench.delays import Profile, draw_delays
 from agn_bench.inputs import BadInput
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
@@ -27,6 +27,37 @@ def timeline_of(config: RunConfig) -> Timeline:
             config.delays, config.seed, config.workers, config.phases, config.local_steps, message_bytes(config)
         )
     )
+
+
+def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Timeline:
+    """The first so many exchanges of workers that never stop.
+
+    A worker's phases are drawn as its speed lets expect, and twice as many if they did not last; as the first draws
+    do not depend on how many there are, the timeline does not either.
+
+    Args:
+        size: bytes of a message.
+    """
+    phases = np.minimum(
+        np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10, exchanges + 1
+    )
+    phases = phases.astype(np.int64)
+    while True:
+        timeline = simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps, size), exchanges)
+        stopped = np.bincount(timeline.worker, minlength=workers) >= phases
+        if not stopped.any():
+            return timeline
+        phases[stopped] = np.minimum(2 * phases[stopped], exchanges + 1)
+
+
+def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: int) -> np.ndarray:
+    """The fraction of the exchanges that each worker would make if none ever waited, (workers,)."""
+    step = local_steps * profile.step.moments().mean * profile.speeds.slowness(seed, workers)
+    rest = sum(
+        getattr(profile, part).moments().mean + profile.transfer_s(part, size) for part in ("up", "down", "server")
+    )
+    rates = 1 / np.maximum(step + rest, np.finfo(float).tiny)
+    return rates / rates.sum()
 
 
 def message_bytes(config: RunConfig) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,6 +290,14 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows as CSV, in a folder that is made if need be."""
     write_text(path, csv_text(list(rows)))
+
+
+def record_provenance(folder: Path, key: str, facts: Mapping[str, Any]) -> None:
+    """Set what is known of the making of `key` in the folder's provenance.json, and leave the rest."""
+    path = folder / "provenance.json"
+    provenance = read_json(path) if path.is_file() else {}
+    provenance[key] = dict(facts)
+    write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
 
 
 def check_file(option: str, path: Path) -> None:

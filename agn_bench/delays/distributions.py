@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
+
 from agn_bench.delays.quantities import positive, ratio, seconds
 
 

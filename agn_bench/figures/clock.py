@@ -1,0 +1,122 @@
+"""The clock in pictures: how stale, who did what when, where AGN is stable, how well a fit fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench.figures.look import COLOURS, STYLES, picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_ACTIVITIES = {
+    "compute": (("start_s", "compute_end_s"), COLOURS[0]),
+    "network": (("compute_end_s", "arrive_s"), COLOURS[5]),
+    "wait": (("arrive_s", "served_s"), "#DDDDDD"),
+    "service": (("served_s", "applied_s"), COLOURS[1]),
+    "network ": (("applied_s", "resume_s"), COLOURS[5]),
+}
+"""What a worker does between two events of commits.csv, and its colour."""
+
+_MOST_ROWS = 60
+_MARKERS = ("o", "s", "^", "D")
+
+
+def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> list[Path]:
+    """How often each staleness occurred (columns staleness, exchanges), beside n − 1, its mean in the long run."""
+    with picture(stem, 1, 1, figsize=(6, 3.4)) as (_, axes, paths):
+        share = staleness["exchanges"] / staleness["exchanges"].sum()
+        axes.bar(staleness["staleness"], share, width=1.0, color=COLOURS[0], label="exchanges")
+        axes.axvline(workers - 1, color=COLOURS[1], linestyle=STYLES[1], label=f"n − 1 = {workers - 1}")
+        axes.set_xlabel("staleness τ (versions)")
+        axes.set_ylabel("fraction of the exchanges")
+        axes.set_xlim(left=-0.5)
+        axes.legend()
+    return paths
+
+
+def gantt(commits: pd.DataFrame, until_s: float, stem: Path) -> list[Path]:
+    """What every worker does in the first `until_s` seconds, from the columns of commits.csv; at most 60 workers."""
+    shown = commits[(commits["start_s"] < until_s) & (commits["worker"] < _MOST_ROWS)]
+    rows = int(shown["worker"].max()) + 1 if len(shown) else 1
+    with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
+        for name, ((begin, end), colour) in _ACTIVITIES.items():
+            length = shown[end] - shown[begin]
+            label = None if name.endswith(" ") else name
+            axes.barh(shown["worker"], length, left=shown[begin], height=0.8, color=colour, label=label)
+        axes.set_xlim(0, until_s)
+        axes.set_ylim(rows - 0.4, -0.6)
+        axes.set_xlabel("simulated time (s)")
+        axes.set_ylabel("worker" if rows <= _MOST_ROWS else f"worker (the first {_MOST_ROWS})")
+        axes.grid(visible=False)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return paths
+
+
+def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path) -> list[Path]:
+    """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
+
+    Titles that begin with `growth` are coloured around 0, where AGN turns unstable; the others by their own range.
+    """
+    with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
+        for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
+            _heat_map(one, title, table)
+    return paths
+
+
+def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
+    values = table.to_numpy(dtype=float)
+    around_0 = title.startswith("growth")
+    if around_0:
+        limits = {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
+    else:
+        limits = {"cmap": "cividis", "vmin": float(np.nanmin(values)), "vmax": float(np.nanmax(values))}
+    image = axes.imshow(values, aspect="auto", **limits)  # type: ignore[arg-type]
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        text = f"{value:.2f}" if np.isfinite(value) else ""
+        weight = "bold" if around_0 and value > 0 else "normal"
+        axes.text(
+            column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8, weight=weight
+        )
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks(range(len(table.columns)), [str(name) for name in table.columns])
+    axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
+    axes.set_xlabel("local steps λ")
+    axes.set_ylabel("workers n")
+    axes.grid(visible=False)
+
+
+def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
+    """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
+    columns: Sequence[Any] = cells["column"].unique()
+    with picture(stem, 1, 2, figsize=(9, 4.0)) as (figure, (seconds, error), paths):
+        for index, column in enumerate(columns):
+            rows = cells[cells["column"] == column]
+            label = f"{column} ({rows['role'].iloc[0]})"
+            look: dict[str, Any] = {
+                "marker": _MARKERS[index % len(_MARKERS)],
+                "color": COLOURS[index % len(COLOURS)],
+                "label": label,
+                "alpha": 0.7,
+                "s": 22,
+            }
+            seconds.scatter(rows["measured_s"], rows["simulated_s"], **look)
+            error.scatter(rows["measured_s"], 100 * rows["error"], **look)
+        low, high = cells["measured_s"].min() * 0.9, cells["measured_s"].max() * 1.1
+        seconds.plot([low, high], [low, high], color="black", linewidth=0.8)
+        error.axhline(0, color="black", linewidth=0.8)
+        for axes in (seconds, error):
+            axes.set_xscale("log")
+            axes.set_xlabel("measured (s)")
+        seconds.set_yscale("log")
+        seconds.set_ylabel("simulated (s)")
+        error.set_ylabel("error (%)")
+        figure.legend(*seconds.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return paths

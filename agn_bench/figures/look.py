@@ -1,0 +1,46 @@
+"""The one look of all pictures: colours, sizes, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agn_bench.results import written_aside
+
+# Okabe and Ito's palette: told apart by colour-blind readers; line styles tell them apart in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+
+_LOOK: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "svg.hashsalt": "agn-bench",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def picture(stem: Path, rows: int, columns: int, figsize: tuple[float, float]) -> Iterator[tuple[Any, Any, list[Path]]]:
+    """A figure to draw on, its axes, and the files `stem`.png and `stem`.svg that it is written to at the end."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    with mpl.rc_context(_LOOK):
+        figure, axes = plt.subplots(rows, columns, figsize=figsize, layout="constrained")
+        try:
+            yield figure, axes, paths
+            for path in paths:
+                metadata = {"Date": None} if path.suffix == ".svg" else None
+                with written_aside(path) as aside:
+                    figure.savefig(aside, format=path.suffix[1:], dpi=160, metadata=metadata)
+        finally:
+            plt.close(figure)

@@ -1,0 +1,91 @@
+"""The clock without training: what the timelines of some numbers of workers and local steps say, into a folder.
+
+<folder>/timeline.csv                       a row a cell
+<folder>/staleness.csv, commits.csv         of the one cell, if there is but one
+<folder>/figures/                           staleness and gantt, or growth-rate of several cells
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agn_bench import results
+from agn_bench.clock import active_timeline, message_bytes, timeline_of
+from agn_bench.config import RunConfig
+from agn_bench.figures.clock import gantt, heat_maps, staleness_histogram
+from agn_bench.inputs import BadInput
+from agn_bench.timeline.measures import measures, staleness_counts
+from agn_bench.timeline.record import Timeline
+from agn_bench.timeline.trace import Trace
+
+GANTT_S = 60.0
+MOST_EXCHANGES = 10_000_000
+
+
+def simulate_cell(config: RunConfig, exchanges: int | None) -> Timeline:
+    """The timeline of the configuration's work, or its first `exchanges` with all workers still active.
+
+    Raises:
+        BadInput: a recorded timeline has an end of its own.
+    """
+    if exchanges is None:
+        return timeline_of(config)
+    if isinstance(config.delays, Trace):
+        raise BadInput("exchanges", exchanges, "given together with --timeline", "one of the two")
+    return active_timeline(
+        config.delays, config.seed, config.workers, config.local_steps, message_bytes(config), exchanges
+    )
+
+
+def survey(
+    configs: Sequence[RunConfig],
+    exchanges: int | None,
+    folder: Path,
+    facts: dict[str, Any],
+    on_cell: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Simulate every cell's timeline and write what it says; return the rows and the pictures.
+
+    Args:
+        configs: cells that differ in the number of workers or of local steps.
+        facts: what is known of the making (command, machine, date), for provenance.json.
+    """
+    rows = []
+    for config in configs:
+        timeline = simulate_cell(config, exchanges)
+        cell = {
+            "workers": config.workers,
+            "local_steps": config.local_steps,
+            "delays": config.delays.name,
+            "seed": config.seed,
+        }
+        rows.append({**cell, **measures(timeline)})
+        on_cell(rows[-1])
+    results.write_table(folder / "timeline.csv", rows)
+    if len(configs) == 1:
+        staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(results.commits(timeline))
+        results.write_text(folder / "staleness.csv", results.csv_text(staleness))
+        results.write_text(folder / "commits.csv", results.csv_text(commits))
+        pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
+        pictures += gantt(commits, min(GANTT_S, timeline.end_s) or 1.0, folder / "figures" / "gantt")
+    else:
+        maps = {
+            "growth rate of AGN": grid(rows, "growth_rate"),
+            "gradient steps a second": grid(rows, "gradient_steps_per_s"),
+        }
+        pictures = heat_maps(maps, folder / "figures" / "growth-rate")
+    results.record_provenance(folder, "timeline", facts)
+    return rows, pictures
+
+
+def grid(rows: Sequence[dict[str, Any]], column: str) -> pd.DataFrame:
+    """One column of the cells' rows as a table of workers by local steps; NaN where there is no cell."""
+    table: pd.DataFrame = pd.DataFrame(rows).pivot_table(
+        index="workers", columns="local_steps", values=column, aggfunc="mean", dropna=False
+    )
+    return table.replace([np.inf, -np.inf], np.nan)
