@@ -17,6 +17,7 @@ from agn_bench.timeline.events import simulate_timeline
 
 TIMELINE_WORKERS = (1, 40, 400, 10_000)
 TIMELINE_ORDERS = ("random", "fifo")
+TIMELINE_CELLS = len(TIMELINE_WORKERS) * len(TIMELINE_ORDERS)
 _BASE = 40
 """Workers to whose cost per exchange the others are compared."""
 

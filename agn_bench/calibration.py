@@ -22,6 +22,7 @@ from agn_bench.timeline.events import simulate_timeline
 
 KEYS = ("workers", "local_steps")
 _ACCEPTED = "a CSV file, a row a training run, with workers, local_steps and a column of seconds"
+MOST_SEEDS = 100
 _MOST_CELLS = 10_000
 _DIGITS = 3
 _LEAST_NETWORK = 1e-4
@@ -156,6 +157,71 @@ def fit(
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
         numbers = optimize.minimize(error, numbers, method="Nelder-Mead", options=options).x
     return _with(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
+
+
+def report(
+    fitted: Profile, columns: Sequence[Measured], gradient_steps: int, seeds: int, message_bytes: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """How well a profile explains measured seconds: the rows of cells.csv, a measured run each, and of errors.csv.
+
+    Args:
+        columns: the one that was fitted, and those that were held out.
+    """
+    cells: list[dict[str, Any]] = []
+    summary: list[dict[str, Any]] = []
+    for index, measured in enumerate(columns):
+        role = "held out" if index else "fitted"
+        simulated = simulated_s(fitted, measured, gradient_steps, seeds, message_bytes)
+        relative = errors(simulated, measured)
+        cells += [
+            {
+                "column": measured.column,
+                "role": role,
+                "workers": int(measured.workers[i]),
+                "local_steps": int(measured.local_steps[i]),
+                "measured_s": float(measured.seconds[i]),
+                "simulated_s": float(simulated[i].mean()),
+                "simulated_std_s": float(simulated[i].std()),
+                "error": float(relative[i]),
+            }
+            for i in range(len(relative))
+        ]
+        single = np.abs(simulated / measured.seconds[:, None] - 1).mean(axis=0)
+        summary.append(
+            {
+                "column": measured.column,
+                "role": role,
+                "cells": len(relative),
+                "seeds": seeds,
+                "mean_absolute_error": float(np.abs(relative).mean()),
+                "mean_absolute_error_worst_seed": float(single.max()),
+                "mean_error": float(relative.mean()),
+                "largest_absolute_error": float(np.abs(relative).max()),
+            }
+        )
+    return cells, summary
+
+
+def write_calibration(
+    folder: Path,
+    fitted: Profile,
+    source: str,
+    cells: list[dict[str, Any]],
+    summary: list[dict[str, Any]],
+    facts: dict[str, Any],
+) -> list[Path]:
+    """Write profile.toml, cells.csv, errors.csv, the figure and the provenance; return the pictures."""
+    import pandas as pd
+
+    from agn_bench import results
+    from agn_bench.delays.files import as_toml
+    from agn_bench.figures.clock import measured_against_simulated
+
+    results.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
+    results.write_table(folder / "cells.csv", cells)
+    results.write_table(folder / "errors.csv", summary)
+    results.record_provenance(folder, "calibrate", facts)
+    return measured_against_simulated(pd.DataFrame(cells), folder / "figures" / "measured-against-simulated")
 
 
 def _start(base: Profile, measured: Measured, gradient_steps: int) -> np.ndarray:

@@ -51,14 +51,22 @@ def _delays() -> list[Row]:
     rows = []
     for name in profile_names():
         profile = load_profile(name)
-        parts = {key: value for key, value in profile.as_dict().items() if isinstance(value, dict)}
-        times = [
-            f"{part} {table['distribution']} {table['mean']:g} s" + (f" (cv {table['cv']:g})" if "cv" in table else "")
-            for part, table in parts.items()
-            if table["mean"]
-        ]
-        rows.append({"delays": name, "what": profile.description, "times": ", ".join(times), "order": profile.order})
+        tables = {part: table for part, table in profile.as_dict().items() if part != "name"}
+        parameters = [f"{part}: {', '.join(map(_parameter, table.items()))}" for part, table in tables.items()]
+        rows.append(
+            {
+                "delays": name,
+                "what": f"{profile.description} ({profile.source})",
+                "parameters": "\n".join(parameters),
+            }
+        )
     return rows
+
+
+def _parameter(item: tuple[str, object]) -> str:
+    """A number with its name; a word says what it is by itself."""
+    key, value = item
+    return f"{key} {value:g}" if isinstance(value, float) else str(value)
 
 
 def _presets() -> list[Row]:

@@ -38,10 +38,8 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
     Args:
         size: bytes of a message.
     """
-    phases = np.minimum(
-        np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10, exchanges + 1
-    )
-    phases = phases.astype(np.int64)
+    expected = np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10
+    phases = np.minimum(expected, exchanges + 1).astype(np.int64)
     while True:
         timeline = simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps, size), exchanges)
         stopped = np.bincount(timeline.worker, minlength=workers) >= phases

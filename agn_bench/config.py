@@ -121,7 +121,7 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     Raises:
         BadInput: an option's value, or two options together, cannot be used.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None and value != []}
     known = {field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"}
     for name in given:
         choose("option", name, sorted(known))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from agn_bench.config import RunConfig
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LINES_PER_RUN = 10
 _WIDTH_WITH_BAR = 96
+_SECONDS_PER_LINE = 5.0
+_BINS, _BAR = 16, 40
 
 
 class RunDisplay:
@@ -87,6 +89,51 @@ class RunDisplay:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+class StepDisplay:
+    """Shows that something goes on, and what: a live line on a terminal, a plain one now and then elsewhere.
+
+    Args:
+        total: how many steps there are; None if that is not known.
+        at_each_step: called before anything is shown; may raise to end the work.
+    """
+
+    def __init__(
+        self, console: Console, title: str, total: int | None = None, at_each_step: Callable[[], None] = lambda: None
+    ) -> None:
+        self._console = console
+        self._live_here = console.file.isatty() and not console.is_dumb_terminal
+        self._title, self._total, self._at_each_step = title, total, at_each_step
+        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            *(count if total else []),
+            console=console,
+            disable=not self._live_here,
+            transient=True,
+        )
+        self._task = self._live.add_task(title, total=total)
+        self._steps, self._said = 0, time.perf_counter()
+
+    def __enter__(self) -> StepDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def step(self, what: str) -> None:
+        """Another step begins, or has ended: `what` says which."""
+        self._at_each_step()
+        self._steps += 1
+        self._live.update(self._task, completed=self._steps, description=f"{self._title}: {what}")
+        if not self._live_here and time.perf_counter() - self._said > _SECONDS_PER_LINE:
+            self._said = time.perf_counter()
+            count = f"{self._steps}/{self._total} " if self._total else ""
+            self._console.print(f"{self._title}: {count}{what}", highlight=False, markup=False, soft_wrap=True)
+
+
 def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
     """A table of the runs' summaries, a row a seed, and where their files are."""
     size = f"{config.workers} workers, {config.local_steps} local steps"
@@ -109,6 +156,55 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     for run in runs:
         show_path(console, run, ", ".join(name for name in RUN_FILES if (run / name).exists()))
     show_path(console, runs[0].parent.parent, "summary.csv, curves.csv, provenance.json")
+
+
+_SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "n": ("workers", lambda row: str(row["workers"])),
+    "λ": ("local steps", lambda row: str(row["local_steps"])),
+    "steps/s": ("gradient steps a second", lambda row: f"{row['gradient_steps_per_s']:.4g}"),
+    "exch./s": ("exchanges a second", lambda row: f"{row['exchanges_per_s']:.4g}"),
+    "mean τ": ("mean staleness", lambda row: f"{row['mean_staleness']:.1f}"),
+    "95 %": ("95 % of them up to", lambda row: f"{row['p95_staleness']:.0f}"),
+    "wait": ("seconds in the queue", lambda row: f"{row['mean_queue_wait_s']:.2f}"),
+    "work": ("a worker computes", lambda row: f"{100 * row['compute_share']:.0f} % of its time"),
+    "busy": ("the server is busy", lambda row: f"{100 * row['server_utilization']:.0f} % of the time"),
+    "growth": ("growth rate of AGN per n exchanges", lambda row: f"{row['growth_rate']:+.3f}"),
+}
+"""Heading in a table of several cells, name in a list of one, and the text of a row."""
+
+
+def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """One cell: its figures and its staleness, as bars; several: a row each."""
+    title = f"{rows[0]['delays']}, seed {rows[0]['seed']}"
+    if len(rows) == 1:
+        title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} s"
+        show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in _SURVEY.values()])
+        _show_histogram(console, folder / "staleness.csv", rows[0]["workers"])
+    else:
+        cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in _SURVEY.items()} for row in rows]
+        show_rows(console, title, cells)
+    unstable = sum(row["growth_rate"] > 0 for row in rows)
+    if len(rows) > 1:
+        verdict = f"AGN is unstable in stiff directions in {unstable} of {len(rows)} cells"
+    else:
+        verdict = f"AGN is {'un' if unstable else ''}stable in stiff directions on this timeline"
+    console.print(f"  {verdict} (growth rate above 0: unstable)", highlight=False, soft_wrap=True)
+
+
+def _show_histogram(console: Console, path: Path, workers: int) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        counts = [int(row["exchanges"]) for row in csv.DictReader(file)]
+    width = max(1, -(-len(counts) // _BINS))
+    bins = [sum(counts[first : first + width]) for first in range(0, len(counts), width)]
+    # Blocks where the output can show them.
+    block = "█" if (console.encoding or "").lower().startswith("utf") else "#"
+    console.print(f"  staleness of the exchanges (n − 1 = {workers - 1})", highlight=False)
+    for index, count in enumerate(bins):
+        first, last = index * width, index * width + width - 1
+        label = f"{first}" if width == 1 else f"{first}-{last}"
+        bar = block * round(_BAR * count / max(bins))
+        mark = "  ← n − 1" if first <= workers - 1 <= last else ""
+        console.print(f"  {label:>9} {bar} {100 * count / sum(bins):.1f} %{mark}", highlight=False, markup=False)
 
 
 def show_path(console: Console, path: Path, content: str = "") -> None:

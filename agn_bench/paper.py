@@ -28,6 +28,9 @@ ROUNDS = 1000
 SEEDS = 3
 FIFO_SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 
+STABILITY_TIMELINES = 49 * SEEDS * (1 + len(FIFO_SHARES))
+"""That stability_map simulates."""
+
 
 def published_grid() -> list[dict[str, float]]:
     """The 49 published cells: times in seconds, accuracies in percent."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from agn_bench import results
 from agn_bench.clock import active_timeline, message_bytes, timeline_of
@@ -22,6 +21,9 @@ from agn_bench.inputs import BadInput
 from agn_bench.timeline.measures import measures, staleness_counts
 from agn_bench.timeline.record import Timeline
 from agn_bench.timeline.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GANTT_S = 60.0
 MOST_EXCHANGES = 10_000_000
@@ -55,6 +57,8 @@ def survey(
         configs: cells that differ in the number of workers or of local steps.
         facts: what is known of the making (command, machine, date), for provenance.json.
     """
+    import pandas as pd
+
     rows = []
     for config in configs:
         timeline = simulate_cell(config, exchanges)
@@ -85,6 +89,8 @@ def survey(
 
 def grid(rows: Sequence[dict[str, Any]], column: str) -> pd.DataFrame:
     """One column of the cells' rows as a table of workers by local steps; NaN where there is no cell."""
+    import pandas as pd
+
     table: pd.DataFrame = pd.DataFrame(rows).pivot_table(
         index="workers", columns="local_steps", values=column, aggfunc="mean", dropna=False
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import math
 import re
 import tomllib
@@ -80,6 +81,15 @@ def parse_profile(
     profile = _Reader(origin, folder or Path()).profile("+".join([name, *short]))
     words = ["--delays", Path(file or name).name, *(word for setting in short for word in ("--delay", setting))]
     return replace(profile, options=tuple(words))
+
+
+def as_toml(profile: Profile) -> str:
+    """The content of a TOML file that gives `profile`."""
+    lines = [f"{key} = {json.dumps(getattr(profile, key))}" for key in _TEXTS if getattr(profile, key)]
+    for part, table in profile.as_dict().items():
+        if isinstance(table, dict):
+            lines += ["", f"[{part}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines).strip() + "\n"
 
 
 def read_bytes(option: str, path: Path, accepted: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,7 @@ def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
 
 def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
     """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
-    columns: Sequence[Any] = cells["column"].unique()
+    columns = cells["column"].unique().tolist()
     with picture(stem, 1, 2, figsize=(9, 4.0)) as (figure, (seconds, error), paths):
         for index, column in enumerate(columns):
             rows = cells[cells["column"] == column]

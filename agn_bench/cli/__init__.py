@@ -1,0 +1,15 @@
+"""The command line: parse, print, exit codes. What the commands do is in the modules they call.
+
+    base.py        the application, exit codes, interrupts
+    options.py     options that several commands take
+    training.py    run
+    timing.py      timeline, calibrate, bench
+    reading.py     table, plot, list, reproduce
+
+Nothing heavy is imported before a command needs it, so that --help answers at once.
+"""
+
+from agn_bench.cli import reading, timing, training  # each registers its commands
+from agn_bench.cli.base import app, main
+
+__all__ = ["app", "main", "reading", "timing", "training"]

@@ -1,0 +1,153 @@
+"""The application itself: exit codes, complaints, interrupts, and what all commands' options are made of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agn_bench import __version__
+from agn_bench.inputs import BadInput
+from agn_bench.registry import PRESETS
+
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    help="How does asynchronous training behave when workers are stale, slow and many?",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
+    try:
+        code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    except BadInput as error:
+        sys.exit(_complain(str(error), EXIT_BAD_INPUT))
+    except OSError as error:
+        sys.exit(_complain(f"failed: {error}", EXIT_FAILED))
+    except Exception as error:
+        # Typer's own complaints about usage; the class is not public in every release, its message is.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()  # empty where the help was printed instead
+        sys.exit(_complain(f"{message} (see --help)", EXIT_BAD_INPUT) if message else EXIT_BAD_INPUT)
+    if code == EXIT_INTERRUPTED:
+        _complain("interrupted; what was finished is kept", code)
+    sys.exit(code)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"agn-bench: {message}", file=sys.stderr)
+    return code
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait for the next call of the function that is handed out; a second one stops at once.
+
+    JAX was seen to crash when an exception hit its import, or left computations in flight at exit, and to lose one
+    that was raised in its garbage collection.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            os.write(2, b"\x1b[?25h" if sys.stderr.isatty() else b"")  # the cursor, hidden by the live display
+            os._exit(EXIT_INTERRUPTED)
+        asked = True
+        _complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"agn-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+METHOD, WORK, PROBLEM, TIME, RUN = "Method", "Work", "Problem", "Time", "Running and files"
+"""Panels of the options in the help."""
+
+
+def option(text: str, metavar: str, panel: str) -> Any:
+    """An option taken as text: config.resolve validates it, with one kind of message for the whole program."""
+    return typer.Option(help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+def names_of(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+def preset_default(option: str) -> str:
+    return ", ".join(f"{name}: {options[option]}" for name, options in PRESETS.items() if option in options)
+
+
+def facts_of(context: typer.Context) -> dict[str, Any]:
+    """What provenance.json says of a command: its options without folders, the machine, the date."""
+    import shlex
+    from datetime import UTC, datetime
+
+    from agn_bench import machine
+
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.name == "out" or value is None or value is False:
+            continue
+        for item in value if isinstance(value, list | tuple) else [value]:
+            flag = [] if parameter.param_type_name == "argument" else [f"--{parameter.name}".replace("_", "-")]
+            words += [*flag, Path(item).name if isinstance(item, str) and "/" in item else str(item)]
+    return {
+        "command": shlex.join(words),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+    }
+
+
+def path(name: str, text: str) -> Path:
+    """The path given for the option `name`."""
+    if not text.strip():
+        raise BadInput(name, repr(text), "empty", "a path")
+    return Path(text)
+
+
+def console() -> Any:
+    """Where commands print, made when a command runs: it may have been redirected since."""
+    from rich.console import Console
+
+    return Console()

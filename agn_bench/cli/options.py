@@ -1,0 +1,57 @@
+"""Options that more than one command takes. All are text: config.resolve validates them, with one kind of message for
+the whole program.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agn_bench.cli.base import PROBLEM, RUN, TIME, WORK, names_of, option, preset_default
+from agn_bench.machine import DEVICES
+from agn_bench.registry import DATASETS, DEFAULTS, MODELS, PRESETS
+
+Preset = Annotated[
+    str | None,
+    option(f"Settings: {names_of(PRESETS)} (seconds, or the full size); default {DEFAULTS['preset']}.", "NAME", WORK),
+]
+Epochs = Annotated[
+    str | None,
+    option(f"Passes over the training images, by all workers together; default {preset_default('epochs')}.", "X", WORK),
+]
+GradientSteps = Annotated[
+    str | None,
+    option(
+        f"Mini-batch steps by all workers, instead of --epochs; default {preset_default('gradient_steps')}.", "N", WORK
+    ),
+]
+BatchSize = Annotated[str | None, option(f"Images a mini-batch; default {DEFAULTS['batch_size']}.", "N", WORK)]
+Model = Annotated[
+    str | None,
+    option(
+        f"{names_of(MODELS)}, or hidden widths as in mlp-300-100; default {preset_default('model')}.", "NAME", PROBLEM
+    ),
+]
+Dataset = Annotated[str | None, option(f"{names_of(DATASETS)}; default {preset_default('dataset')}.", "NAME", PROBLEM)]
+Delays = Annotated[
+    str | None,
+    option(
+        f"Step, network and server times: a profile's name (see `list delays`), or a TOML file; "
+        f"default {DEFAULTS['delays']}.",
+        "NAME|FILE",
+        TIME,
+    ),
+]
+Delay = Annotated[
+    list[str] | None,
+    option("One value of the delays, as in server.mean=0.2; may be given again.", "TABLE.KEY=VALUE", TIME),
+]
+Timeline = Annotated[
+    str | None,
+    option("Replay this recorded timeline instead of simulating one: a commits.csv, or a cluster's log.", "FILE", TIME),
+]
+Seed = Annotated[str | None, option("Of parameters, data order and delays; default 0.", "N", RUN)]
+Threads = Annotated[str | None, option("CPU threads; default all cores.", "N", RUN)]
+Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN)]
+Folders = Annotated[list[str], typer.Argument(help="Experiment folders: summary.csv and curves.csv.", metavar="DIR…")]

@@ -1,0 +1,138 @@
+"""The commands that read: table, plot, list; and reproduce, which puts our numbers beside the published ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agn_bench.cli import options
+from agn_bench.cli.base import RUN, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.registry import DEFAULTS
+
+_ACCURACY = Annotated[
+    str,
+    option("train_accuracy: the workers' mini-batches, as the paper; test_accuracy: the center.", "NAME", "Options"),
+]
+
+
+@app.command()
+def table(
+    folders: options.Folders,
+    at: Annotated[
+        str, option("Accuracy at these simulated seconds; default 30,60,120.", "S,S…", "Options")
+    ] = "30,60,120",
+    reach: Annotated[
+        str, option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
+    ] = "0.8,0.9,0.95",
+    accuracy: _ACCURACY = "train_accuracy",
+    out: Annotated[
+        str | None, option("CSV file to write; default DIR/tables/accuracy.csv, in the first DIR.", "FILE", "Options")
+    ] = None,
+) -> None:
+    """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
+    from agn_bench import comparison, results, tables
+    from agn_bench.inputs import choose, numbers
+
+    times = numbers("at", at, 0, 1e12)
+    targets = numbers("reach", reach, 0, 1)
+    choose("accuracy", accuracy, results.ACCURACIES)
+    places = [path("DIR", folder) for folder in folders]
+    target = places[0] / "tables" / "accuracy.csv" if out is None else path("out", out)
+    configurations = comparison.read_configurations(places, accuracy)
+    results.check_file("out", target)
+    rows = tables.accuracy_table(configurations, times, targets)
+    results.write_table(target, rows)
+
+    from agn_bench.display import show_path, show_rows
+
+    terminal = console()
+    for title, shown in tables.readable(configurations, rows).items():
+        show_rows(terminal, title, shown)
+    terminal.print(f"  {accuracy}; area: its mean over the first {rows[0]['area_until_s']:.1f} s")
+    show_path(terminal, target)
+
+
+@app.command()
+def plot(
+    folders: options.Folders,
+    accuracy: _ACCURACY = "train_accuracy",
+    out: Annotated[
+        str | None,
+        option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
+    ] = None,
+) -> None:
+    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
+    from agn_bench import comparison, results
+    from agn_bench.figures.accuracy import accuracy_over_time
+    from agn_bench.inputs import choose
+
+    choose("accuracy", accuracy, results.ACCURACIES)
+    places = [path("DIR", folder) for folder in folders]
+    stem = places[0] / "figures" / "accuracy-over-time" if out is None else path("out", out)
+    stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
+    configurations = comparison.read_configurations(places, accuracy)
+    results.check_file("out", stem)
+    for picture in accuracy_over_time(configurations, accuracy, stem):
+        print(picture)
+
+
+@app.command(name="list")
+def list_names(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="optimizers, local-optimizers, models, datasets, delays or presets; default all.", metavar="WHAT"
+        ),
+    ] = None,
+) -> None:
+    """What there is to choose from: optimizers, models, data sets, delay profiles, presets."""
+    from agn_bench import catalogue
+    from agn_bench.display import show_rows
+    from agn_bench.inputs import choose
+
+    wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
+    for name in wanted:
+        show_rows(console(), name, catalogue.SECTIONS[name]())
+
+
+@app.command()
+def reproduce(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="stability-map: AGN's growth rate over the published grid.", metavar="NAME")
+    ],
+    delays: options.Delays = None,
+    delay: options.Delay = None,
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/paper.", "DIR", RUN)] = "results/adhoc/paper",
+) -> None:
+    """The paper's results beside ours.
+
+    stability-map: does the sign of AGN's growth rate, computed without training from timelines served in random order
+    and first in first out, tell the published cells that suffered (test accuracy under 98.3 %, up to 30 local steps)?
+    """
+    from agn_bench.delays import load_profile
+    from agn_bench.inputs import choose
+
+    choose("NAME", name, ("stability-map",))
+    profile = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
+    folder = path("out", out)
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine, results
+
+        machine.prepare(threads)
+        results.check_writable("out", folder)
+
+        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.paper import STABILITY_TIMELINES, stability_map
+
+        terminal = console()
+        with StepDisplay(terminal, "timelines", STABILITY_TIMELINES, stop_if_asked) as display:
+            told_right, pictures = stability_map(profile, folder, display.step)
+        results.record_provenance(folder, f"reproduce {name}", facts_of(context))
+    rows = [{"order of service": order, "cells told right": f"{right} of 49"} for order, right in told_right.items()]
+    show_rows(terminal, "published cells told by the growth rate's sign", rows)
+    for picture in pictures:
+        show_path(terminal, picture)
+    show_path(terminal, folder / "tables", "stability-map.csv, growth-rate-*.csv, test-accuracy.csv, fifo-share.csv")

@@ -1,0 +1,248 @@
+"""The commands about the clock: timeline, calibrate, bench."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agn_bench.cli import options
+from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.inputs import BadInput, whole_number
+from agn_bench.registry import DEFAULTS
+
+if TYPE_CHECKING:
+    from agn_bench.config import RunConfig
+
+_MOST_CELLS = 10_000
+
+
+@app.command()
+def timeline(
+    context: typer.Context,
+    workers: Annotated[
+        str | None, option(f"Workers, n; several as in 10,20,40; default {DEFAULTS['workers']}.", "N[,N…]", METHOD)
+    ] = None,
+    local_steps: Annotated[
+        str | None,
+        option("Mini-batch steps between two exchanges, λ; several as in 10,20; default auto.", "N[,N…]", METHOD),
+    ] = None,
+    exchanges: Annotated[
+        str | None,
+        option("Stop after so many, all workers still active; default when the work is done.", "N", WORK),
+    ] = None,
+    preset: options.Preset = None,
+    epochs: options.Epochs = None,
+    gradient_steps: options.GradientSteps = None,
+    batch_size: options.BatchSize = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    delays: options.Delays = None,
+    delay: options.Delay = None,
+    timeline: options.Timeline = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/timeline.", "DIR", RUN)] = (
+        "results/adhoc/timeline"
+    ),
+) -> None:
+    """The clock alone, no training: staleness, queue waits, server utilization, throughput, AGN's growth rate.
+
+    Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
+    local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
+    """
+    from agn_bench.survey import MOST_EXCHANGES
+
+    elsewhere = ("workers", "local_steps", "exchanges", "threads", "out")
+    given = {name: value for name, value in context.params.items() if name not in elsewhere}
+    stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
+    configs = _cells(given, workers, local_steps, stop_after)
+    folder = path("out", out)
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine, results
+
+        machine.prepare(threads)
+        results.check_writable("out", folder)
+
+        from agn_bench.display import StepDisplay, show_path, show_survey
+        from agn_bench.survey import survey
+
+        terminal = console()
+        with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
+            rows, pictures = survey(
+                configs,
+                stop_after,
+                folder,
+                facts_of(context),
+                lambda row: display.step(f"{row['workers']} workers, {row['local_steps']} local steps"),
+            )
+        stop_if_asked()
+    show_survey(terminal, rows, folder)
+    for picture in pictures:
+        show_path(terminal, picture)
+    files = "timeline.csv, staleness.csv, commits.csv" if len(configs) == 1 else "timeline.csv"
+    show_path(terminal, folder, f"{files}, provenance.json")
+
+
+def _cells(
+    given: dict[str, Any], workers: str | None, local_steps: str | None, exchanges: int | None
+) -> list[RunConfig]:
+    """A configuration for every pair of a number of workers and one of local steps."""
+    from agn_bench.config import resolve
+
+    lists = [[None] if text is None else [part.strip() for part in text.split(",")] for text in (workers, local_steps)]
+    count = len(lists[0]) * len(lists[1])
+    if count > _MOST_CELLS:
+        raise BadInput("workers", f"with {len(lists[0])} numbers", f"{count} cells", f"up to {_MOST_CELLS} cells")
+    if exchanges is not None and given["epochs"] is None and given["gradient_steps"] is None:
+        # As much work as any cell may need: it is not what ends the timeline.
+        given = {**given, "gradient_steps": _ENOUGH_WORK, "batch_size": 1}
+    return [resolve({**given, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
+
+
+_ENOUGH_WORK = 10**9
+
+
+@app.command()
+def calibrate(
+    context: typer.Context,
+    times: Annotated[
+        str,
+        typer.Argument(help="CSV file, a row a training run: workers, local_steps and seconds.", metavar="TIMES"),
+    ],
+    seconds: Annotated[str, option("Column to fit; default seconds.", "COLUMN", TIME)] = "seconds",
+    held_out: Annotated[
+        list[str] | None, option("Column to test the fit on; may be given again.", "COLUMN", TIME)
+    ] = None,
+    delays: options.Delays = None,
+    delay: options.Delay = None,
+    gradient_steps: Annotated[
+        str, option("Mini-batch steps by all workers in each of the runs; default 18750, the paper's.", "N", WORK)
+    ] = "18750",
+    model: Annotated[str, option("Whose size the messages have; default mlp-paper.", "NAME", WORK)] = "mlp-paper",
+    dataset: Annotated[str, option("What the model learns; default mnist.", "NAME", WORK)] = "mnist",
+    seeds: Annotated[str, option("Timelines to average over; default 3.", "N", RUN)] = "3",
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/calibration.", "DIR", RUN)] = (
+        "results/adhoc/calibration"
+    ),
+) -> None:
+    """Fit a delay profile to measured training times: step, network and server times.
+
+    The distributions, the order of service and whatever else the profile has are those of --delays; fitted are the
+    means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
+    cells.csv (every measured run), errors.csv and a figure.
+    """
+    from agn_bench.calibration import MOST_SEEDS, Trial, fit, read_measured, report
+    from agn_bench.config import MAX_IMAGES_DRAWN
+    from agn_bench.delays import load_profile
+    from agn_bench.inputs import choose
+    from agn_bench.registry import DATASETS, parameter_count, widths
+
+    base = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
+    steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
+    timelines = whole_number("seeds", seeds, 1, MOST_SEEDS)
+    size = 4 * parameter_count(widths(model, choose("dataset", dataset, DATASETS)))
+    columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
+    folder = path("out", out)
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine, results
+
+        machine.prepare(threads)
+        results.check_writable("out", folder)
+
+        from agn_bench.calibration import write_calibration
+        from agn_bench.display import StepDisplay, show_path, show_rows
+
+        terminal = console()
+        with StepDisplay(terminal, "fitting", None, stop_if_asked) as display:
+
+            def on_trial(trial: Trial) -> None:
+                display.step(f"{trial.evaluations} profiles tried, mean error {100 * trial.error:.2f} %")
+
+            fitted = fit(base, columns[0], steps, timelines, size, on_trial)
+            cells, errors = report(fitted, columns, steps, timelines, size)
+        stop_if_asked()
+        source = f"fitted by agn-bench calibrate to {seconds} of {Path(times).name}"
+        pictures = write_calibration(folder, fitted, source, cells, errors, facts_of(context))
+    show_rows(
+        terminal,
+        "fitted profile",
+        [
+            {"table": part, **{key: value for key, value in table.items() if key != "order"}}
+            for part, table in fitted.as_dict().items()
+            if part in ("step", "up", "down", "server")
+        ],
+    )
+    shown = [
+        {
+            "column": row["column"],
+            "role": row["role"],
+            "cells": row["cells"],
+            "mean |error| %": f"{100 * row['mean_absolute_error']:.1f}",
+            "mean error %": f"{100 * row['mean_error']:+.1f}",
+            "largest %": f"{100 * row['largest_absolute_error']:.1f}",
+        }
+        for row in errors
+    ]
+    show_rows(terminal, "simulated against measured seconds", shown)
+    for picture in pictures:
+        show_path(terminal, picture)
+    show_path(terminal, folder, "profile.toml, cells.csv, errors.csv, provenance.json")
+
+
+bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command(name="timeline")
+def bench_timeline(
+    context: typer.Context,
+    exchanges: Annotated[str, option("Exchanges of each timeline; default 1000000.", "N", WORK)] = "1000000",
+    repetitions: Annotated[
+        str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
+    ] = "5",
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
+        "results/adhoc/benchmarks"
+    ),
+) -> None:
+    """Exchanges a second of the event simulation, draws included, beside a heapq loop on the same draws.
+
+    Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
+    """
+    from agn_bench.survey import MOST_EXCHANGES
+
+    count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
+    times = whole_number("repetitions", repetitions, 1, 1000)
+    folder = path("out", out)
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine, results
+
+        machine.prepare(threads)
+        results.check_writable("out", folder)
+
+        from agn_bench.benchmarks import TIMELINE_CELLS, timeline_benchmark
+        from agn_bench.display import StepDisplay, show_path, show_rows
+
+        terminal = console()
+        with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
+            rows = list(timeline_benchmark(count, times, display.step))
+        stop_if_asked()
+        results.write_table(folder / "timeline.csv", rows)
+        results.record_provenance(folder, "bench timeline", facts_of(context))
+    shown = [
+        {
+            "workers": row["workers"],
+            "order": row["order"],
+            "exchanges/s": f"{row['exchanges_per_s']:,.0f}",
+            "cost / that of 40": f"{row['cost_over_40_workers']:.1f}",
+            "heapq, times": f"{row['times_as_fast_as_heapq']:.2f}",
+            "same order": "yes" if row["same_order"] else "NO",
+        }
+        for row in rows
+    ]
+    show_rows(terminal, f"event simulation, {count:,} exchanges, median of {times}", shown)
+    show_path(terminal, folder / "timeline.csv")

@@ -1,0 +1,130 @@
+"""The command that trains: run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agn_bench.cli import options
+from agn_bench.cli.base import (
+    METHOD,
+    PROBLEM,
+    RUN,
+    TIME,
+    app,
+    console,
+    interrupts_wait,
+    names_of,
+    option,
+    path,
+    preset_default,
+)
+from agn_bench.registry import (
+    DATA_SPLITS,
+    DEFAULT_ALPHA,
+    DEFAULT_MOMENTUM,
+    DEFAULTS,
+    EVALUATIONS,
+    LOCAL_OPTIMIZERS,
+    METHODS,
+)
+
+_RATES = ", ".join(f"{name}: {entry.learning_rate:g}" for name, entry in LOCAL_OPTIMIZERS.items())
+_SPLITS = "; ".join(f"{name}: {what}" for name, what in DATA_SPLITS.items())
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    optimizer: Annotated[
+        str | None, option(f"{names_of(METHODS)}; default {DEFAULTS['optimizer']}.", "NAME", METHOD)
+    ] = None,
+    workers: Annotated[str | None, option(f"Workers, n; default {DEFAULTS['workers']}.", "N", METHOD)] = None,
+    local_steps: Annotated[
+        str | None,
+        option(
+            "Mini-batch steps between two exchanges, λ; auto: the smallest stable at staleness n − 1; default auto.",
+            "N",
+            METHOD,
+        ),
+    ] = None,
+    alpha: Annotated[
+        str | None, option(f"Elastic force of easgd, a fraction; default {DEFAULT_ALPHA}.", "X", METHOD)
+    ] = None,
+    local_optimizer: Annotated[
+        str | None,
+        option(
+            f"Workers' own steps: {names_of(LOCAL_OPTIMIZERS)}; default {preset_default('local_optimizer')}.",
+            "NAME",
+            METHOD,
+        ),
+    ] = None,
+    learning_rate: Annotated[str | None, option(f"Of the local optimizer; default {_RATES}.", "X", METHOD)] = None,
+    momentum: Annotated[
+        str | None, option(f"Of --local-optimizer momentum; default {DEFAULT_MOMENTUM}.", "X", METHOD)
+    ] = None,
+    reset_local_optimizer: Annotated[
+        bool,
+        typer.Option(
+            "--reset-local-optimizer", help="Clear its state at each pull; default off.", rich_help_panel=METHOD
+        ),
+    ] = False,
+    preset: options.Preset = None,
+    epochs: options.Epochs = None,
+    gradient_steps: options.GradientSteps = None,
+    batch_size: options.BatchSize = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    data_dir: Annotated[
+        str | None,
+        option("Folder of the four IDX files, plain or .gz; default the variable AGN_BENCH_DATA_DIR.", "DIR", PROBLEM),
+    ] = None,
+    data_split: Annotated[
+        str | None,
+        option(f"{_SPLITS}; default {DEFAULTS['data_split']}.", "NAME", PROBLEM),
+    ] = None,
+    delays: options.Delays = None,
+    delay: options.Delay = None,
+    timeline: options.Timeline = None,
+    window: Annotated[
+        str | None,
+        option(f"Simulated seconds a point of the curve averages over; default {DEFAULTS['window']:g}.", "S", TIME),
+    ] = None,
+    eval_every: Annotated[
+        str | None,
+        option(f"Exchanges between evaluations on the test set; default {EVALUATIONS} times, evenly.", "N", TIME),
+    ] = None,
+    seed: options.Seed = None,
+    seeds: Annotated[str | None, option("Runs, with seeds counting up from --seed; default 1.", "N", RUN)] = None,
+    threads: options.Threads = None,
+    device: options.Device = None,
+    out: Annotated[str, option("Experiment folder to write to; default results/adhoc.", "DIR", RUN)] = "results/adhoc",
+    force: Annotated[
+        bool, typer.Option("--force", help="Repeat runs that are finished already; default off.", rich_help_panel=RUN)
+    ] = False,
+) -> None:
+    """Train with many simulated asynchronous workers: one configuration, one or several seeds.
+
+    Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
+    """
+    from agn_bench.config import resolve, with_seeds
+
+    elsewhere = ("seeds", "data_dir", "threads", "device", "out", "force")
+    config = resolve({name: value for name, value in context.params.items() if name not in elsewhere})
+    configs = with_seeds(config, 1 if seeds is None else seeds)
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine
+
+        machine.prepare(threads, device)
+
+        from agn_bench.display import RunDisplay, show_runs
+        from agn_bench.sweep import run_all
+
+        stop_if_asked()
+        terminal = console()
+        with RunDisplay(terminal, stop_if_asked) as display:
+            folder = None if data_dir is None else path("data_dir", data_dir)
+            runs = run_all(configs, path("out", out), display, data_dir=folder, force=force)
+        stop_if_asked()
+    show_runs(terminal, config, runs)
