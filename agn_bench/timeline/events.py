@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from agn_bench.delays.draws import Draws
 from agn_bench.timeline.record import Timeline
@@ -42,26 +43,37 @@ def simulate_timeline(draws: Draws, exchanges: int | None = None) -> Timeline:
         return np.pad(values, (0, places - workers), constant_values=fill)
 
     arrive = draws.begin + draws.compute[draws.first] + draws.up[draws.first]
+    arrive = per_worker(arrive, np.inf).reshape(-1, _BLOCK)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        served_worker, served_s = jax.device_get(
-            _serve(
-                per_worker(arrive, np.inf).reshape(-1, _BLOCK),
-                per_worker(draws.first, 0),
-                per_worker(draws.first + draws.phases - 1, 0),
-                flat(draws.compute),
-                flat(draws.up),
-                flat(draws.down),
-                flat(draws.server),
-                flat(draws.order),
-                exchanges,
-            )
+        arguments = (
+            arrive,
+            arrive.min(axis=1),
+            per_worker(draws.first, 0),
+            per_worker(draws.first + draws.phases - 1, 0),
+            *map(flat, (draws.compute, draws.up, draws.down, draws.server, draws.order)),
+            exchanges,
         )
+        try:
+            served_worker, served_s = jax.device_get(_serve(*arguments))
+        except jax.errors.JaxRuntimeError:  # another version of XLA may not compile it as one kernel
+            served_worker, served_s = jax.device_get(_serve_all(*arguments))
     return _complete(draws, served_worker[:exchanges], served_s[:exchanges])
 
 
 @jax.jit
-def _serve(
+def _serve(*arguments: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """See _serve_all. The attributes are those that XLA itself gives to small loops: the whole loop becomes one kernel.
+
+    Otherwise it starts some twenty kernels an exchange on the CPU, which was measured to take 4-5 times as long.
+    """
+    with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):  # type: ignore[no-untyped-call]
+        return _serve_all(*arguments)
+
+
+@jax.jit
+def _serve_all(
     arrive: jax.Array,
+    earliest: jax.Array,
     first: jax.Array,
     last: jax.Array,
     compute: jax.Array,
@@ -75,15 +87,17 @@ def _serve(
 
     Args:
         arrive: when each worker's next message reaches the server, inf when it has none left, (blocks, workers of one).
+        earliest: the first of each block, (blocks,).
         first, last: where each worker's draws begin and end in the flat arrays that follow, (workers,).
 
-    With the first arrival of every block at hand, the next message of all is found in the blocks' and one block's
+    With the first arrival of every block at hand, the next message of all is found among the blocks' and one block's
     numbers. Those who wait are counted anew each time: at 10,000 workers that is one pass over 80 kB.
     """
+    places = jnp.arange(_BLOCK, dtype=jnp.int32)
 
     def longest(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         block = earliest.argmin().astype(jnp.int32)
-        return block, arrive[block].argmin().astype(jnp.int32)
+        return block, _at(arrive, block).argmin().astype(jnp.int32)
 
     def at_random(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         waiting = (arrive <= now).sum(axis=1, dtype=jnp.int32)
@@ -91,33 +105,45 @@ def _serve(
         # The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too.
         rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
         block = (up_to <= rank).sum(dtype=jnp.int32)
-        rank = rank - (up_to[block] - waiting[block])
-        within = jnp.cumsum((arrive[block] <= now).astype(jnp.int32))
+        rank = rank - (_at(up_to, block) - _at(waiting, block))
+        within = jnp.cumsum((_at(arrive, block) <= now).astype(jnp.int32))
         return block, (within <= rank).sum(dtype=jnp.int32)
 
     def serve(exchange: jax.Array, state: tuple) -> tuple:  # type: ignore[type-arg]
         arrive, earliest, draw, free, served_worker, served_s = state
         now = jnp.maximum(free, earliest.min())
-        u = order[exchange]
+        u = _at(order, exchange)
         block, place = lax.cond(u < 0, longest, at_random, arrive, earliest, now, u)
         worker = block * _BLOCK + place
-        this = draw[worker]
-        applied = now + server[this]
-        following = jnp.minimum(this + 1, last[worker])
-        next_arrive = applied + down[this] + compute[following] + up[following]
-        arrive = arrive.at[block, place].set(jnp.where(this == last[worker], jnp.inf, next_arrive))
+        # The barrier: all reads of the old array come first, so that it is changed in place and not copied.
+        this = lax.optimization_barrier(_at(draw, worker))  # type: ignore[no-untyped-call]
+        end = _at(last, worker)
+        applied = now + _at(server, this)
+        following = jnp.minimum(this + 1, end)
+        next_arrive = applied + _at(down, this) + _at(compute, following) + _at(up, following)
+        row = jnp.where(places == place, jnp.where(this == end, jnp.inf, next_arrive), _at(arrive, block))
         return (
-            arrive,
-            earliest.at[block].set(arrive[block].min()),
-            draw.at[worker].add(1),
+            _put(arrive, row, block),
+            _put(earliest, row.min(), block),
+            _put(draw, this + 1, worker),
             applied,
-            served_worker.at[exchange].set(worker),
-            served_s.at[exchange].set(now),
+            _put(served_worker, worker, exchange),
+            _put(served_s, now, exchange),
         )
 
-    state = (arrive, arrive.min(axis=1), first, 0.0, jnp.zeros(len(compute), jnp.int32), jnp.zeros_like(compute))
+    state = (arrive, earliest, first, 0.0, jnp.zeros(len(compute), jnp.int32), jnp.zeros_like(compute))
     *_, served_worker, served_s = lax.fori_loop(0, exchanges, serve, state)
     return served_worker, served_s
+
+
+def _at(array: jax.Array, index: jax.Array) -> jax.Array:
+    """array[index], an index known to be inside: nothing is checked."""
+    return lax.dynamic_index_in_dim(array, index, keepdims=False)
+
+
+def _put(array: jax.Array, value: jax.Array, index: jax.Array) -> jax.Array:
+    """`array` with `value` at an index known to be inside."""
+    return lax.dynamic_update_index_in_dim(array, value, index, 0)
 
 
 def _complete(draws: Draws, worker: np.ndarray, served_s: np.ndarray) -> Timeline:
