@@ -5,8 +5,9 @@ READY := .venv/.ready
 
 QUICK := results/quick
 METHODS := agn easgd dynsgd downpour
+CLUSTER := results/paper-cluster
 
-.PHONY: run test lint quick docs clean
+.PHONY: run test lint quick paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -27,6 +28,13 @@ quick: $(READY)  ## the four methods at 40 workers, three seeds each; finished r
 	$(BIN)/agn-bench table $(QUICK)
 	$(BIN)/agn-bench table $(QUICK) --accuracy test_accuracy --out $(QUICK)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(QUICK)
+
+paper-cluster: $(READY)  ## fit the paper's cluster to its published times, and map where AGN is stable on it
+	$(BIN)/agn-bench calibrate agn_bench/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
+	$(BIN)/agn-bench reproduce stability-map --out $(CLUSTER)
+
+bench: $(READY)  ## the event simulation's speed, beside a heapq loop
+	$(BIN)/agn-bench bench timeline --out results/benchmarks
 
 docs: $(READY)  ## docs/commands.md from the program's own help
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md

@@ -116,7 +116,11 @@ def test_list_shows_every_name(command: Command) -> None:
     ]
     assert all(name in out for name in names)
     assert "c + Δ / λ" in out
-    assert "server constant 0.407" in command("list", "delays")[1].replace("\n", " ")
+    shown = " ".join(command("list", "delays")[1].replace("│", " ").split())
+    for name in ("heterogeneous", "ideal", "paper-cluster", "stragglers", "wide-area"):
+        assert name in shown
+    assert "server: constant, mean 0.397," in shown
+    assert "arXiv 1907.11612" in shown
 
 
 def test_alone_it_shows_its_help(command: Command) -> None:
@@ -272,7 +276,14 @@ BAD_VALUES = [
     (["--model", "mlp-100000-100000"], "--model mlp-100000-100000", "too large"),
     (["--dataset", "minst"], "--dataset minst", "did you mean mnist?"),
     (["--delays", "paper-clutser"], "--delays paper-clutser", "did you mean paper-cluster?"),
-    (["--delays", "../paper-cluster"], "--delays ../paper-cluster", "unknown"),
+    (["--delays", "../paper-cluster"], "--delays ../paper-cluster", "cannot be read"),
+    (["--delays", "mine.toml"], "--delays mine.toml", "a TOML file, or one of heterogeneous, ideal,"),
+    (["--delay", "server.mean"], "--delay server.mean", "as in server.mean=0.2"),
+    (["--delay", "server.mean=-1"], "--delay server.mean=-1", "negative"),
+    (["--delay", "server.men=1"], "--delay server.men=1", "did you mean mean?"),
+    (["--delay", "sever.mean=1"], "--delay sever.mean=1", "did you mean server?"),
+    (["--delay", "step.distribution=normal"], "--delays paper-cluster, line 4, step.deviation", "missing"),
+    (["--timeline", "commits.csv"], "--timeline commits.csv", "cannot be read"),
     (["--preset", "papr"], "--preset papr", "did you mean paper?"),
     (["--data-split", "mixt"], "--data-split mixt", "did you mean mixed?"),
     (["--device", "tpu"], "--device tpu", "auto, cpu, gpu"),

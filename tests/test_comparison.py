@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench import comparison, figures, results, tables
+from agn_bench import comparison, results, tables
+from agn_bench.figures import accuracy
 from agn_bench.inputs import BadInput
 
 BASE = {
@@ -92,7 +93,7 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
     assert row["accuracy_at_6s_mean"] == pytest.approx((0.1 + 0.6) / 2)
     assert row["accuracy_at_10s_mean"] == pytest.approx((0.1 + 1.0) / 2)
     assert (row["diverged"], row["reached_0.5"]) == (1, 1)
-    times, mean, std = figures._over_seeds(both)
+    times, mean, std = accuracy._over_seeds(both)
     assert times[-1] == 10.0
     assert mean[-1] == pytest.approx(0.55)
     assert std[-1] == pytest.approx(0.45)
@@ -100,10 +101,10 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
 
 def test_the_mean_is_drawn_while_all_seeds_last(experiment: Callable[..., Path], tmp_path: Path) -> None:
     (both,) = read(experiment(({}, [(1.0, 0.2), (8.0, 0.2)]), ({}, [(2.0, 0.4), (5.0, 0.4), (9.0, 0.4)])))
-    times, mean, _ = figures._over_seeds(both)
+    times, mean, _ = accuracy._over_seeds(both)
     np.testing.assert_array_equal(times, [2.0, 5.0, 8.0])
     np.testing.assert_allclose(mean, 0.3)
-    assert len(figures.accuracy_over_time([both], "train_accuracy", tmp_path / "drawn")) == 2
+    assert len(accuracy.accuracy_over_time([both], "train_accuracy", tmp_path / "drawn")) == 2
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
@@ -118,7 +119,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
     found = read(experiment(({}, LINE)))
     monkeypatch.setattr(Figure, "savefig", disk_full)
     with pytest.raises(OSError, match="No space"):
-        figures.accuracy_over_time(found, "train_accuracy", tmp_path / "figures" / "drawn")
+        accuracy.accuracy_over_time(found, "train_accuracy", tmp_path / "figures" / "drawn")
     assert list((tmp_path / "figures").iterdir()) == []
 
 

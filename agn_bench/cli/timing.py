@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from agn_bench.cli import options
 from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, console, facts_of, interrupts_wait, option, path
-from agn_bench.inputs import BadInput, whole_number
+from agn_bench.inputs import whole_number
 from agn_bench.registry import DEFAULTS
-
-if TYPE_CHECKING:
-    from agn_bench.config import RunConfig
-
-_MOST_CELLS = 10_000
 
 
 @app.command()
@@ -53,12 +47,13 @@ def timeline(
     Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
     local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
-    from agn_bench.survey import MOST_EXCHANGES
+    from agn_bench.survey import MOST_EXCHANGES, cells
 
-    elsewhere = ("workers", "local_steps", "exchanges", "threads", "out")
-    given = {name: value for name, value in context.params.items() if name not in elsewhere}
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
-    configs = _cells(given, workers, local_steps, stop_after)
+    configs = cells(
+        {name: value for name, value in context.params.items() if name not in ("exchanges", "threads", "out")},
+        stop_after,
+    )
     folder = path("out", out)
     with interrupts_wait() as stop_if_asked:
         from agn_bench import machine, results
@@ -84,25 +79,6 @@ def timeline(
         show_path(terminal, picture)
     files = "timeline.csv, staleness.csv, commits.csv" if len(configs) == 1 else "timeline.csv"
     show_path(terminal, folder, f"{files}, provenance.json")
-
-
-def _cells(
-    given: dict[str, Any], workers: str | None, local_steps: str | None, exchanges: int | None
-) -> list[RunConfig]:
-    """A configuration for every pair of a number of workers and one of local steps."""
-    from agn_bench.config import resolve
-
-    lists = [[None] if text is None else [part.strip() for part in text.split(",")] for text in (workers, local_steps)]
-    count = len(lists[0]) * len(lists[1])
-    if count > _MOST_CELLS:
-        raise BadInput("workers", f"with {len(lists[0])} numbers", f"{count} cells", f"up to {_MOST_CELLS} cells")
-    if exchanges is not None and given["epochs"] is None and given["gradient_steps"] is None:
-        # As much work as any cell may need: it is not what ends the timeline.
-        given = {**given, "gradient_steps": _ENOUGH_WORK, "batch_size": 1}
-    return [resolve({**given, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
-
-
-_ENOUGH_WORK = 10**9
 
 
 @app.command()

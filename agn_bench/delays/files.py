@@ -134,7 +134,10 @@ class _Origin:
         if not matched:
             raise BadInput("delay", setting, "not TABLE.KEY=VALUE", "as in server.mean=0.2 or step.distribution=gamma")
         table, key, text = matched.groups()
-        choose("delay", table, TABLES)
+        try:
+            choose("delay", table, TABLES)
+        except BadInput as error:
+            raise BadInput("delay", setting, error.problem, error.accepted) from None
         content = self.tables.setdefault(table, {})
         if not isinstance(content, dict):
             raise self.refuse(table, None, f"{table} = {content}", "not a table", f"[{table}]")

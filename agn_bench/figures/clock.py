@@ -24,19 +24,22 @@ _ACTIVITIES = {
 """What a worker does between two events of commits.csv, and its colour."""
 
 _MOST_ROWS = 60
+_MOST_BARS = 200
 _MARKERS = ("o", "s", "^", "D")
 
 
 def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> list[Path]:
     """How often each staleness occurred (columns staleness, exchanges), beside n − 1, its mean in the long run."""
     with picture(stem, 1, 1, figsize=(6, 3.4)) as (_, axes, paths):
-        share = staleness["exchanges"] / staleness["exchanges"].sum()
-        axes.bar(staleness["staleness"], share, width=1.0, color=COLOURS[0], label="exchanges")
+        width = -(-len(staleness) // _MOST_BARS)
+        bars = staleness["exchanges"].groupby(staleness["staleness"] // width).sum() / staleness["exchanges"].sum()
+        # A bar stands over the values it counts, each value τ in the middle of [τ − 1/2, τ + 1/2).
+        axes.bar(bars.index * width - 0.5, bars, width=width, align="edge", color=COLOURS[0], label="exchanges")
         axes.axvline(workers - 1, color=COLOURS[1], linestyle=STYLES[1], label=f"n − 1 = {workers - 1}")
         axes.set_xlabel("staleness τ (versions)")
         axes.set_ylabel("fraction of the exchanges")
         axes.set_xlim(left=-0.5)
-        axes.legend()
+        axes.legend(loc="upper right")
     return paths
 
 
