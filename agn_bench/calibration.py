@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from agn_bench.delays import Profile, draw_delays
-from agn_bench.delays.files import read_bytes
-from agn_bench.inputs import BadInput, number, whole_number
+from agn_bench.inputs import BadInput, number, read_bytes, whole_number
 from agn_bench.timeline.events import simulate_timeline
 
 KEYS = ("workers", "local_steps")

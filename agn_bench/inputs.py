@@ -1,4 +1,4 @@
-"""Checking what a user gives, a value at a time, and the one exception that says what is wrong with it.
+"""Checking what a user gives, a value or a file at a time, and the one exception that says what is wrong with it.
 
 Options are named without dashes, as in an experiment file; values may be text, as on a command line. The command line
 turns BadInput into exit code 2.
@@ -7,8 +7,13 @@ turns BadInput into exit code 2.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 from collections.abc import Collection
+from pathlib import Path
+
+LARGEST_FILE = 1_000_000_000
+"""Bytes of a file that is read whole."""
 
 
 class BadInput(Exception):
@@ -77,3 +82,19 @@ def number(option: str, value: object, low: float, high: float, note: str = "") 
 def numbers(option: str, value: str, low: float, high: float) -> list[float]:
     """`value` as numbers separated by commas, each from `low` to `high`."""
     return [number(option, part.strip(), low, high, "(separated by commas)") for part in value.split(",")]
+
+
+def read_bytes(option: str, path: Path, accepted: str) -> bytes:
+    """The content of a user's file; BadInput if there is none or it is too large."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadInput(option, path, f"larger than {LARGEST_FILE // 10**6} MB", accepted)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
+
+
+def content_hash(content: bytes) -> str:
+    """8 hex digits that tell contents apart."""
+    return hashlib.sha256(content).hexdigest()[:8]

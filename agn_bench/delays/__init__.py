@@ -4,6 +4,8 @@
     speeds.py          how slow each worker is
     profile.py         a named set of them
     files.py           profiles read from TOML and checked
+    origin.py          where each value came from, for complaints
+    quantities.py      which numbers a field takes
     draws.py           the times of a run, drawn from a profile
 
 Times are drawn on the host with NumPy before the timeline is simulated; nothing here knows of events or JAX.

@@ -6,14 +6,13 @@ Every complaint names the file, the line and the key, or the option that set the
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
 import re
 import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,16 @@ from typing import Any
 import numpy as np
 
 from agn_bench.delays.distributions import DISTRIBUTIONS, Distribution, Empirical
-from agn_bench.delays.profile import NOTHING, ORDERS, PARTS, Bandwidth, Profile, name_of
+from agn_bench.delays.origin import Origin
+from agn_bench.delays.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
 from agn_bench.delays.quantities import MOST_SECONDS, Accepted
 from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
-from agn_bench.inputs import BadInput, choose
+from agn_bench.inputs import BadInput, choose, content_hash, read_bytes
 
-TABLES = (*PARTS, "workers")
 _TEXTS = ("description", "source")
-_OF_THE_PART = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share")}
 _BANDWIDTH = Accepted(1e-3, 1e18)
 _SHARE = Accepted(0, 1)
 _INTERVAL = Accepted(0, MOST_SECONDS)
-_LARGEST_FILE = 100_000_000
 
 
 def profile_names() -> list[str]:
@@ -74,7 +71,7 @@ def parse_profile(
     Raises:
         BadInput: with the file, the line and the key of what cannot be used.
     """
-    origin = _Origin(file or name, *_parse_toml(file or name, content))
+    origin = Origin(file or name, *_parse_toml(file or name, content))
     for setting in settings:
         origin.set(setting)
     short = [re.sub(r"\s", "", setting) for setting in settings]
@@ -92,22 +89,6 @@ def as_toml(profile: Profile) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def read_bytes(option: str, path: Path, accepted: str) -> bytes:
-    """The content of a user's file; BadInput if there is none or it is too large."""
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise BadInput(option, path, f"larger than {_LARGEST_FILE // 10**6} MB", accepted)
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
-
-
-def content_hash(content: bytes) -> str:
-    """8 hex digits that tell contents apart."""
-    return hashlib.sha256(content).hexdigest()[:8]
-
-
 def _parse_toml(file: str, content: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = content.decode()
@@ -117,76 +98,10 @@ def _parse_toml(file: str, content: bytes) -> tuple[str, dict[str, Any]]:
         raise BadInput("delays", file, problem, "a TOML file with the tables " + ", ".join(TABLES)) from None
 
 
-@dataclass
-class _Origin:
-    """A parsed profile, and where each of its values came from: for complaints."""
-
-    file: str
-    text: str
-    tables: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        self._settings: dict[tuple[str, str], str] = {}
-
-    def set(self, setting: str) -> None:
-        """Set one value, as in `server.mean=0.2`; of a new distribution, keep the numbers that it has too."""
-        matched = re.fullmatch(r"\s*(\w+)\.(\w+)\s*=\s*(.+?)\s*", setting)
-        if not matched:
-            raise BadInput("delay", setting, "not TABLE.KEY=VALUE", "as in server.mean=0.2 or step.distribution=gamma")
-        table, key, text = matched.groups()
-        try:
-            choose("delay", table, TABLES)
-        except BadInput as error:
-            raise BadInput("delay", setting, error.problem, error.accepted) from None
-        content = self.tables.setdefault(table, {})
-        if not isinstance(content, dict):
-            raise self.refuse(table, None, f"{table} = {content}", "not a table", f"[{table}]")
-        content[key] = _value(text)
-        self._settings[table, key] = setting.strip()
-        kind = DISTRIBUTIONS.get(text) if key == "distribution" else SPEEDS.get(text) if key == "speeds" else None
-        if kind is not None:
-            kept = {field.name for field in fields(kind)} | {"distribution", "speeds", "start_interval"}
-            kept |= set(_OF_THE_PART.get(table, ()))
-            self.tables[table] = {name: value for name, value in content.items() if name in kept}
-
-    def refuse(self, table: str, key: str | None, shown: str, problem: str, accepted: str) -> BadInput:
-        """A complaint about a value, or about a table if `key` is None."""
-        if (table, key) in self._settings:
-            return BadInput("delay", self._settings[table, str(key)], problem, accepted)
-        line = self._line(table, key)
-        where = f"{self.file}, line {line}" if line else self.file
-        return BadInput("delays", f"{where}, {shown}", problem, accepted)
-
-    def _line(self, table: str, key: str | None) -> int | None:
-        """The line of a key, or of its table."""
-        inside, found = "", None
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            stripped = line.strip()
-            if heading := re.match(r"\[\s*\"?([\w-]+)\"?\s*\]", stripped):
-                inside = heading[1]
-                if inside == table:
-                    found = number
-            if re.match(rf"\"?{re.escape(table)}\"?\s*[=.]", stripped) and not inside:
-                found = number
-                if key is not None and re.search(rf"\b{re.escape(key)}\b", stripped):
-                    return number
-            if key is not None and inside == table and re.match(rf"\"?{re.escape(key)}\"?\s*=", stripped):
-                return number
-        return found
-
-
-def _value(text: str) -> Any:
-    """A value of a setting: TOML, or a word without its quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
-
-
 class _Reader:
     """Turns the tables of an origin into a profile."""
 
-    def __init__(self, origin: _Origin, folder: Path) -> None:
+    def __init__(self, origin: Origin, folder: Path) -> None:
         self._origin = origin
         self._tables = origin.tables
         self._folder = folder
@@ -224,7 +139,7 @@ class _Reader:
         )
 
     def _distribution(self, part: str) -> Distribution:
-        table, beside = self._tables.get(part, {}), _OF_THE_PART.get(part, ())
+        table, beside = self._tables.get(part, {}), BESIDE.get(part, ())
         if part != "step" and not set(table) - set(beside):
             return NOTHING
         kind = DISTRIBUTIONS[self._named(part, "distribution", DISTRIBUTIONS)]

@@ -13,6 +13,9 @@ from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
 
 ORDERS = ("fifo", "random")
 PARTS = ("step", "up", "down", "server")
+TABLES = (*PARTS, "workers")
+BESIDE = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share")}
+"""Keys of a part's table that are not its distribution's."""
 NOTHING = Constant(0.0)
 
 

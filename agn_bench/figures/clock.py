@@ -98,6 +98,8 @@ def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
 
 def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
     """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
     columns = cells["column"].unique().tolist()
     with picture(stem, 1, 2, figsize=(9, 4.0)) as (figure, (seconds, error), paths):
         for index, column in enumerate(columns):
@@ -115,10 +117,14 @@ def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
         low, high = cells["measured_s"].min() * 0.9, cells["measured_s"].max() * 1.1
         seconds.plot([low, high], [low, high], color="black", linewidth=0.8)
         error.axhline(0, color="black", linewidth=0.8)
+        seconds.set_yscale("log")
         for axes in (seconds, error):
             axes.set_xscale("log")
             axes.set_xlabel("measured (s)")
-        seconds.set_yscale("log")
+        for axis in (seconds.xaxis, seconds.yaxis, error.xaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
         seconds.set_ylabel("simulated (s)")
         error.set_ylabel("error (%)")
         figure.legend(*seconds.get_legend_handles_labels(), loc="outside lower center", ncols=2)

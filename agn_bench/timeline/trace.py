@@ -7,7 +7,7 @@ must be there; the rest is derived where it is missing:
     served_s, arrive_s, compute_end_s       the next of the four times that end with applied_s: what was not recorded
                                             took no time
     start_s                                 resume_s of the worker's exchange before; 0 for its first
-    staleness, exchange, queue_wait_s       follow from the rows; checked against them where given
+    staleness, exchange                     follow from the rows, and must agree with them where they are given
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agn_bench.delays import Profile
-from agn_bench.delays.files import content_hash, read_bytes
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import BadInput, content_hash, read_bytes
 from agn_bench.timeline.record import Timeline
 
 if TYPE_CHECKING:
