@@ -87,6 +87,8 @@ def numbers(option: str, value: str, low: float, high: float) -> list[float]:
 def read_bytes(option: str, path: Path, accepted: str) -> bytes:
     """The content of a user's file; BadInput if there is none or it is too large."""
     try:
+        if not path.is_file():
+            raise BadInput(option, path, "not a file" if path.exists() else "there is no such file", accepted)
         if path.stat().st_size > LARGEST_FILE:
             raise BadInput(option, path, f"larger than {LARGEST_FILE // 10**6} MB", accepted)
         return path.read_bytes()

@@ -132,6 +132,7 @@ def summary(result: RunResult) -> dict[str, Any]:
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = DATASETS[config.dataset]
     chance = 1 / entry.classes
+    seconds = result.diverged_s or timeline.end_s
     kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
     tested = [count / entry.test_images for _, count in replay.evaluations]
@@ -163,7 +164,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "mean_staleness": float(timeline.staleness[:kept].mean()),
         "p95_staleness": float(np.percentile(timeline.staleness[:kept], 95)),
         "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
-        "server_utilization": timeline.server_busy_s(kept) / (result.diverged_s or timeline.end_s),
+        "server_utilization": timeline.server_busy_s(kept) / seconds if seconds else None,
         "configuration": config.configuration,
         "momentum": config.momentum,
         "alpha": config.alpha,

@@ -179,7 +179,7 @@ def test_calibrate_finds_the_profile_that_made_the_times(command: Command, tmp_p
         ("workers,local_steps,seconds\n1,1,5\n", ["--seeds", "0"], "--seeds 0"),
         ("workers,local_steps,seconds\n1,1,5\n", ["--gradient-steps", "x"], "--gradient-steps x"),
         ("workers,local_steps,seconds\n1,1,5\n", ["--delay", "step.distribution=pareto"], "step"),
-        (None, [], "cannot be read"),
+        (None, [], "there is no such file"),
     ],
 )
 def test_what_calibrate_cannot_read_is_refused(

@@ -140,7 +140,6 @@ def test_on_a_repeated_sequence_it_is_that_of_the_largest_eigenvalue(workers: in
     assert found == pytest.approx(expected, rel=0, abs=slope_error(6.0, 9600))
 
 
-@pytest.mark.xfail(strict=True, reason="a window in which x happens to be 0 is taken for the end of it")
 def test_a_center_that_passes_through_zero_has_not_vanished() -> None:
     """At λ = 1 worker 0 brings x to 0 and keeps it there, until worker 1 comes and sets it to what it was, negated."""
     timeline = active_timeline(
@@ -149,7 +148,6 @@ def test_a_center_that_passes_through_zero_has_not_vanished() -> None:
     assert growth_rate(timeline.worker, 2, 1) == pytest.approx(0, abs=slope_error(1.0, 360))
 
 
-@pytest.mark.xfail(strict=True, reason="what an idle worker holds overflows as x, and all with it, is scaled up")
 def test_a_worker_that_is_away_for_long_brings_back_what_it_had_pulled() -> None:
     """Worker 0 halves x 2,000 times, to e^−1386; then worker 1 sets it to half of what it had been 2,001 before.
 

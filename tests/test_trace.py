@@ -222,9 +222,9 @@ def test_what_is_no_trace_is_refused(content: str | bytes, problem: str, read: R
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"--timeline .*none\.csv: cannot be read \(No such file or directory\)"):
+    with pytest.raises(BadInput, match=r"--timeline .*none\.csv: there is no such file"):
         read_trace(tmp_path / "none.csv")
-    with pytest.raises(BadInput, match=rf"--timeline {re.escape(str(tmp_path))}: cannot be read \(Is a directory\)"):
+    with pytest.raises(BadInput, match=rf"--timeline {re.escape(str(tmp_path))}: not a file"):
         read_trace(tmp_path)
     with pytest.raises(BadInput, match=r"--timeline .*: cannot be read"):
         read_trace(tmp_path / "a\x00b.csv")
@@ -295,24 +295,14 @@ def test_a_trace_keeps_its_times_under_other_local_steps(read: Read) -> None:
     assert trace.timeline.local_steps == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="pandas takes the first column for an index where rows are longer than the header"
-)
 def test_rows_longer_than_the_header_are_refused(read: Read) -> None:
     """Here it reads worker 0 at 1 s and 2 s: the second and third number of each row."""
     refused(read, f"{HEAD}\n7,0,1\n8,0,2\n")
 
 
-@pytest.mark.xfail(strict=True, reason="blank lines are not counted")
 def test_blank_lines_are_counted_as_lines(read: Read) -> None:
     assert "line 5, applied_s = 0.5" in str(refused(read, f"{HEAD}\n0,1\n\n\n0,0.5\n"))
 
 
-@pytest.mark.xfail(strict=True, raises=OverflowError, reason="whole numbers beyond a float's range")
 def test_a_whole_number_beyond_any_float_is_refused(read: Read) -> None:
     assert "line 3, worker" in str(refused(read, f"{HEAD}\n0,1\n{'9' * 400},2\n"))
-
-
-@pytest.mark.xfail(strict=True, reason="the module says that it is checked; it is not")
-def test_a_queue_wait_that_contradicts_the_times_is_refused(read: Read) -> None:
-    assert "line 3, queue_wait_s" in str(refused(read, f"{HEAD},queue_wait_s\n0,1,0\n0,2,0.5\n"))

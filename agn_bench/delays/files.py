@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import math
-import re
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import MISSING, fields, replace
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from agn_bench.delays.distributions import DISTRIBUTIONS, Distribution, Empirical
-from agn_bench.delays.origin import Origin
+from agn_bench.delays.origin import Origin, shown
 from agn_bench.delays.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
 from agn_bench.delays.quantities import MOST_SECONDS, Accepted
 from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
@@ -74,24 +73,29 @@ def parse_profile(
     origin = Origin(file or name, *_parse_toml(file or name, content))
     for setting in settings:
         origin.set(setting)
-    short = [re.sub(r"\s", "", setting) for setting in settings]
-    profile = _Reader(origin, folder or Path()).profile("+".join([name, *short]))
-    words = ["--delays", Path(file or name).name, *(word for setting in short for word in ("--delay", setting))]
+    profile = _Reader(origin, folder or Path()).profile("+".join([name, *origin.settings]))
+    words = ["--delays", Path(file or name).name]
+    words += [word for setting in origin.settings for word in ("--delay", setting)]
     return replace(profile, options=tuple(words))
 
 
 def as_toml(profile: Profile) -> str:
     """The content of a TOML file that gives `profile`."""
-    lines = [f"{key} = {json.dumps(getattr(profile, key))}" for key in _TEXTS if getattr(profile, key)]
+
+    def value(content: object) -> str:
+        # JSON is TOML but for these two.
+        return json.dumps(content, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+    lines = [f"{key} = {value(getattr(profile, key))}" for key in _TEXTS if getattr(profile, key)]
     for part, table in profile.as_dict().items():
         if isinstance(table, dict):
-            lines += ["", f"[{part}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+            lines += ["", f"[{part}]", *(f"{key} = {value(content)}" for key, content in table.items())]
     return "\n".join(lines).strip() + "\n"
 
 
 def _parse_toml(file: str, content: bytes) -> tuple[str, dict[str, Any]]:
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
@@ -111,18 +115,21 @@ class _Reader:
             self._choose("", key, key, (*_TEXTS, *TABLES))
             expected = (str, "a text") if key in _TEXTS else (dict, f"a table, [{key}]")
             if not isinstance(content, expected[0]):
-                raise self._origin.refuse(key, None, f"{key} = {content}", "of the wrong kind", expected[1])
+                raise self._origin.refuse(key, None, f"{key} = {shown(content)}", "of the wrong kind", expected[1])
         if "step" not in self._tables:
             accepted = "[step] with the distribution of the seconds a mini-batch takes"
             raise self._origin.refuse("step", None, "[step]", "missing", accepted)
         step = self._distribution("step")
         if step.moments().mean <= 0:
-            raise self._origin.refuse("step", "mean", "step.mean = 0.0", "too small", "a mean above 0")
+            key = next(key for key in ("mean", "file") if key in self._tables["step"])
+            what = f"step.{key} = {shown(self._tables['step'][key])}"
+            raise self._origin.refuse("step", key, what, "takes no time", "steps with a mean above 0 seconds")
         order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
         share = self._number("server", "fifo_share", _SHARE, 0.0)
         if share and order == "fifo":
             accepted = 'fifo_share with order = "random" only'
-            raise self._origin.refuse("server", "fifo_share", f"server.fifo_share = {share}", "of no use", accepted)
+            what = f"server.fifo_share = {share}"
+            raise self._origin.refuse("server", "fifo_share", what, "of no use", accepted, ("order",))
         return Profile(
             name,
             step=step,
@@ -161,8 +168,8 @@ class _Reader:
         lists = {field.name: len(getattr(speeds, field.name)) for field in fields(kind) if _accepted(field).several}
         if len(set(lists.values())) > 1:
             last = list(lists)[-1]
-            shown = f"workers.{last} has {lists[last]} numbers"
-            raise self._origin.refuse("workers", last, shown, "not one each", f"as many {' as '.join(lists)}")
+            what = f"workers.{last} with {lists[last]} numbers"
+            raise self._origin.refuse("workers", last, what, "not one each", f"as many {' as '.join(lists)}", lists)
         return speeds
 
     def _filled(self, part: str, kind: type) -> Any:
@@ -176,55 +183,58 @@ class _Reader:
         name = name_of(distribution, DISTRIBUTIONS)
         floor, mean, cap = (getattr(distribution, key, None) for key in ("floor", "mean", "cap"))
         if floor is not None and mean is not None and floor > mean:
-            shown = f"{part}.floor = {floor}"
-            raise self._origin.refuse(part, "floor", shown, "above the mean", f"{name} with a floor up to {mean}")
+            accepted = f"{name} with a floor up to the mean, {mean}"
+            raise self._origin.refuse(part, "floor", f"{part}.floor = {floor}", "above the mean", accepted, ("mean",))
         if cap is not None and floor is not None and cap < floor:
-            shown = f"{part}.cap = {cap}"
-            raise self._origin.refuse(part, "cap", shown, "below the floor", f"{name} with a cap from {floor}")
+            accepted = f"{name} with a cap from the floor, {floor}"
+            raise self._origin.refuse(part, "cap", f"{part}.cap = {cap}", "below the floor", accepted, ("floor",))
 
     def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
         """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
         table = self._tables.get(part, {})
-        says = f"a number {'above' if accepted.above else 'from'} {accepted.low:g}, up to {accepted.high:g}"
+        says = f"a number from {accepted.low:g} to {accepted.high:g}"
         if key not in table:
             if default is MISSING:
                 says = f"a list of such: {says}" if accepted.several else says
-                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says)
+                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says, table)
             return default
         value = table[key]
         if accepted.several:
             says = f"a list, each {says}"
             if not isinstance(value, list) or not value:
-                raise self._origin.refuse(part, key, f"{part}.{key} = {value}", "not a list of numbers", says)
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(value)}", "not a list of numbers", says)
         for item in value if accepted.several else [value]:
             problem = _problem(item, accepted)
             if problem:
-                raise self._origin.refuse(part, key, f"{part}.{key} = {item}", problem, says)
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(item)}", problem, says)
         return tuple(map(float, value)) if accepted.several else float(value)
 
     def _empirical(self, part: str) -> Empirical:
         table = self._tables[part]
         for key in ("file", "column"):
             if not isinstance(table.get(key), str):
-                accepted = "the path of a CSV file, from here" if key == "file" else "the name of a column of it"
-                problem = "not a text" if key in table else "missing"
-                raise self._origin.refuse(part, key, f"{part}.{key} = {table.get(key)}", problem, accepted)
+                accepted = "a CSV file's path from this file" if key == "file" else "the name of a column of it"
+                if key not in table:
+                    raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, table)
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
         path = self._folder / table["file"]
-        shown = f"{part}.file = {table['file']}"
         try:
             content = read_bytes("delays", path, "")
             values = _column(content, table["column"])
         except BadInput as error:
-            raise self._origin.refuse(part, "file", shown, error.problem, "a CSV file of seconds") from None
+            what = f"{part}.file = {shown(table['file'])}"
+            raise self._origin.refuse(part, "file", what, error.problem, "a CSV file of seconds") from None
         except _NoSuchTimes as error:
             key = "column" if error.of_the_column else "file"
-            shown = f"{part}.{key} = {table[key]}"
-            raise self._origin.refuse(part, key, shown, str(error), error.accepted) from None
+            what = f"{part}.{key} = {shown(table[key])}"
+            raise self._origin.refuse(part, key, what, str(error), error.accepted) from None
         return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
 
     def _named(self, part: str, key: str, known: Collection[str]) -> str:
         if key not in self._tables.get(part, {}):
-            raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known))
+            raise self._origin.refuse(
+                part, None, f"{part}.{key}", "missing", ", ".join(known), self._tables.get(part, {})
+            )
         return self._choose(part, key, self._tables[part][key], known)
 
     def _known(self, part: str, keys: Collection[str]) -> None:
@@ -237,9 +247,9 @@ class _Reader:
             return choose("delays", value, known)
         except BadInput as error:
             path = f"{part}.{key}" if part else key
-            shown = path if value == key else f"{path} = {value}"
+            what = path if value is key else f"{path} = {shown(value)}"
             table, inside = (part, key) if part else (key, None)
-            raise self._origin.refuse(table, inside, shown, error.problem, error.accepted) from None
+            raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
 
 
 def _accepted(field: Any) -> Accepted:
@@ -253,7 +263,7 @@ def _problem(value: object, accepted: Accepted) -> str:
         return "not a number"
     if isinstance(value, float) and not math.isfinite(value):
         return "not a finite number"
-    if value < accepted.low or (accepted.above and value == accepted.low):
+    if value < accepted.low:
         return "negative" if value < 0 else "too small"
     return "too large" if value > accepted.high else ""
 
@@ -268,22 +278,26 @@ class _NoSuchTimes(Exception):
 
 def _column(content: bytes, column: str) -> np.ndarray:
     """The seconds in a column of a CSV file."""
+    rows, lines = [], []
     try:
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        for row in reader:
+            rows.append(row)
+            lines.append(reader.line_num)
     except (ValueError, csv.Error) as error:
         raise _NoSuchTimes(f"not CSV ({error})", "a CSV file with a header", False) from None
     if not rows:
         raise _NoSuchTimes("has no rows", "a CSV file with a header and a row a time", False)
     if column not in rows[0]:
-        names = ", ".join(str(name) for name in rows[0])
+        names = ", ".join(filter(None, rows[0]))
         raise _NoSuchTimes(f"no such column in {names[:200]}", "the name of a column of seconds", True)
     values = np.empty(len(rows))
-    for line, row in enumerate(rows):
+    for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
         try:
-            values[line] = float(row[column])
-            problem = _problem(float(values[line]), Accepted(0, MOST_SECONDS))
+            values[index] = float(row[column])
+            problem = _problem(float(values[index]), Accepted(0, MOST_SECONDS))
         except (TypeError, ValueError):
             problem = "not a number"
         if problem:
-            raise _NoSuchTimes(f"its line {line + 2} has {row[column]!r}, {problem}", "seconds, 0 or more", True)
+            raise _NoSuchTimes(f"its line {line} has {row[column]!r}, {problem}", "seconds, 0 or more", True)
     return values

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from agn_bench.delays.distributions import DISTRIBUTIONS
@@ -22,7 +24,8 @@ class Origin:
     tables: dict[str, Any]
 
     def __post_init__(self) -> None:
-        self._settings: dict[tuple[str, str], str] = {}
+        self._settings: dict[tuple[str, str | None], str] = {}
+        self._short: list[str] = []
 
     def set(self, setting: str) -> None:
         """Set one value, as in `server.mean=0.2`; of a new distribution, keep the numbers that it has too."""
@@ -36,39 +39,67 @@ class Origin:
             raise BadInput("delay", setting, error.problem, error.accepted) from None
         content = self.tables.setdefault(table, {})
         if not isinstance(content, dict):
-            raise self.refuse(table, None, f"{table} = {content}", "not a table", f"[{table}]")
-        content[key] = _value(text)
+            raise self.refuse(table, None, f"{table} = {shown(content)}", "not a table", f"[{table}]")
+        content[key] = value = _value(text)
         self._settings[table, key] = setting.strip()
-        kind = DISTRIBUTIONS.get(text) if key == "distribution" else SPEEDS.get(text) if key == "speeds" else None
-        if kind is not None:
-            kept = {field.name for field in fields(kind)} | {"distribution", "speeds", "start_interval"}
+        self._short.append(f"{table}.{key}={Path(text).name if key == 'file' else text}")
+        kinds = {"distribution": DISTRIBUTIONS, "speeds": SPEEDS}.get(key, {})
+        if isinstance(value, str) and value in kinds:
+            kept = {field.name for field in fields(kinds[value])} | {"distribution", "speeds", "start_interval"}
             kept |= set(BESIDE.get(table, ()))
             self.tables[table] = {name: value for name, value in content.items() if name in kept}
 
-    def refuse(self, table: str, key: str | None, shown: str, problem: str, accepted: str) -> BadInput:
-        """A complaint about a value, or about a table if `key` is None."""
-        if (table, key) in self._settings:
-            return BadInput("delay", self._settings[table, str(key)], problem, accepted)
+    @property
+    def settings(self) -> list[str]:
+        """What was set, each `table.key=value`, without paths."""
+        return self._short
+
+    def refuse(
+        self, table: str, key: str | None, what: str, problem: str, accepted: str, others: Collection[str] = ()
+    ) -> BadInput:
+        """A complaint about a value, or about a table if `key` is None.
+
+        Args:
+            what: the value, or what is missing, as it is shown.
+            others: further keys of the table whose values may be to blame.
+        """
+        for candidate in (key, *others):
+            if (table, candidate) in self._settings:
+                about = "" if candidate == key else f"{what} is "
+                return BadInput("delay", self._settings[table, str(candidate)], about + problem, accepted)
         line = self._line(table, key)
         where = f"{self.file}, line {line}" if line else self.file
-        return BadInput("delays", f"{where}, {shown}", problem, accepted)
+        return BadInput("delays", f"{where}, {what}", problem, accepted)
 
     def _line(self, table: str, key: str | None) -> int | None:
-        """The line of a key, or of its table."""
-        inside, found = "", None
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            stripped = line.strip()
-            if heading := re.match(r"\[\s*\"?([\w-]+)\"?\s*\]", stripped):
-                inside = heading[1]
-                if inside == table:
-                    found = number
-            if re.match(rf"\"?{re.escape(table)}\"?\s*[=.]", stripped) and not inside:
-                found = number
-                if key is not None and re.search(rf"\b{re.escape(key)}\b", stripped):
-                    return number
-            if key is not None and inside == table and re.match(rf"\"?{re.escape(key)}\"?\s*=", stripped):
-                return number
-        return found
+        """The line of a key, or of its table: where the file, read from its beginning, first has it."""
+        lines = self.text.split("\n")
+        before = 0  # lines of the longest beginning without it
+        for count in range(1, min(len(lines), _MOST_LINES) + 1):
+            try:
+                tables = tomllib.loads("\n".join(lines[:count]))
+            except (ValueError, RecursionError):
+                continue  # inside a value of several lines
+            content = tables.get(table)
+            if table in tables and (key is None or (isinstance(content, dict) and key in content)):
+                return before + 1
+            before = count
+        return self._line(table, None) if key is not None else None
+
+
+_MOST_LINES = 2000
+_MOST_CHARACTERS = 60
+
+
+def shown(value: object) -> str:
+    """A value as it stands in the file, or about so."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        text = f'"{value}"' if isinstance(value, str) else str(value)
+    except ValueError:  # Python does not write out an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
 
 
 def _value(text: str) -> Any:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, NamedTuple
 
-MOST_SECONDS = 1e12
+LEAST_SECONDS, MOST_SECONDS = 1e-9, 1e12
+"""Of times that are not 0: with room to square and to divide."""
 
 
 class Accepted(NamedTuple):
-    """The numbers that a field takes: from `low`, or `above` it, to `high`; a list of them if `several`."""
+    """The numbers that a field takes: from `low` to `high`; a list of them if `several`."""
 
     low: float
     high: float
-    above: bool = False
     several: bool = False
 
 
-def quantity(low: float, high: float, *, above: bool = False, several: bool = False, **default: Any) -> Any:
+def quantity(low: float, high: float, *, several: bool = False, **default: Any) -> Any:
     """A dataclass field that takes such numbers."""
-    return field(metadata={"accepted": Accepted(low, high, above, several)}, **default)
+    return field(metadata={"accepted": Accepted(low, high, several)}, **default)
 
 
 def seconds(**default: Any) -> Any:
@@ -29,7 +29,7 @@ def seconds(**default: Any) -> Any:
 
 def positive() -> Any:
     """A time above 0."""
-    return quantity(0, MOST_SECONDS, above=True)
+    return quantity(LEAST_SECONDS, MOST_SECONDS)
 
 
 def ratio() -> Any:

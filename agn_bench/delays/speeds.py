@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from agn_bench.delays.quantities import quantity, ratio, several
+from agn_bench.delays.quantities import quantity, several
 from agn_bench.streams import Kind, stream
 
 
@@ -51,7 +51,7 @@ class GammaSpeeds:
     et al. 2019, arXiv 1907.11612): machines differ by CV 0.6, a machine's tasks by 0.1.
     """
 
-    cv: float = ratio()
+    cv: float = quantity(1e-6, 3)  # beyond it factors come that are 0 in floating point
 
     def slowness(self, seed: int, workers: int) -> np.ndarray:
         return np.array([stream(seed, Kind.SPEED, worker).gamma(self.cv**-2, self.cv**2) for worker in range(workers)])

@@ -29,17 +29,20 @@ def growth_rate(worker: Iterable[int], workers: int, local_steps: float) -> floa
     Returns:
         The rate; NaN if the timeline is shorter than 5 n exchanges; −inf if x is 0 to the end.
     """
-    peaks = _log_peaks(worker, workers, local_steps)
+    peaks = np.array(_log_peaks(worker, workers, local_steps))
+    kept = np.arange(math.floor(_DISCARDED * len(peaks)), len(peaks))
     if len(peaks) < _FEWEST_WINDOWS:
         return math.nan
-    kept = np.array(peaks[math.floor(_DISCARDED * len(peaks)) :])
-    if np.isneginf(kept).any():
+    if np.isneginf(peaks[-1]):
         return -math.inf
-    return float(np.polyfit(np.arange(len(kept)), kept, 1)[0])
+    kept = kept[np.isfinite(peaks[kept])]  # x may pass through 0 and come back from what a worker holds
+    return float(np.polyfit(kept, peaks[kept], 1)[0]) if len(kept) > 1 else math.nan
 
 
 def _log_peaks(worker: Iterable[int], workers: int, local_steps: float) -> list[float]:
-    """log max|x| of every n exchanges, from x = 1 at the center and at all workers."""
+    """log max|x| of every n exchanges, from x = 1 at the center and at all workers; NaN where x is 0 throughout, −inf
+    where all is 0 and will be.
+    """
     # Plain floats: a loop over them is faster than one over NumPy scalars, and compiling would cost more than it saves.
     x, pulled = 1.0, [1.0] * workers
     peaks, peak, scale = [], 0.0, 0.0
@@ -47,9 +50,13 @@ def _log_peaks(worker: Iterable[int], workers: int, local_steps: float) -> list[
         x -= pulled[index] / local_steps
         pulled[index] = x
         peak = max(peak, abs(x))
-        if exchange % workers == 0:
-            peaks.append(scale + math.log(peak) if peak else -math.inf)
-            if peak and not 1 / _RANGE < peak < _RANGE:
-                x, pulled, scale = x / peak, [value / peak for value in pulled], scale + math.log(peak)
-            peak = 0.0
+        window_ends = exchange % workers == 0
+        if window_ends or peak > _RANGE:
+            largest = max(map(abs, pulled))
+            if window_ends:
+                peaks.append(scale + math.log(peak) if peak else math.nan if largest else -math.inf)
+                peak = 0.0
+            if largest and not 1 / _RANGE < largest < _RANGE:  # what the workers hold counts too: it comes back
+                x, peak, pulled = x / largest, peak / largest, [value / largest for value in pulled]
+                scale += math.log(largest)
     return peaks

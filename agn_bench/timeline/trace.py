@@ -13,6 +13,8 @@ must be there; the rest is derived where it is missing:
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +76,10 @@ def _parse(path: Path, content: bytes) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(io.BytesIO(content))
-    except (ValueError, OverflowError) as error:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            # The index counts lines: blank ones are left out only afterwards.
+            table = pd.read_csv(io.BytesIO(content), index_col=False, skip_blank_lines=False).dropna(how="all")
+    except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         raise BadInput("timeline", path, f"not CSV ({str(error).splitlines()[0]})", _ACCEPTED) from None
     for column in ("worker", "applied_s"):
         if column not in table:
@@ -171,7 +175,9 @@ class _Checker:
     def _numbers(self, column: str) -> np.ndarray:
         import pandas as pd
 
-        values = pd.to_numeric(self._table[column], errors="coerce").to_numpy(np.float64)
+        cells = self._table[column]
+        numeric = pd.api.types.is_numeric_dtype(cells)
+        values = (cells if numeric else cells.map(_as_float)).to_numpy(np.float64)
         self._require(np.isfinite(values), column, "not a finite number", "a number in every row")
         return values
 
@@ -189,4 +195,13 @@ class _Checker:
 
     def _refuse(self, row: int, column: str, problem: str, accepted: str) -> None:
         value = self._table[column].iloc[row] if column in self._table else "(derived)"
-        raise BadInput("timeline", f"{self._path}, line {row + 2}, {column} = {value}", problem, accepted)
+        line = self._table.index[row] + 2
+        raise BadInput("timeline", f"{self._path}, line {line}, {column} = {value}", problem, accepted)
+
+
+def _as_float(cell: object) -> float:
+    """A number, or NaN."""
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
