@@ -71,7 +71,9 @@ def timeline_benchmark(
 
 
 def heapq_timeline(draws: Draws) -> tuple[list[int], list[float]]:
-    """Whom the server serves and when, by the loop one would otherwise write: a heap of arrivals, a list of waiting."""
+    """Whom the server serves and when, by the loop one would otherwise write: a heap of arrivals and, in random order,
+    a sorted list of those who wait. For draws that are all random or all first come, first served.
+    """
     compute, up, down, server = (part.tolist() for part in (draws.compute, draws.up, draws.down, draws.server))
     draw, end = draws.first.tolist(), (draws.first + draws.phases).tolist()
     arrivals = [
@@ -80,25 +82,17 @@ def heapq_timeline(draws: Draws) -> tuple[list[int], list[float]]:
     ]
     heapq.heapify(arrivals)
     waiting: list[int] = []  # by worker index
-    queue: list[tuple[float, int]] = []  # by arrival; those served at random are still in it, and skipped
-    arrived: dict[int, float] = {}
-    free, order = 0.0, draws.order.tolist()
+    free = 0.0
     served_worker, served_s = [], []
-    for u in order:
-        now = free if waiting else max(free, arrivals[0][0])
-        while arrivals and arrivals[0][0] <= now:
-            first = heapq.heappop(arrivals)
-            bisect.insort(waiting, first[1])
-            queue.append(first)
-            arrived[first[1]] = first[0]
+    for u in draws.order.tolist():
         if u < 0:
-            while arrived.get(queue[0][1]) != queue[0][0]:
-                queue.pop(0)
-            worker = queue.pop(0)[1]
-            waiting.pop(bisect.bisect_left(waiting, worker))
+            arrive, worker = heapq.heappop(arrivals)
+            now = max(free, arrive)
         else:
+            now = free if waiting else max(free, arrivals[0][0])
+            while arrivals and arrivals[0][0] <= now:
+                bisect.insort(waiting, heapq.heappop(arrivals)[1])
             worker = waiting.pop(int(u * len(waiting)))
-        del arrived[worker]
         served_worker.append(worker)
         served_s.append(now)
         this = draw[worker]

@@ -15,29 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench.delays import Profile, draw_delays
-from agn_bench.inputs import BadInput, number, read_bytes, whole_number
+from agn_bench.delays import Profile, draw_delays, parse_profile
+from agn_bench.delays.files import as_toml
+from agn_bench.inputs import BadInput
+from agn_bench.measured import Measured
 from agn_bench.timeline.events import simulate_timeline
 
-KEYS = ("workers", "local_steps")
-_ACCEPTED = "a CSV file, a row a training run, with workers, local_steps and a column of seconds"
-MOST_SEEDS = 100
-_MOST_CELLS = 10_000
 _DIGITS = 3
 _LEAST_NETWORK = 1e-4
-_START_CV = 0.3
+_INADMISSIBLE = 1e6
 _PRECISION = 1e-3
 """Of the fitted numbers and of the error, relative: finer than what is kept of them."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Training times of one column of a file; arrays of shape (cells,)."""
-
-    column: str
-    workers: np.ndarray
-    local_steps: np.ndarray
-    seconds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,54 +35,6 @@ class Trial:
     evaluations: int
     error: float
     """The least mean absolute relative error so far."""
-
-
-def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> list[Measured]:
-    """Read columns of seconds from a CSV file with `workers` and `local_steps`.
-
-    Args:
-        gradient_steps: of all workers, in each of the runs.
-
-    Raises:
-        BadInput: with the line and the column of what cannot be used.
-    """
-    import io
-
-    import pandas as pd
-
-    content = read_bytes("TIMES", path, _ACCEPTED)
-    try:
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise BadInput("TIMES", path, f"not CSV ({str(error).splitlines()[0]})", _ACCEPTED) from None
-    for column in (*KEYS, *columns):
-        if column not in table:
-            raise BadInput("TIMES", path, f"has no column {column}", _ACCEPTED)
-    if not 1 <= len(table) <= _MOST_CELLS:
-        raise BadInput("TIMES", path, f"has {len(table)} rows", f"1 to {_MOST_CELLS} training runs")
-
-    def cell(line: int, column: str, check: Callable[[str, str], Any]) -> Any:
-        try:
-            return check(column, str(table[column].iloc[line]))
-        except BadInput as error:
-            where = f"{path}, line {line + 2}, {column} = {error.value}"
-            raise BadInput("TIMES", where, error.problem, error.accepted) from None
-
-    def share(line: int) -> tuple[int, int]:
-        workers = cell(line, "workers", lambda name, text: whole_number(name, text, 1, gradient_steps))
-        most = gradient_steps // workers
-        return workers, cell(line, "local_steps", lambda name, text: whole_number(name, text, 1, most))
-
-    workers, local_steps = np.array([share(line) for line in range(len(table))]).T
-    return [
-        Measured(
-            column,
-            workers,
-            local_steps,
-            np.array([cell(i, column, lambda name, text: number(name, text, 1e-6, 1e12)) for i in range(len(table))]),
-        )
-        for column in columns
-    ]
 
 
 def simulated_s(
@@ -143,6 +83,8 @@ def fit(
     def error(numbers: np.ndarray) -> float:
         nonlocal best
         profile = _with(base, np.exp(numbers))
+        if not _is_admissible(profile):
+            return _INADMISSIBLE
         found = float(
             np.abs(errors(simulated_s(profile, measured, gradient_steps, seeds, message_bytes), measured)).mean()
         )
@@ -150,12 +92,24 @@ def fit(
         on_trial(best)
         return found
 
-    numbers = np.log(_start(base, measured, gradient_steps))
+    numbers = min(map(np.log, _starts(base, measured, gradient_steps)), key=error)
     for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
         simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
         numbers = optimize.minimize(error, numbers, method="Nelder-Mead", options=options).x
-    return _with(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
+    fitted = _with(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
+    if not _is_admissible(fitted):
+        raise BadInput("delays", base.name, "no numbers of this profile fit the times", "another profile to start from")
+    return fitted
+
+
+def _is_admissible(profile: Profile) -> bool:
+    """Whether the profile could stand in a file."""
+    try:
+        parse_profile(profile.name, as_toml(profile).encode())
+    except BadInput:
+        return False
+    return True
 
 
 def report(
@@ -213,7 +167,6 @@ def write_calibration(
     import pandas as pd
 
     from agn_bench import results
-    from agn_bench.delays.files import as_toml
     from agn_bench.figures.clock import measured_against_simulated
 
     results.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
@@ -223,12 +176,16 @@ def write_calibration(
     return measured_against_simulated(pd.DataFrame(cells), folder / "figures" / "measured-against-simulated")
 
 
-def _start(base: Profile, measured: Measured, gradient_steps: int) -> np.ndarray:
-    """A first guess. No run is shorter than its workers' steps, or than the server's exchanges."""
+def _starts(base: Profile, measured: Measured, gradient_steps: int) -> list[np.ndarray]:
+    """First guesses. No run is shorter than its workers' steps, or than the server's exchanges."""
     phases = gradient_steps // measured.workers // measured.local_steps
     step = (measured.seconds / (phases * measured.local_steps)).min()
     server = (measured.seconds / (phases * measured.workers)).min()
-    return np.array([step, server, max(server / 2, _LEAST_NETWORK), *([_START_CV] if hasattr(base.step, "cv") else [])])
+    return [
+        np.array([step, share * server, max(server / 2, _LEAST_NETWORK), *([cv] if hasattr(base.step, "cv") else [])])
+        for share in (1.0, 0.5)
+        for cv in (0.3, 0.03)
+    ]
 
 
 def _with(base: Profile, numbers: np.ndarray) -> Profile:

@@ -6,16 +6,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from agn_bench import registry
 from agn_bench.config import RunConfig
 from agn_bench.delays import Profile, draw_delays
 from agn_bench.inputs import BadInput
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
 from agn_bench.timeline.trace import Trace
-
-_BYTES_PER_PARAMETER = 4
-"""Training is in float32."""
 
 
 def timeline_of(config: RunConfig) -> Timeline:
@@ -24,7 +20,12 @@ def timeline_of(config: RunConfig) -> Timeline:
         return config.delays.with_local_steps(config.local_steps)
     return simulate_timeline(
         draw_delays(
-            config.delays, config.seed, config.workers, config.phases, config.local_steps, message_bytes(config)
+            config.delays,
+            config.seed,
+            config.workers,
+            config.phases,
+            config.local_steps,
+            config.message_bytes,
         )
     )
 
@@ -56,11 +57,6 @@ def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: i
     )
     rates = 1 / np.maximum(step + rest, np.finfo(float).tiny)
     return rates / rates.sum()
-
-
-def message_bytes(config: RunConfig) -> int:
-    """What a worker sends to the server and gets back: the model's parameters."""
-    return _BYTES_PER_PARAMETER * registry.parameter_count(registry.widths(config.model, config.dataset))
 
 
 def recognised(config: RunConfig) -> RunConfig:

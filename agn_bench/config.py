@@ -72,6 +72,11 @@ class RunConfig:
         return self.gradient_steps * self.batch_size / registry.DATASETS[self.dataset].train_images
 
     @property
+    def message_bytes(self) -> int:
+        """Of what a worker sends to the server and gets back."""
+        return registry.message_bytes(self.model, self.dataset)
+
+    @property
     def run_id(self) -> str:
         return f"{self.optimizer}-n{self.workers}-l{self.local_steps}-s{self.seed}-{self.digest}"
 
@@ -121,7 +126,7 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     Raises:
         BadInput: an option's value, or two options together, cannot be used.
     """
-    given = {name: value for name, value in options.items() if value is not None and value != []}
+    given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
     known = {field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"}
     for name in given:
         choose("option", name, sorted(known))

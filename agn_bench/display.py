@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from agn_bench.config import RunConfig
 from agn_bench.results import RUN_FILES
@@ -161,14 +163,14 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
 _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "n": ("workers", lambda row: str(row["workers"])),
     "λ": ("local steps", lambda row: str(row["local_steps"])),
-    "steps/s": ("gradient steps a second", lambda row: f"{row['gradient_steps_per_s']:.4g}"),
-    "exch./s": ("exchanges a second", lambda row: f"{row['exchanges_per_s']:.4g}"),
+    "steps/s": ("gradient steps a second", lambda row: _figure(row["gradient_steps_per_s"], ".4g")),
+    "exch./s": ("exchanges a second", lambda row: _figure(row["exchanges_per_s"], ".4g")),
     "mean τ": ("mean staleness", lambda row: f"{row['mean_staleness']:.1f}"),
     "95 %": ("95 % of them up to", lambda row: f"{row['p95_staleness']:.0f}"),
-    "wait": ("seconds in the queue", lambda row: f"{row['mean_queue_wait_s']:.2f}"),
-    "work": ("a worker computes", lambda row: f"{100 * row['compute_share']:.0f} % of its time"),
-    "busy": ("the server is busy", lambda row: f"{100 * row['server_utilization']:.0f} % of the time"),
-    "growth": ("growth rate of AGN per n exchanges", lambda row: f"{row['growth_rate']:+.3f}"),
+    "wait": ("seconds in the queue", lambda row: _figure(row["mean_queue_wait_s"], ".3g")),
+    "work": ("a worker computes", lambda row: _figure(100 * row["compute_share"], ".0f", " % of its time")),
+    "busy": ("the server is busy", lambda row: _figure(100 * row["server_utilization"], ".0f", " % of the time")),
+    "growth": ("growth rate of AGN per n exchanges", lambda row: _figure(row["growth_rate"], "+.3f")),
 }
 """Heading in a table of several cells, name in a list of one, and the text of a row."""
 
@@ -183,12 +185,19 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     else:
         cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in _SURVEY.items()} for row in rows]
         show_rows(console, title, cells)
-    unstable = sum(row["growth_rate"] > 0 for row in rows)
-    if len(rows) > 1:
-        verdict = f"AGN is unstable in stiff directions in {unstable} of {len(rows)} cells"
+    known = [row["growth_rate"] for row in rows if not math.isnan(row["growth_rate"])]
+    unstable = sum(rate > 0 for rate in known)
+    if not known:
+        verdict = "too short, while all workers are active, to tell whether AGN is stable"
+    elif len(rows) > 1:
+        verdict = f"AGN is unstable in stiff directions in {unstable} of {len(known)} cells (growth rate above 0)"
     else:
-        verdict = f"AGN is {'un' if unstable else ''}stable in stiff directions on this timeline"
-    console.print(f"  {verdict} (growth rate above 0: unstable)", highlight=False, soft_wrap=True)
+        verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
+    console.print(f"  {verdict}", highlight=False, soft_wrap=True)
+
+
+def _figure(value: float, form: str, unit: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def _show_histogram(console: Console, path: Path, workers: int) -> None:
@@ -214,11 +223,11 @@ def show_path(console: Console, path: Path, content: str = "") -> None:
 
 def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """A table with the rows' keys as columns."""
-    table = Table(title=title)
+    table = Table(title=Text(title))  # texts: a name may hold what Rich takes for markup
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))
     console.print(table)
 
 

@@ -29,6 +29,7 @@ class BadInput(Exception):
         self.accepted = accepted
         flag = option if option.isupper() else "--" + option.replace("_", "-")
         given = f"{flag} {value}" if str(value) else flag
+        given = given.replace("\n", "\\n").replace("\r", "\\r")
         super().__init__(f"{given}: {problem}; accepted: {accepted}")
 
 

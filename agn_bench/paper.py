@@ -15,6 +15,7 @@ from agn_bench import results
 from agn_bench.clock import active_timeline
 from agn_bench.delays import Profile
 from agn_bench.figures.clock import heat_maps
+from agn_bench.registry import message_bytes
 from agn_bench.survey import grid
 from agn_bench.timeline.stability import growth_rate
 
@@ -25,7 +26,7 @@ WEAK_LOCAL_STEPS = 30
 
 ROUNDS = 1000
 """Exchanges a worker, on average, over which a growth rate is measured."""
-SEEDS = 3
+SEEDS = 10
 FIFO_SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 STABILITY_TIMELINES = 49 * SEEDS * (1 + len(FIFO_SHARES))
@@ -48,7 +49,8 @@ def growth_rates(profile: Profile, on_cell: Callable[[str], None] = lambda text:
     """AGN's growth rate in every published cell, (cells, seeds)."""
 
     def rate(workers: int, local_steps: int, seed: int) -> float:
-        timeline = active_timeline(profile, seed, workers, local_steps, 0, ROUNDS * workers)
+        size = message_bytes("mlp-paper", "mnist")
+        timeline = active_timeline(profile, seed, workers, local_steps, size, ROUNDS * workers)
         on_cell(f"{workers} workers, {local_steps} local steps")
         return growth_rate(timeline.worker, workers, local_steps)
 
@@ -91,7 +93,7 @@ def stability_map(profile: Profile, folder: Path, on_cell: Callable[[str], None]
         }
         for name, found in rates.items():
             row[f"growth_rate_{name}"] = float(found[index].mean())
-            row[f"growth_rate_{name}_std"] = float(found[index].std())
+            row[f"growth_rate_{name}_standard_error"] = float(found[index].std(ddof=1) / np.sqrt(len(found[index])))
             row[f"told_right_{name}"] = bool((found[index].mean() > 0) == weak[index])
         rows.append(row)
     maps = {

@@ -193,6 +193,11 @@ EVALUATIONS = 20
 """Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""
 
 
+def message_bytes(model: str, dataset: str) -> int:
+    """What a worker sends to the server and gets back: the model's parameters in float32."""
+    return 4 * parameter_count(widths(model, dataset))
+
+
 def widths(model: str, dataset: str) -> tuple[int, ...]:
     """Inputs, hidden widths and classes of `model` for `dataset`."""
     entry = DATASETS[dataset]

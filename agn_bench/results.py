@@ -79,6 +79,20 @@ def check_writable(option: str, folder: Path) -> None:
         raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
+def check_report(option: str, folder: Path) -> None:
+    """Raise BadInput if a command cannot write its tables, figures and provenance.json to `folder`."""
+    for place in (folder, folder / "figures", folder / "tables"):
+        check_writable(option, place)
+    try:
+        known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
+        problem = "" if isinstance(known, dict) else "not a table"
+    except (ValueError, OSError) as error:
+        problem = str(error).splitlines()[0]
+    if problem:
+        accepted = "a folder without that file, or with one that this program wrote"
+        raise BadInput(option, folder, f"its provenance.json cannot be read ({problem})", accepted)
+
+
 def run_folder(folder: Path, config: RunConfig) -> Path:
     """Where a run's own files are."""
     return folder / "runs" / config.run_id

@@ -13,16 +13,19 @@ import pandas as pd
 import pytest
 import reference
 
-from agn_bench import results, sweep
-from agn_bench.clock import active_timeline, message_bytes, recognised, timeline_of
+from agn_bench import clock, results, sweep
+from agn_bench.clock import active_timeline, recognised, timeline_of
 from agn_bench.config import RunConfig, resolve, with_seeds
 from agn_bench.delays import (
+    Bandwidth,
     Constant,
+    Draws,
     Exponential,
     Gamma,
     GammaSpeeds,
     Ladder,
     Profile,
+    Speeds,
     Stragglers,
     Tiers,
     draw_delays,
@@ -305,8 +308,8 @@ def test_workers_with_unequal_work_learn_what_the_reference_learns(
 
 
 def test_a_message_is_the_models_parameters_in_float32() -> None:
-    assert message_bytes(resolve({"preset": "paper"})) == 19_192_040
-    assert message_bytes(resolve({"model": "mlp-10"})) == 4 * (785 * 10 + 11 * 10)
+    assert resolve({"preset": "paper"}).message_bytes == 19_192_040
+    assert resolve({"model": "mlp-10"}).message_bytes == 4 * (785 * 10 + 11 * 10)
 
 
 def test_a_message_takes_the_time_of_its_bytes_on_the_wide_area_lines() -> None:
@@ -341,6 +344,9 @@ ACTIVE = [
         Profile("gamma", Gamma(1.0, 0.3), order="random", fifo_share=0.3, speeds=GammaSpeeds(1.0)), 20, id="gamma"
     ),
     pytest.param(Profile("late", Gamma(1.0, 0.3), server=Constant(0.2), start_interval=40.0), 10, id="late"),
+    pytest.param(
+        Profile("lines", Exponential(1.0), server=Gamma(0.1, 0.5), bandwidth=Bandwidth(100, 50, 5e3)), 10, id="lines"
+    ),
     pytest.param(Profile("two", Constant(1.0), speeds=Tiers((1.0, 1e6), (1.0, 1.0))), 2, id="two"),
 ]
 """Estimated rates that are right, and ones that are wrong by far since the server has no time for more."""
@@ -354,6 +360,23 @@ def test_active_workers_never_stop(profile: Profile, workers: int) -> None:
         assert_same(
             active_timeline(profile, 6, workers, 2, 1000, exchanges), simulate_timeline(plenty, exchanges=exchanges)
         )
+
+
+@pytest.mark.parametrize("speeds", [Ladder(), Stragglers(0.1, 50.0), GammaSpeeds(1.0)], ids=lambda speeds: repr(speeds))
+def test_where_none_waits_the_first_draws_of_active_workers_last(
+    speeds: Speeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are not many more than needed: a fifth, and 11 a worker."""
+    drawn = []
+
+    def draw(*arguments: Any) -> Draws:
+        drawn.append(draw_delays(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(clock, "draw_delays", draw)
+    active_timeline(Profile("free", Gamma(1.0, 0.3), speeds=speeds), 3, 40, 2, 0, 20_000)
+    (draws,) = drawn
+    assert draws.phases.sum() <= 1.2 * 20_000 + 11 * 40
 
 
 @pytest.mark.parametrize(("profile", "workers"), ACTIVE)

@@ -243,9 +243,9 @@ def test_factors_of_machines_have_mean_1_and_the_given_coefficient_of_variation(
     assert stats.kstest(factors, stats.gamma(0.6**-2, scale=0.36).cdf).pvalue > SIGNIFICANCE
 
 
-@pytest.mark.xfail(strict=True, reason="the gamma's underflow makes a worker infinitely fast")
 def test_no_machine_is_infinitely_fast() -> None:
-    assert GammaSpeeds(30.0).slowness(0, 1000).min() > 0
+    """At the largest coefficient of variation that a profile may have."""
+    assert GammaSpeeds(3.0).slowness(0, 10_000).min() > 0
 
 
 def test_a_machines_factor_is_a_function_of_seed_and_worker_alone() -> None:

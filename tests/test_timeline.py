@@ -285,49 +285,49 @@ def test_neither_orders_nor_speeds_nor_ends_compile_anything(
 
 
 def hand_made(**columns: list[float]) -> Timeline:
-    """Two workers and three local steps; worker 1 waits a second for worker 0's exchange, and makes but one."""
+    """Two workers and three local steps; worker 1 is slow, waits a second for worker 0, and is not the last to end."""
     times = {
-        "start_s": [0.0, 0.0, 4.0, 8.0],
-        "compute_end_s": [2.0, 2.0, 6.0, 10.0],
-        "arrive_s": [2.5, 2.5, 6.5, 10.5],
-        "served_s": [2.5, 3.5, 6.5, 10.5],
-        "applied_s": [3.5, 4.5, 7.5, 11.5],
-        "resume_s": [4.0, 5.0, 8.0, 12.0],
+        "start_s": [0.0, 4.0, 8.0, 0.0],
+        "compute_end_s": [2.0, 6.0, 10.0, 10.0],
+        "arrive_s": [2.5, 6.5, 10.5, 10.5],
+        "served_s": [2.5, 6.5, 10.5, 11.5],
+        "applied_s": [3.5, 7.5, 11.5, 12.5],
+        "resume_s": [4.0, 8.0, 14.0, 13.0],
         **columns,
     }
-    whole: dict[str, Any] = {"worker": [0, 1, 0, 0], "phase": [0, 0, 1, 2], "staleness": [0, 1, 1, 0]}
+    whole: dict[str, Any] = {"worker": [0, 0, 0, 1], "phase": [0, 1, 2, 0], "staleness": [0, 0, 0, 3]}
     arrays = {name: np.array(values, np.int32) for name, values in whole.items()}
     return Timeline(2, 3, **arrays, **{name: np.array(values) for name, values in times.items()})
 
 
 def test_measures_are_those_counted_by_hand() -> None:
-    """Of the four waits 0, 0, 0, 1 the 95th percentile is 0.85 of the way from the third to the fourth."""
-    found = measures(hand_made())
+    """Of four values the 95th percentile is 0.85 of the way from the third to the fourth."""
+    found = measures(hand_made(), endless=True)
     assert np.isnan(found.pop("growth_rate"))  # four exchanges of two workers are too few
     assert found == pytest.approx(
         {
             "exchanges": 4,
-            "end_s": 12.0,
-            "exchanges_per_s": 4 / 11.5,
-            "gradient_steps_per_s": 12 / 11.5,
-            "mean_staleness": 0.5,
-            "p95_staleness": 1.0,
-            "max_staleness": 1,
+            "end_s": 14.0,
+            "exchanges_per_s": 4 / 12.5,
+            "gradient_steps_per_s": 12 / 12.5,
+            "mean_staleness": 0.75,
+            "p95_staleness": 0.85 * 3,
+            "max_staleness": 3,
             "mean_queue_wait_s": 0.25,
             "p95_queue_wait_s": 0.85,
-            "server_utilization": 4 / 11.5,
-            "compute_share": 8 / 17,
-            "wait_share": 1 / 17,
+            "server_utilization": 4 / 12.5,
+            "compute_share": 16 / 27,
+            "wait_share": 1 / 27,
         },
         rel=1e-15,
     )
 
 
 def test_a_timeline_without_any_time_has_no_rates() -> None:
-    found = measures(hand_made(**dict.fromkeys(TIMES, [0.0] * 4)))
+    found = measures(hand_made(**dict.fromkeys(TIMES, [0.0] * 4)), endless=True)
     for name in ("exchanges_per_s", "gradient_steps_per_s", "server_utilization", "compute_share", "wait_share"):
         assert np.isnan(found[name])
-    assert (found["end_s"], found["mean_queue_wait_s"], found["mean_staleness"]) == (0.0, 0.0, 0.5)
+    assert (found["end_s"], found["mean_queue_wait_s"], found["mean_staleness"]) == (0.0, 0.0, 0.75)
 
 
 def test_staleness_counts_have_a_row_for_every_staleness_up_to_the_largest() -> None:

@@ -122,7 +122,7 @@ def reproduce(
         from agn_bench import machine, results
 
         machine.prepare(threads)
-        results.check_writable("out", folder)
+        results.check_report("out", folder)
 
         from agn_bench.display import StepDisplay, show_path, show_rows
         from agn_bench.paper import STABILITY_TIMELINES, stability_map

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def timeline(
     Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
     local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
-    from agn_bench.survey import MOST_EXCHANGES, cells
+    from agn_bench.cells import MOST_EXCHANGES, cells
 
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
     configs = cells(
@@ -59,26 +60,22 @@ def timeline(
         from agn_bench import machine, results
 
         machine.prepare(threads)
-        results.check_writable("out", folder)
+        results.check_report("out", folder)
 
         from agn_bench.display import StepDisplay, show_path, show_survey
         from agn_bench.survey import survey
 
         terminal = console()
         with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
-            rows, pictures = survey(
-                configs,
-                stop_after,
-                folder,
-                facts_of(context),
-                lambda row: display.step(f"{row['workers']} workers, {row['local_steps']} local steps"),
-            )
-        stop_if_asked()
+            rows, pictures = survey(configs, stop_after, folder, partial(facts_of, context), display.step)
     show_survey(terminal, rows, folder)
     for picture in pictures:
         show_path(terminal, picture)
     files = "timeline.csv, staleness.csv, commits.csv" if len(configs) == 1 else "timeline.csv"
     show_path(terminal, folder, f"{files}, provenance.json")
+
+
+_MOST_SEEDS = 100
 
 
 @app.command()
@@ -111,25 +108,25 @@ def calibrate(
     means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
     cells.csv (every measured run), errors.csv and a figure.
     """
-    from agn_bench.calibration import MOST_SEEDS, Trial, fit, read_measured, report
     from agn_bench.config import MAX_IMAGES_DRAWN
     from agn_bench.delays import load_profile
     from agn_bench.inputs import choose
-    from agn_bench.registry import DATASETS, parameter_count, widths
+    from agn_bench.measured import read_measured
+    from agn_bench.registry import DATASETS, message_bytes
 
     base = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
-    timelines = whole_number("seeds", seeds, 1, MOST_SEEDS)
-    size = 4 * parameter_count(widths(model, choose("dataset", dataset, DATASETS)))
+    timelines = whole_number("seeds", seeds, 1, _MOST_SEEDS)
+    size = message_bytes(model, choose("dataset", dataset, DATASETS))
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
     folder = path("out", out)
     with interrupts_wait() as stop_if_asked:
         from agn_bench import machine, results
 
         machine.prepare(threads)
-        results.check_writable("out", folder)
+        results.check_report("out", folder)
 
-        from agn_bench.calibration import write_calibration
+        from agn_bench.calibration import Trial, fit, report, write_calibration
         from agn_bench.display import StepDisplay, show_path, show_rows
 
         terminal = console()
@@ -140,7 +137,7 @@ def calibrate(
 
             fitted = fit(base, columns[0], steps, timelines, size, on_trial)
             cells, errors = report(fitted, columns, steps, timelines, size)
-        stop_if_asked()
+            display.step("writing")
         source = f"fitted by agn-bench calibrate to {seconds} of {Path(times).name}"
         pictures = write_calibration(folder, fitted, source, cells, errors, facts_of(context))
     show_rows(
@@ -189,7 +186,7 @@ def bench_timeline(
 
     Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
     """
-    from agn_bench.survey import MOST_EXCHANGES
+    from agn_bench.cells import MOST_EXCHANGES
 
     count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
     times = whole_number("repetitions", repetitions, 1, 1000)
@@ -198,7 +195,7 @@ def bench_timeline(
         from agn_bench import machine, results
 
         machine.prepare(threads)
-        results.check_writable("out", folder)
+        results.check_report("out", folder)
 
         from agn_bench.benchmarks import TIMELINE_CELLS, timeline_benchmark
         from agn_bench.display import StepDisplay, show_path, show_rows
@@ -206,7 +203,6 @@ def bench_timeline(
         terminal = console()
         with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
-        stop_if_asked()
         results.write_table(folder / "timeline.csv", rows)
         results.record_provenance(folder, "bench timeline", facts_of(context))
     shown = [

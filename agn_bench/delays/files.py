@@ -5,10 +5,9 @@ Every complaint names the file, the line and the key, or the option that set the
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
+import re
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import MISSING, fields, replace
@@ -16,14 +15,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agn_bench.delays.distributions import DISTRIBUTIONS, Distribution, Empirical
 from agn_bench.delays.origin import Origin, shown
 from agn_bench.delays.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
-from agn_bench.delays.quantities import MOST_SECONDS, Accepted
+from agn_bench.delays.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
 from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
 from agn_bench.inputs import BadInput, choose, content_hash, read_bytes
+from agn_bench.tabular import numbers_of, read_table
 
 _TEXTS = ("description", "source")
 _BANDWIDTH = Accepted(1e-3, 1e18)
@@ -71,7 +69,8 @@ def parse_profile(
         BadInput: with the file, the line and the key of what cannot be used.
     """
     origin = Origin(file or name, *_parse_toml(file or name, content))
-    for setting in settings:
+    # What kind a thing is comes before its numbers, in whatever order they are given.
+    for setting in sorted(settings, key=lambda text: not re.search(r"\.\s*(distribution|speeds)\s*=", text)):
         origin.set(setting)
     profile = _Reader(origin, folder or Path()).profile("+".join([name, *origin.settings]))
     words = ["--delays", Path(file or name).name]
@@ -120,10 +119,12 @@ class _Reader:
             accepted = "[step] with the distribution of the seconds a mini-batch takes"
             raise self._origin.refuse("step", None, "[step]", "missing", accepted)
         step = self._distribution("step")
-        if step.moments().mean <= 0:
+        if step.moments().mean < LEAST_SECONDS:
             key = next(key for key in ("mean", "file") if key in self._tables["step"])
             what = f"step.{key} = {shown(self._tables['step'][key])}"
-            raise self._origin.refuse("step", key, what, "takes no time", "steps with a mean above 0 seconds")
+            raise self._origin.refuse(
+                "step", key, what, "takes no time", f"steps of at least {LEAST_SECONDS:g} s on average"
+            )
         order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
         share = self._number("server", "fifo_share", _SHARE, 0.0)
         if share and order == "fifo":
@@ -218,16 +219,20 @@ class _Reader:
                     raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, table)
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
         path = self._folder / table["file"]
+        accepted = "a CSV file with a column of seconds, 0 or more"
         try:
-            content = read_bytes("delays", path, "")
-            values = _column(content, table["column"])
+            times, content = read_table("delays", path, (table["column"],), accepted)
         except BadInput as error:
-            what = f"{part}.file = {shown(table['file'])}"
-            raise self._origin.refuse(part, "file", what, error.problem, "a CSV file of seconds") from None
-        except _NoSuchTimes as error:
-            key = "column" if error.of_the_column else "file"
+            key = "column" if table["column"] in error.problem else "file"
             what = f"{part}.{key} = {shown(table[key])}"
-            raise self._origin.refuse(part, key, what, str(error), error.accepted) from None
+            raise self._origin.refuse(part, key, what, error.problem, error.accepted) from None
+        values = numbers_of(times, table["column"])
+        for line, value in zip(times.index, values.tolist(), strict=True):
+            problem = _problem(value, Accepted(0, MOST_SECONDS))
+            if problem:
+                cell = times[table["column"]][line]
+                what = f"{part}.file = {shown(table['file'])}"
+                raise self._origin.refuse(part, "file", what, f"its line {line} has {cell!r}, {problem}", accepted)
         return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
 
     def _named(self, part: str, key: str, known: Collection[str]) -> str:
@@ -266,38 +271,3 @@ def _problem(value: object, accepted: Accepted) -> str:
     if value < accepted.low:
         return "negative" if value < 0 else "too small"
     return "too large" if value > accepted.high else ""
-
-
-class _NoSuchTimes(Exception):
-    """A CSV file's column cannot be used."""
-
-    def __init__(self, problem: str, accepted: str, of_the_column: bool) -> None:
-        super().__init__(problem)
-        self.accepted, self.of_the_column = accepted, of_the_column
-
-
-def _column(content: bytes, column: str) -> np.ndarray:
-    """The seconds in a column of a CSV file."""
-    rows, lines = [], []
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        for row in reader:
-            rows.append(row)
-            lines.append(reader.line_num)
-    except (ValueError, csv.Error) as error:
-        raise _NoSuchTimes(f"not CSV ({error})", "a CSV file with a header", False) from None
-    if not rows:
-        raise _NoSuchTimes("has no rows", "a CSV file with a header and a row a time", False)
-    if column not in rows[0]:
-        names = ", ".join(filter(None, rows[0]))
-        raise _NoSuchTimes(f"no such column in {names[:200]}", "the name of a column of seconds", True)
-    values = np.empty(len(rows))
-    for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
-        try:
-            values[index] = float(row[column])
-            problem = _problem(float(values[index]), Accepted(0, MOST_SECONDS))
-        except (TypeError, ValueError):
-            problem = "not a number"
-        if problem:
-            raise _NoSuchTimes(f"its line {line} has {row[column]!r}, {problem}", "seconds, 0 or more", True)
-    return values

@@ -4,6 +4,7 @@ and one line in SPEEDS. Its fields are the keys of the profile's TOML table.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,7 +83,7 @@ class Stragglers:
     factor: float = quantity(1e-6, 1e6)
 
     def slowness(self, seed: int, workers: int) -> np.ndarray:
-        slow = max(1, round(self.fraction * workers))
+        slow = max(1, math.floor(self.fraction * workers + 0.5))
         return np.where(np.arange(workers) < workers - slow, 1.0, self.factor)
 
 

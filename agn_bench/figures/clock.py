@@ -24,6 +24,7 @@ _ACTIVITIES = {
 """What a worker does between two events of commits.csv, and its colour."""
 
 _MOST_ROWS = 60
+_MOST_EXCHANGES = 2000
 _MOST_BARS = 200
 _MARKERS = ("o", "s", "^", "D")
 
@@ -43,19 +44,30 @@ def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> li
     return paths
 
 
-def gantt(commits: pd.DataFrame, until_s: float, stem: Path) -> list[Path]:
-    """What every worker does in the first `until_s` seconds, from the columns of commits.csv; at most 60 workers."""
-    shown = commits[(commits["start_s"] < until_s) & (commits["worker"] < _MOST_ROWS)]
-    rows = int(shown["worker"].max()) + 1 if len(shown) else 1
+def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> list[Path]:
+    """What every worker does in the first `until_s` seconds, from the columns of commits.csv.
+
+    At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
+    """
+    from matplotlib.collections import PolyCollection
+
+    shown = commits[commits["worker"] < _MOST_ROWS].sort_values("start_s")
+    until_s = min(until_s, float(shown["resume_s"].max())) or 1.0
+    if len(shown) > _MOST_EXCHANGES and shown["start_s"].iloc[_MOST_EXCHANGES] > 0:
+        until_s = min(until_s, float(shown["start_s"].iloc[_MOST_EXCHANGES]))
+    shown = shown[shown["start_s"] < until_s][:_MOST_EXCHANGES]
+    rows = min(workers, _MOST_ROWS)
+    low, high = shown["worker"] - 0.4, shown["worker"] + 0.4
     with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
         for name, ((begin, end), colour) in _ACTIVITIES.items():
-            length = shown[end] - shown[begin]
+            corners = ((begin, low), (end, low), (end, high), (begin, high))
+            bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
             label = None if name.endswith(" ") else name
-            axes.barh(shown["worker"], length, left=shown[begin], height=0.8, color=colour, label=label)
+            axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0, label=label))
         axes.set_xlim(0, until_s)
         axes.set_ylim(rows - 0.4, -0.6)
         axes.set_xlabel("simulated time (s)")
-        axes.set_ylabel("worker" if rows <= _MOST_ROWS else f"worker (the first {_MOST_ROWS})")
+        axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
         axes.grid(visible=False)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return paths
@@ -78,7 +90,9 @@ def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
     if around_0:
         limits = {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
     else:
-        limits = {"cmap": "cividis", "vmin": float(np.nanmin(values)), "vmax": float(np.nanmax(values))}
+        known = values[np.isfinite(values)]
+        least, most = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        limits = {"cmap": "cividis", "vmin": least, "vmax": most}
     image = axes.imshow(values, aspect="auto", **limits)  # type: ignore[arg-type]
     for (row, column), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))

@@ -10,10 +10,19 @@ from agn_bench.timeline.record import Timeline
 from agn_bench.timeline.stability import growth_rate
 
 
-def measures(timeline: Timeline) -> dict[str, Any]:
-    """Figures of a whole timeline, by the columns of timeline.csv; times in simulated seconds, rates a second."""
+def measures(timeline: Timeline, endless: bool) -> dict[str, Any]:
+    """Figures of a timeline, by the columns of timeline.csv; times in simulated seconds, rates a second.
+
+    Args:
+        endless: whether all workers are active to its end. Otherwise the growth rate is that of the part until the
+            first of them stops: the slow ones that are left would make it look stabler than it was.
+    """
     applied_s = float(timeline.applied_s[-1])
     rate = timeline.exchanges / applied_s if applied_s else float("nan")
+    # The index after the last exchange of each worker, and the least of them.
+    active = timeline.exchanges
+    if not endless:
+        active -= int(np.unique(timeline.worker[::-1], return_index=True)[1].max())
     worker_s = float((timeline.resume_s - timeline.start_s).sum())
 
     def share(seconds: np.ndarray) -> float:
@@ -32,7 +41,7 @@ def measures(timeline: Timeline) -> dict[str, Any]:
         "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s if applied_s else float("nan"),
         "compute_share": share(timeline.compute_end_s - timeline.start_s),
         "wait_share": share(timeline.queue_wait_s),
-        "growth_rate": growth_rate(timeline.worker, timeline.workers, timeline.local_steps),
+        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps),
     }
 
 

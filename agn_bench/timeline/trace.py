@@ -12,9 +12,6 @@ must be there; the rest is derived where it is missing:
 
 from __future__ import annotations
 
-import io
-import math
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agn_bench.delays import Profile
-from agn_bench.inputs import BadInput, content_hash, read_bytes
+from agn_bench.inputs import BadInput, content_hash
+from agn_bench.tabular import numbers_of, read_table
 from agn_bench.timeline.record import Timeline
 
 if TYPE_CHECKING:
@@ -66,27 +64,9 @@ def read_trace(path: Path) -> Trace:
     Raises:
         BadInput: with the line and the column of what cannot be used.
     """
-    content = read_bytes("timeline", path, _ACCEPTED)
-    table = _parse(path, content)
+    table, content = read_table("timeline", path, ("worker", "applied_s"), _ACCEPTED)
     timeline = _Checker(path, table).timeline()
     return Trace(f"{path.stem}-{content_hash(content)}", timeline, options=("--timeline", path.name))
-
-
-def _parse(path: Path, content: bytes) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            # The index counts lines: blank ones are left out only afterwards.
-            table = pd.read_csv(io.BytesIO(content), index_col=False, skip_blank_lines=False).dropna(how="all")
-    except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
-        raise BadInput("timeline", path, f"not CSV ({str(error).splitlines()[0]})", _ACCEPTED) from None
-    for column in ("worker", "applied_s"):
-        if column not in table:
-            raise BadInput("timeline", path, f"has no column {column}", _ACCEPTED)
-    if table.empty:
-        raise BadInput("timeline", path, "has no rows", _ACCEPTED)
-    return table
 
 
 class _Checker:
@@ -173,11 +153,7 @@ class _Checker:
         return values
 
     def _numbers(self, column: str) -> np.ndarray:
-        import pandas as pd
-
-        cells = self._table[column]
-        numeric = pd.api.types.is_numeric_dtype(cells)
-        values = (cells if numeric else cells.map(_as_float)).to_numpy(np.float64)
+        values = numbers_of(self._table, column)
         self._require(np.isfinite(values), column, "not a finite number", "a number in every row")
         return values
 
@@ -195,13 +171,5 @@ class _Checker:
 
     def _refuse(self, row: int, column: str, problem: str, accepted: str) -> None:
         value = self._table[column].iloc[row] if column in self._table else "(derived)"
-        line = self._table.index[row] + 2
+        line = self._table.index[row]
         raise BadInput("timeline", f"{self._path}, line {line}, {column} = {value}", problem, accepted)
-
-
-def _as_float(cell: object) -> float:
-    """A number, or NaN."""
-    try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
