@@ -74,10 +74,14 @@ def fit(
     the coefficient of variation of the step if it has one, each to 3 digits.
 
     Raises:
-        BadInput: the profile has a part without a mean of its own.
+        BadInput: the profile has a part without a mean of its own, or there are fewer runs than numbers.
     """
     from scipy import optimize
 
+    starts = [np.log(start) for start in _starts(base, measured, gradient_steps)]
+    if len(measured.seconds) < len(starts[0]):
+        problem = f"{len(measured.seconds)} training runs cannot tell {len(starts[0])} numbers"
+        raise BadInput("TIMES", measured.column, problem, f"at least {len(starts[0])} runs")
     best = Trial(0, math.inf)
 
     def error(numbers: np.ndarray) -> float:
@@ -92,7 +96,7 @@ def fit(
         on_trial(best)
         return found
 
-    numbers = min(map(np.log, _starts(base, measured, gradient_steps)), key=error)
+    numbers = min(starts, key=error)
     for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
         simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
