@@ -46,6 +46,16 @@ def test_the_pandas_example_of_the_readme_runs() -> None:
     assert all(name in ran.stdout for name in ("agn", "easgd", "dynsgd", "downpour"))
 
 
+def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:
+    from agn_bench.delays import Tiers, load_profile
+
+    (example,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "my.toml").write_text(example)
+    profile = load_profile(str(tmp_path / "my.toml"), ["server.mean=0.05"])
+    assert profile.speeds == Tiers((1.0, 2.5), (3.0, 1.0))
+    assert (profile.order, profile.fifo_share, profile.server.moments().mean) == ("random", 0.1, 0.05)
+
+
 def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:
     table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "accuracy.csv")
     assert set(table["optimizer"]) == {"agn", "easgd", "dynsgd", "downpour"}
@@ -74,3 +84,31 @@ def test_the_papers_first_cell_in_the_readme_is_that_of_the_committed_run() -> N
     assert f"| simulated time | 545 s, 571 s, 686 s | {row['sim_time_s']:.0f} s |" in README
     assert f"| {100 * row['test_accuracy']:.2f} % |" in README
     assert f"| {100 * row['last_batch_accuracy']:.2f} % |" in README
+
+
+def test_the_clocks_figures_in_the_readme_are_those_of_the_committed_results() -> None:
+    text = " ".join(README.split())
+    errors = pd.read_csv(ROOT / "results" / "paper-cluster" / "errors.csv").set_index("column")["mean_absolute_error"]
+    assert f"a mean error of {100 * errors['agn_time_s']:.1f} %" in text
+    assert f"with {100 * errors['easgd_time_s']:.1f} % ([every cell]" in text
+    cells = pd.read_csv(ROOT / "results" / "paper-cluster" / "tables" / "stability-map.csv")
+    assert f"in {cells['told_right_random'].sum()} of 49" in text
+    assert f"in {cells['told_right_fifo'].sum()} if it serves first in first out" in text
+    wrong = cells[~cells["told_right_random"]].set_index(["workers", "local_steps"])["growth_rate_random"]
+    assert list(wrong.index) == [(20, 10)]
+    assert f"20 workers with 10 local steps, has a rate of {wrong.iloc[0]:.2f}" in text
+
+
+def test_the_committed_benchmark_of_the_clock_is_what_the_readme_says_and_good_enough() -> None:
+    """5 x 10⁵ exchanges a second at 40 workers, and at 10,000 at most 20 times the cost of one."""
+    rows = pd.read_csv(ROOT / "results" / "benchmarks" / "timeline.csv").set_index(["order", "workers"])
+    assert rows["same_order"].all()
+    assert (rows["exchanges"] == 1_000_000).all()
+    for order in ("random", "fifo"):
+        assert rows.loc[(order, 40), "exchanges_per_s"] >= 5e5
+        assert rows.loc[(order, 10_000), "cost_over_40_workers"] <= 20
+    few, many = rows.loc[("random", 40)], rows.loc[("random", 10_000)]
+    text = " ".join(README.split())
+    assert f"{few['exchanges_per_s'] / 1e6:.1f} million exchanges a second" in text
+    assert f"costs {many['cost_over_40_workers']:.1f} times as much" in text
+    assert f"{few['times_as_fast_as_heapq']:.1f} and {many['times_as_fast_as_heapq']:.1f} times as long" in text
