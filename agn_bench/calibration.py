@@ -97,6 +97,8 @@ def fit(
         return found
 
     numbers = min(starts, key=error)
+    if error(numbers) == _INADMISSIBLE:
+        numbers = np.log(_own_numbers(base))
     for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
         simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
@@ -190,6 +192,12 @@ def _starts(base: Profile, measured: Measured, gradient_steps: int) -> list[np.n
         for share in (1.0, 0.5)
         for cv in (0.3, 0.03)
     ]
+
+
+def _own_numbers(base: Profile) -> np.ndarray:
+    """What is fitted of a profile, as it is."""
+    means = [base.step.moments().mean, base.server.moments().mean, base.up.moments().mean]
+    return np.array([*np.maximum(means, _LEAST_NETWORK), *([base.step.cv] if hasattr(base.step, "cv") else [])])
 
 
 def _with(base: Profile, numbers: np.ndarray) -> Profile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import math
 from collections.abc import Collection
 from pathlib import Path
@@ -101,3 +102,16 @@ def read_bytes(option: str, path: Path, accepted: str) -> bytes:
 def content_hash(content: bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content).hexdigest()[:8]
+
+
+_MOST_CHARACTERS = 60
+
+
+def shown(value: object) -> str:
+    """A value from a file about as it stands there, not too long for a message."""
+    try:
+        plain = isinstance(value, str | bool | list | dict)
+        text = json.dumps(value, ensure_ascii=False, default=str) if plain else str(value)
+    except ValueError:  # Python does not write out an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"

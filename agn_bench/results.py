@@ -230,6 +230,8 @@ def collect(folder: Path) -> None:
     Rows of runs whose folders are not here are kept.
     """
     runs = sorted(filter(finished, (folder / "runs").glob("[!.]*")))
+    if not runs and not (folder / "summary.csv").is_file():
+        return
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
         write_text(folder / collected, csv_text(_joined(folder / collected, [run / own for run in runs])))
     provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}

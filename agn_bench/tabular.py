@@ -30,19 +30,27 @@ def read_table(option: str, path: Path, columns: Collection[str], accepted: str)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             # Blank lines count as lines, and are left out only afterwards.
-            table = pd.read_csv(io.BytesIO(content), index_col=False, skip_blank_lines=False).dropna(how="all")
-        header = next(csv.reader(io.StringIO(content.decode("utf-8-sig").split("\n", 1)[0])), [])
+            table = pd.read_csv(
+                io.BytesIO(content), index_col=False, skip_blank_lines=False, keep_default_na=False, low_memory=False
+            )
+            table.index += 2  # the header is line 1
+            if b'"' in content:  # cells may span lines; and quotes that are out of place are taken amiss only here
+                reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+                header = next(reader)
+                table.index = pd.Index([reader.line_num for _ in reader][: len(table)])
+            else:
+                header = next(csv.reader([content.decode("utf-8-sig").split("\n", 1)[0].strip()]), [])
+            table = table[~(table.isna() | (table == "")).all(axis=1)]
     except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:
         problem = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
         raise BadInput(option, path, f"not CSV ({problem})", accepted) from None
     for column in columns:
         if column not in table:
-            raise BadInput(option, path, f"has no column {column}", accepted)
+            raise BadInput(option, path, f"has no column {column[:60]}", accepted)
         if header.count(column) > 1:
-            raise BadInput(option, path, f"has {header.count(column)} columns {column}", accepted)
+            raise BadInput(option, path, f"has {header.count(column)} columns {column[:60]}", accepted)
     if table.empty:
         raise BadInput(option, path, "has no rows", accepted)
-    table.index += 2  # the header is line 1
     return table, content
 
 
@@ -58,6 +66,6 @@ def numbers_of(table: pd.DataFrame, column: str) -> np.ndarray:
 
 def _as_float(cell: object) -> float:
     try:
-        return math.nan if isinstance(cell, bool) else float(cell)  # type: ignore[arg-type]
+        return math.nan if isinstance(cell, bool) or "_" in str(cell) else float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +122,99 @@ def test_exchanges_and_a_recorded_timeline_exclude_each_other(command: Command, 
     assert not (tmp_path / "b").exists()
 
 
+# --- run --timeline ---
+
+LOG = "worker,applied_s\n" + "".join(f"{i % 3},{0.5 * (i + 1)}\n" for i in range(31))
+
+
+def test_a_foreign_log_is_trained_on_and_named_by_its_content(
+    command: Command, quick_dataset: str, tmp_path: Path
+) -> None:
+    """31 exchanges of 3 workers: worker 0 makes one more."""
+    (tmp_path / "log.csv").write_text(LOG)
+    words = ("--dataset", "tiny", "--model", "mlp-8", "--batch-size", 8, "--local-steps", 2)
+    code, _, err = command("run", *words, "--timeline", tmp_path / "log.csv", "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    row = pd.read_csv(tmp_path / "out" / "summary.csv").iloc[0]
+    assert (row["workers"], row["exchanges"], row["gradient_steps"], row["sim_time_s"]) == (3, 31, 62, 15.5)
+    assert row["delays"].startswith("log-")
+    assert (
+        "--timeline log.csv" in json.loads((tmp_path / "out" / "provenance.json").read_text())[row["run_id"]]["command"]
+    )
+
+
+def test_a_run_replayed_from_its_own_commits_is_that_run_byte_for_byte(
+    command: Command, quick_dataset: str, tmp_path: Path
+) -> None:
+    work = (*TINY, "--batch-size", 8, "--delays", "stragglers", "--delay", "server.mean=0.3")
+    assert command("run", *work, "--out", tmp_path / "one")[0] == 0
+    (run,) = (tmp_path / "one" / "runs").iterdir()
+    code, _, err = command("run", *work, "--timeline", run / "commits.csv", "--out", tmp_path / "two")
+    assert (code, err) == (0, "")
+    for name in ("curve.csv", "summary.csv", "commits.csv"):
+        assert (tmp_path / "two" / "runs" / run.name / name).read_bytes() == (run / name).read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["run", "timeline"])
+def test_delays_that_contradict_the_timeline_are_refused(
+    command: Command, quick_dataset: str, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "log.csv").write_text(LOG)
+    words = ("--dataset", "tiny", "--timeline", tmp_path / "log.csv", "--local-steps", 2, "--batch-size", 8)
+    message = refused(command(verb, *words, "--delays", "ideal", "--out", tmp_path / "out"))
+    assert "--delays ideal: not what --timeline log-" in message
+    assert not (tmp_path / "out" / "timeline.csv").exists()
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+# --- folders and threads ---
+
+
+def test_a_survey_replaces_the_one_before(command: Command, tmp_path: Path) -> None:
+    command("timeline", "--workers", 4, "--out", tmp_path)
+    assert (tmp_path / "commits.csv").exists()
+    command("timeline", "--workers", "4,8", "--out", tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"timeline.csv", "provenance.json", "figures/growth-rate.png", "figures/growth-rate.svg"}
+
+
+@pytest.mark.parametrize("content", ["x", "[]", '{"a": '])
+def test_a_folder_with_a_foreign_provenance_is_refused_before_anything_is_written(
+    command: Command, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "provenance.json").write_text(content)
+    assert "provenance.json cannot be read" in refused(command("timeline", "--workers", 4, "--out", tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
+
+
+def test_a_file_in_the_place_of_the_figures_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "figures").write_text("")
+    assert "is not a folder" in refused(command("timeline", "--workers", 4, "--out", tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+
+
+def test_the_threads_asked_for_are_those_of_the_timeline(tmp_path: Path) -> None:
+    words = ["timeline", "--workers", "4", "--threads", "1", "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "agn_bench", *words], check=True, capture_output=True)
+    assert json.loads((tmp_path / "provenance.json").read_text())["timeline"]["machine"]["threads"] == 1
+
+
+def test_a_timeline_too_short_to_tell_says_so(command: Command, tmp_path: Path) -> None:
+    _, out, _ = command("timeline", "--workers", 300, "--exchanges", 7, "--out", tmp_path)
+    assert "too short, while all workers are active, to tell whether AGN is stable" in out
+    assert " nan" not in out
+
+
+def test_the_growth_rate_is_that_of_the_time_in_which_all_workers_are_active(command: Command, tmp_path: Path) -> None:
+    """Of two tiers the fast one is done long before the slow one, which alone would look stable."""
+    words = ("--workers", 20, "--local-steps", 8, "--delays", "ideal", "--delay", "workers.speeds=tiers")
+    tiers = ("--delay", "workers.factors=[1, 3]", "--delay", "workers.weights=[3, 1]")
+    command("timeline", *words, *tiers, "--gradient-steps", 40_000, "--out", tmp_path / "work")
+    command("timeline", *words, *tiers, "--exchanges", 10_000, "--out", tmp_path / "endless")
+    work, endless = (pd.read_csv(tmp_path / name / "timeline.csv")["growth_rate"][0] for name in ("work", "endless"))
+    assert work == pytest.approx(endless, abs=0.02)
+
+
 # --- calibrate ---
 
 TRUE = {"step": 0.2, "up": 0.1, "down": 0.1, "server": 0.05}
@@ -190,6 +285,36 @@ def test_what_calibrate_cannot_read_is_refused(
         times.write_text(content)
     assert says in refused(command("calibrate", times, *words, "--out", tmp_path / "fit"))
     assert not (tmp_path / "fit").exists()
+
+
+def test_fewer_runs_than_numbers_are_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n1,1,100\n2,1,60\n4,1,40\n")
+    message = refused(command("calibrate", tmp_path / "times.csv", "--gradient-steps", 100, "--out", tmp_path / "fit"))
+    assert "3 training runs cannot tell 4 numbers" in message
+    assert "--held-out seconds" in refused(
+        command("calibrate", measured_times(tmp_path / "times.csv"), "--held-out", "seconds", "--out", tmp_path / "fit")
+    )
+    assert not (tmp_path / "fit").exists()
+
+
+def test_the_fitted_profile_can_be_read_again_whatever_its_shape(command: Command, tmp_path: Path) -> None:
+    """A floor that the times would push the mean below: the fit stays above it."""
+    times = measured_times(tmp_path / "t😀.csv")
+    shape = (
+        "--delay",
+        "step.distribution=shifted-exponential",
+        "--delay",
+        "step.floor=0.3",
+        "--delay",
+        "step.mean=0.5",
+    )
+    code, _, err = command(
+        "calibrate", times, *shape, "--gradient-steps", 2000, "--seeds", 1, "--out", tmp_path / "fit"
+    )
+    assert (code, err) == (0, "")
+    fitted = load_profile(str(tmp_path / "fit" / "profile.toml"))
+    assert fitted.step.moments().mean >= 0.3
+    assert "t😀.csv" in fitted.source
 
 
 def test_a_profile_without_a_mean_cannot_be_fitted(command: Command, tmp_path: Path) -> None:

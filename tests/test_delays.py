@@ -289,9 +289,21 @@ def test_every_worker_is_of_one_tier_and_no_tier_is_a_worker_off_its_share() -> 
 
 @pytest.mark.parametrize(
     ("fraction", "workers", "slow"),
-    [(0.1, 1, 1), (0.1, 4, 1), (0.1, 10, 1), (0.1, 20, 2), (0.1, 100, 10), (0.25, 10, 2), (0.3, 9, 3), (1.0, 5, 5)],
+    [
+        (0.1, 1, 1),
+        (0.1, 4, 1),
+        (0.1, 10, 1),
+        (0.1, 20, 2),
+        (0.1, 100, 10),
+        (0.25, 10, 3),
+        (0.25, 6, 2),
+        (0.24, 10, 2),
+        (0.3, 9, 3),
+        (1.0, 5, 5),
+    ],
 )
 def test_stragglers_are_the_last_workers_and_at_least_one(fraction: float, workers: int, slow: int) -> None:
+    """The nearest whole number of them, of two the larger."""
     expected = [1.0] * (workers - slow) + [5.0] * slow
     np.testing.assert_array_equal(Stragglers(fraction, 5.0).slowness(0, workers), expected)
 

@@ -426,7 +426,12 @@ BAD = {
         f"step.mean = -{HUGE[:59]}…",
         "negative; accepted: a number from 0 to 1e+12",
     ),
-    "no-time-at-all": (number("0"), "step.mean = 0", "takes no time; accepted: steps with a mean above 0 seconds"),
+    "no-time-at-all": (number("0"), "step.mean = 0", "takes no time; accepted: steps of at least 1e-09 s on average"),
+    "step-below-a-nanosecond": (
+        number("9e-10"),
+        "step.mean = 9e-10",
+        "takes no time; accepted: steps of at least 1e-09 s on average",
+    ),
     "gamma-of-0": (
         f'{BASE}[up]\ndistribution = "gamma"\nmean = 0.0  # here\ncv = 1',
         "up.mean = 0.0",
@@ -607,7 +612,7 @@ ELSEWHERE = {
     ),
     "inline-after-a-text": (
         'step = {distribution = """constant""", mean = """  # here\nmean = 1"""}\n[up]\nmean = 1',
-        'step.mean = "  # here',
+        'step.mean = "  # here\\nmean = 1": not a number; ',
     ),
     "list-of-several-lines": (
         workers('speeds = "tiers"\nweights = [1,\n# factors = 2\n1]\nfactors = [  # here\n  1,\n\n  0,\n]'),
@@ -716,12 +721,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, proble
     )
 
 
-def test_a_pipe_is_refused_not_waited_for(write: Write, tmp_path: Path) -> None:
-    for name in ("pipe.toml", "times.csv"):
-        os.mkfifo(tmp_path / name)
-    assert refusal(str(tmp_path / "pipe.toml")).startswith(f"--delays {tmp_path}/pipe.toml: not a file; accepted: ")
+def test_a_device_is_refused_not_read(write: Write, tmp_path: Path) -> None:
+    """As a pipe would be, for which the program would wait."""
+    for name in ("device.toml", "times.csv"):
+        (tmp_path / name).symlink_to(os.devnull)
+    assert refusal(str(tmp_path / "device.toml")).startswith(f"--delays {tmp_path}/device.toml: not a file; accepted: ")
     path = write(EMPIRICAL)
-    assert refusal(path) == f"--delays {path}, {FILE}not a file; accepted: a CSV file of seconds"
+    assert refusal(path) == f"--delays {path}, {FILE}not a file; accepted: {TIMES}"
 
 
 def test_a_file_too_large_to_be_a_profile_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -740,87 +746,140 @@ def test_an_unknown_profile_is_refused_with_the_nearest_name() -> None:
 
 EMPIRICAL = '\n[step]\ndistribution = "empirical"\nfile = "times.csv"\ncolumn = "seconds"\n'
 FILE, COLUMN = 'line 4, step.file = "times.csv": ', 'line 5, step.column = "seconds": '
+TIMES = "a CSV file with a column of seconds, 0 or more"
 
 
 @pytest.mark.parametrize(
     ("content", "where", "says"),
     [
-        (None, FILE, "there is no such file; accepted: a CSV file of seconds"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", FILE, "not CSV ("),
-        (b"seconds\n1\n" + b"9" * 200_000, FILE, "not CSV ("),
-        (b"", FILE, "has no rows; accepted: a CSV file with a header"),
-        (b"seconds\n", FILE, "has no rows; accepted: a CSV file with a header"),
-        (b"node,second\na,1\n", COLUMN, "no such column in node, second; accepted: the name of a column"),
-        (b"seconds\n1\nfast\n", COLUMN, 'its line 3 has "fast", not a number; accepted: seconds'),
-        (b'"seconds\n1\n', FILE, "not CSV ("),
-        (b'seconds\n"1"2\n', FILE, "not CSV ("),
-        (b"seconds,x\n1,1\n2,1\n,1\n", COLUMN, 'its line 4 has "", not a number'),
-        (b"seconds\n1\n-2\n", COLUMN, 'its line 3 has "-2", negative; accepted: seconds, 0 or more'),
-        (b"seconds\nnan\n", COLUMN, 'its line 2 has "nan", not a finite number'),
-        (b"seconds\ninf\n", COLUMN, 'its line 2 has "inf", not a finite number'),
-        (b"seconds\n1e13\n", COLUMN, 'its line 2 has "1e13", too large'),
-        (b"seconds\n0\n0\n", FILE, "takes no time; accepted: steps with a mean above 0 seconds"),
+        (None, FILE, "there is no such file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", FILE, "not CSV (.+)"),
+        (BASE.encode("utf-16"), FILE, "not CSV (.+)"),
+        (b"", FILE, "not CSV (.+)"),
+        (b"seconds\n", FILE, "has no rows"),
+        (b"seconds\n\n\n", FILE, "has no rows"),
+        (b"node,second\na,1\n", COLUMN, "has no column seconds"),
+        (b"seconds,seconds\n1,2\n", COLUMN, "has 2 columns seconds"),
+        (b"seconds\n1,2,3\n", FILE, "not CSV (.+)"),
+        (b"node,seconds\na,1\na,b,1\n", FILE, "not CSV (.+)"),
+        (b'seconds\n"1\n', FILE, "not CSV (.+)"),
+        (b'seconds\n"1"2\n', FILE, "not CSV (.+)"),
+        (b"seconds\n0\n0\n", FILE, "takes no time"),
+        (b"seconds\n1e-10\n", FILE, "takes no time"),
     ],
     ids=[
         "no-file",
         "picture",
-        "endless-cell",
+        "utf-16",
         "empty",
         "no-rows",
+        "blank-rows",
         "no-column",
-        "text",
+        "two-columns",
+        "long-row",
+        "longer-row",
         "quote-not-closed",
         "text-after-a-quote",
-        "blank",
-        "negative",
-        "nan",
-        "inf",
-        "large",
         "all-0",
+        "below-a-nanosecond",
     ],
 )
 def test_measured_times_that_cannot_be_used_are_refused(
     write: Write, content: bytes | None, where: str, says: str
 ) -> None:
-    """Whichever quotes a cell is shown in, for which there is a test."""
     path = write(EMPIRICAL) if content is None else write(EMPIRICAL, times=content)
-    message = refusal(path).replace("'", '"')
-    assert message.startswith(f"--delays {path}, {where}{says}")
+    accepted = "steps of at least 1e-09 s on average" if says == "takes no time" else TIMES
+    expected = re.escape(f"--delays {path}, {where}{says}; accepted: {accepted}").replace(r"\.\+", ".+")
+    assert re.fullmatch(expected, refusal(path))
 
 
 @pytest.mark.parametrize(
-    "content", ["seconds\n1\n\nfast\n", 'seconds,x\n1,"a\nb"\nfast,c\n'], ids=["blank-line", "long-cell"]
+    ("content", "line", "cell", "problem"),
+    [
+        ("seconds\n1\nfast\n", 3, '"fast"', "not a number"),
+        ('seconds\n1\n"1,5"\n', 3, '"1,5"', "not a number"),
+        ("seconds\n1\n-2\n", 3, '"?-2"?', "negative"),
+        ("seconds\n1\n-2.5\n", 3, '"?-2.5"?', "negative"),
+        ("seconds\ninf\n", 2, '"?inf"?', "not a finite number"),
+        ("seconds\n1e13\n", 2, r'"?(1e\+?13|10000000000000\.0)"?', "too large"),
+        ("seconds\nTrue\n", 2, '"?[Tt]rue"?', "not a number"),
+        ("seconds\n1\n\nfast\n", 4, '"fast"', "not a number"),
+        ('seconds,x\n1,"a\nb"\nfast,c\n', 4, '"fast"', "not a number"),
+        ('"x\ny",seconds\na,fast\n', 3, '"fast"', "not a number"),
+    ],
+    ids=[
+        "text",
+        "decimal-comma",
+        "negative",
+        "negative-fraction",
+        "inf",
+        "large",
+        "boolean",
+        "blank-line",
+        "long-cell",
+        "long-header",
+    ],
 )
-def test_a_bad_time_is_found_by_its_line(write: Write, content: str) -> None:
+def test_a_bad_time_is_refused_with_its_line(write: Write, content: str, line: int, cell: str, problem: str) -> None:
+    """A text is shown in double quotes, a number with or without, and none as Python or NumPy shows it."""
     path = write(EMPIRICAL, times=content)
-    message = refusal(path).replace("'", '"')
-    assert message.startswith(f'--delays {path}, {COLUMN}its line 4 has "fast", not a number; ')
+    before = re.escape(f"--delays {path}, {FILE}its line {line} has ")
+    assert re.fullmatch(f"{before}{cell}, {problem}; accepted: {TIMES}", refusal(path))
 
 
 @pytest.mark.parametrize(
-    ("content", "line"), [("seconds\nfast\n", 2), ("node,seconds\na,1\nb\n", 3)], ids=["text", "short-row"]
+    ("content", "line"),
+    [
+        ("node,seconds\na,1\nb\n", 3),
+        ("seconds,x\n1,1\n2,1\n,1\n", 4),
+        ("seconds,x\n1,1\nNA,1\n", 3),
+        ("seconds\n1\nNA\n2\n", 3),
+        ("seconds\nnan\n", 2),
+    ],
+    ids=["short-row", "blank", "na-beside-others", "na", "nan"],
 )
-def test_a_bad_cell_is_shown_in_the_files_words_not_in_pythons(write: Write, content: str, line: int) -> None:
+def test_a_row_without_a_time_is_refused_with_its_line(write: Write, content: str, line: int) -> None:
+    """None is left out silently but blank lines, and no NaN, or None, of the program's own is shown."""
     path = write(EMPIRICAL, times=content)
     message = refusal(path)
-    assert message.startswith(f"--delays {path}, {COLUMN}its line {line} has ")
-    assert not re.search(r"None|'", message)
+    assert message.startswith(f"--delays {path}, {FILE}its line {line} has ")
+    assert message.endswith(f"number; accepted: {TIMES}")
+    assert not re.search(r"None|np\.", message)
+
+
+def test_blank_lines_between_measured_times_are_left_out(write: Write) -> None:
+    step = load_profile(write(EMPIRICAL, times="seconds\n1\n\n2\n\n")).step
+    assert isinstance(step, Empirical)
+    np.testing.assert_array_equal(step.values, [1.0, 2.0])
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["seconds\n" + "x" * 5000, ",".join(f"column-{number}" for number in range(500)) + "\n1\n"],
-    ids=["cell", "columns"],
+    ("content", "column"),
+    [("seconds\n" + "x" * 5000, "seconds"), ("seconds\n" + "9" * 5000, "seconds"), ("seconds\n1\n", "x" * 5000)],
+    ids=["text", "digits", "column"],
 )
-def test_a_complaint_about_measured_times_is_not_as_long_as_they_are(write: Write, content: str) -> None:
-    message = refusal(write(EMPIRICAL, times=content))
-    assert len(message.partition(COLUMN)[2]) < 400
+def test_a_complaint_about_measured_times_is_not_as_long_as_they_are(write: Write, content: str, column: str) -> None:
+    path = write(EMPIRICAL.replace('"seconds"', f'"{column}"'), times=content)
+    message = refusal(path)
+    assert len(message) < len(path) + 400
     assert "…" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "column"), [(None, "file"), (b"\xff", "CSV"), ("seconds\n", "rows"), ("s\nfast\n", "s")]
+)
+def test_what_is_wrong_with_the_file_is_not_blamed_on_a_column_named_like_it(
+    write: Write, content: bytes | str | None, column: str
+) -> None:
+    content = content.replace("seconds", column) if isinstance(content, str) else content
+    text = EMPIRICAL.replace('"seconds"', f'"{column}"')
+    path = write(text) if content is None else write(text, times=content)
+    assert refusal(path).startswith(f"--delays {path}, {FILE}")
 
 
 def test_a_folder_of_measured_times_is_refused(write: Write) -> None:
     path = write(EMPIRICAL.replace("times.csv", "."))
-    assert refusal(path) == f'--delays {path}, line 4, step.file = ".": not a file; accepted: a CSV file of seconds'
+    assert refusal(path) == f'--delays {path}, line 4, step.file = ".": not a file; accepted: {TIMES}'
 
 
 @pytest.mark.parametrize(
@@ -931,6 +990,20 @@ def test_a_list_set_to_another_length_is_refused(write: Write, setting: str) -> 
     assert message.endswith("; accepted: as many factors as weights")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["up.distribution=gamma", "up.mean=2", "up.cv=0.5"],
+        ["workers.speeds=stragglers", "workers.factor=3", "workers.fraction=0.5"],
+    ],
+    ids=["distribution", "speeds"],
+)
+def test_what_kind_it_is_may_be_set_before_its_numbers_or_after(settings: list[str]) -> None:
+    before = load_profile("heterogeneous", settings)
+    assert before == load_profile("heterogeneous", [*settings[1:], settings[0]])
+    assert before.name == "+".join(["heterogeneous", *settings])
+
+
 def test_a_distribution_set_last_is_to_blame_for_what_it_misses(write: Write) -> None:
     assert refusal(write(BASE), "up.mean=1", "up.distribution=gamma").startswith(
         "--delay up.distribution=gamma: up.cv is missing; "
@@ -1033,7 +1106,7 @@ def test_a_damaged_file_is_a_profile_or_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        'distribution = "constant"\nmean = 1e-300',
+        'distribution = "constant"\nmean = 1e-9',
         'distribution = "constant"\nmean = 1e12',
         'distribution = "exponential"\nmean = 1e-9',
         'distribution = "gamma"\nmean = 1e-9\ncv = 1000',
@@ -1067,6 +1140,7 @@ def test_numbers_at_their_limits_give_finite_times(lines: str) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
+        'distribution = "constant"\nmean = 1e-300',
         'distribution = "lognormal"\nmean = 1e-300\ncv = 1e-6',
         'distribution = "normal"\nmean = 1\ndeviation = 1e-200',
         'distribution = "normal"\nmean = 1\ndeviation = 1e-320',

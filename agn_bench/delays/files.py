@@ -15,12 +15,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agn_bench.delays.distributions import DISTRIBUTIONS, Distribution, Empirical
-from agn_bench.delays.origin import Origin, shown
+from agn_bench.delays.origin import Origin
 from agn_bench.delays.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
 from agn_bench.delays.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
 from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
-from agn_bench.inputs import BadInput, choose, content_hash, read_bytes
+from agn_bench.inputs import BadInput, choose, content_hash, read_bytes, shown
 from agn_bench.tabular import numbers_of, read_table
 
 _TEXTS = ("description", "source")
@@ -123,7 +125,12 @@ class _Reader:
             key = next(key for key in ("mean", "file") if key in self._tables["step"])
             what = f"step.{key} = {shown(self._tables['step'][key])}"
             raise self._origin.refuse(
-                "step", key, what, "takes no time", f"steps of at least {LEAST_SECONDS:g} s on average"
+                "step",
+                key,
+                what,
+                "takes no time",
+                f"steps of at least {LEAST_SECONDS:g} s on average",
+                ("file", "column"),
             )
         order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
         share = self._number("server", "fifo_share", _SHARE, 0.0)
@@ -197,7 +204,7 @@ class _Reader:
         if key not in table:
             if default is MISSING:
                 says = f"a list of such: {says}" if accepted.several else says
-                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says, table)
+                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says, ("distribution", "speeds"))
             return default
         value = table[key]
         if accepted.several:
@@ -216,30 +223,32 @@ class _Reader:
             if not isinstance(table.get(key), str):
                 accepted = "a CSV file's path from this file" if key == "file" else "the name of a column of it"
                 if key not in table:
-                    raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, table)
+                    raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, ("distribution",))
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
         path = self._folder / table["file"]
         accepted = "a CSV file with a column of seconds, 0 or more"
         try:
             times, content = read_table("delays", path, (table["column"],), accepted)
         except BadInput as error:
-            key = "column" if table["column"] in error.problem else "file"
+            key = "column" if " column" in error.problem.split("(")[0] else "file"
             what = f"{part}.{key} = {shown(table[key])}"
-            raise self._origin.refuse(part, key, what, error.problem, error.accepted) from None
+            chosen = ("file", "column")
+            raise self._origin.refuse(part, key, what, error.problem, error.accepted, chosen) from None
         values = numbers_of(times, table["column"])
         for line, value in zip(times.index, values.tolist(), strict=True):
-            problem = _problem(value, Accepted(0, MOST_SECONDS))
+            problem = "not a number" if math.isnan(value) else _problem(value, Accepted(0, MOST_SECONDS))
             if problem:
                 cell = times[table["column"]][line]
+                says = f"its line {line} has {shown(cell.item() if isinstance(cell, np.generic) else cell)}, {problem}"
                 what = f"{part}.file = {shown(table['file'])}"
-                raise self._origin.refuse(part, "file", what, f"its line {line} has {cell!r}, {problem}", accepted)
+                raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
         return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
 
     def _named(self, part: str, key: str, known: Collection[str]) -> str:
         if key not in self._tables.get(part, {}):
-            raise self._origin.refuse(
-                part, None, f"{part}.{key}", "missing", ", ".join(known), self._tables.get(part, {})
-            )
+            # Of a table that is all settings, any of them lacks the kind of thing it is a number of.
+            others = () if self._origin.has(part) else tuple(self._tables.get(part, {}))
+            raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known), others)
         return self._choose(part, key, self._tables[part][key], known)
 
     def _known(self, part: str, keys: Collection[str]) -> None:
@@ -249,7 +258,7 @@ class _Reader:
     def _choose(self, part: str, key: str, value: object, known: Collection[str]) -> str:
         """`value`, or `key` itself, if it is known."""
         try:
-            return choose("delays", value, known)
+            return choose("delays", value if isinstance(value, str) else shown(value), known)
         except BadInput as error:
             path = f"{part}.{key}" if part else key
             what = path if value is key else f"{path} = {shown(value)}"

@@ -12,7 +12,7 @@ from typing import Any
 from agn_bench.delays.distributions import DISTRIBUTIONS
 from agn_bench.delays.profile import BESIDE, TABLES
 from agn_bench.delays.speeds import SPEEDS
-from agn_bench.inputs import BadInput, choose
+from agn_bench.inputs import BadInput, choose, shown
 
 
 @dataclass
@@ -26,6 +26,11 @@ class Origin:
     def __post_init__(self) -> None:
         self._settings: dict[tuple[str, str | None], str] = {}
         self._short: list[str] = []
+        self._own = frozenset(self.tables)
+
+    def has(self, table: str) -> bool:
+        """Whether the file has the table, whatever was set."""
+        return table in self._own
 
     def set(self, setting: str) -> None:
         """Set one value, as in `server.mean=0.2`; of a new distribution, keep the numbers that it has too."""
@@ -42,7 +47,7 @@ class Origin:
             raise self.refuse(table, None, f"{table} = {shown(content)}", "not a table", f"[{table}]")
         content[key] = value = _value(text)
         self._settings[table, key] = setting.strip()
-        self._short.append(f"{table}.{key}={Path(text).name if key == 'file' else text}")
+        self._short.append(f"{table}.{key}={Path(str(value)).name if key == 'file' else text}")
         kinds = {"distribution": DISTRIBUTIONS, "speeds": SPEEDS}.get(key, {})
         if isinstance(value, str) and value in kinds:
             kept = {field.name for field in fields(kinds[value])} | {"distribution", "speeds", "start_interval"}
@@ -73,7 +78,7 @@ class Origin:
 
     def _line(self, table: str, key: str | None) -> int | None:
         """The line of a key, or of its table: where the file, read from its beginning, first has it."""
-        lines = self.text.split("\n")
+        lines = self.text.replace("\r\n", "\n").split("\n")
         before = 0  # lines of the longest beginning without it
         for count in range(1, min(len(lines), _MOST_LINES) + 1):
             try:
@@ -88,18 +93,6 @@ class Origin:
 
 
 _MOST_LINES = 2000
-_MOST_CHARACTERS = 60
-
-
-def shown(value: object) -> str:
-    """A value as it stands in the file, or about so."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        text = f'"{value}"' if isinstance(value, str) else str(value)
-    except ValueError:  # Python does not write out an integer of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
 
 
 def _value(text: str) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 
 _DISCARDED = 0.2
 """Of the timeline, at its beginning: the direction that grows fastest has yet to prevail."""
-_RANGE = 1e100
+_BITS = 300
+"""Binary digits that x may grow or shrink by before it is scaled: far inside the range of floats."""
 _FEWEST_WINDOWS = 5
 
 
@@ -42,21 +43,30 @@ def growth_rate(worker: Iterable[int], workers: int, local_steps: float) -> floa
 def _log_peaks(worker: Iterable[int], workers: int, local_steps: float) -> list[float]:
     """log max|x| of every n exchanges, from x = 1 at the center and at all workers; NaN where x is 0 throughout, −inf
     where all is 0 and will be.
+
+    The center is x 2^exponent, and what a worker holds has an exponent of its own: x may leave the range of floats for
+    long before a worker that was away brings back what it had pulled.
     """
     # Plain floats: a loop over them is faster than one over NumPy scalars, and compiling would cost more than it saves.
-    x, pulled = 1.0, [1.0] * workers
-    peaks, peak, scale = [], 0.0, 0.0
+    x, exponent = 1.0, 0
+    pulled = [(1.0, 0)] * workers
+    peaks, peak = [], 0.0
     for exchange, index in enumerate(worker.tolist() if isinstance(worker, np.ndarray) else worker, start=1):
-        x -= pulled[index] / local_steps
-        pulled[index] = x
+        value, its_exponent = pulled[index]
+        if value and its_exponent > exponent + _BITS:  # it dwarfs x
+            x, peak = math.ldexp(x, exponent - its_exponent), math.ldexp(peak, exponent - its_exponent)
+            exponent = its_exponent
+        x -= math.ldexp(value, its_exponent - exponent) / local_steps
         peak = max(peak, abs(x))
-        window_ends = exchange % workers == 0
-        if window_ends or peak > _RANGE:
-            largest = max(map(abs, pulled))
-            if window_ends:
-                peaks.append(scale + math.log(peak) if peak else math.nan if largest else -math.inf)
-                peak = 0.0
-            if largest and not 1 / _RANGE < largest < _RANGE:  # what the workers hold counts too: it comes back
-                x, peak, pulled = x / largest, peak / largest, [value / largest for value in pulled]
-                scale += math.log(largest)
+        if exchange % workers == 0:
+            if peak:
+                peaks.append(math.log(peak) + exponent * math.log(2))
+            else:
+                others = any(held for other, (held, _) in enumerate(pulled) if other != index)
+                peaks.append(math.nan if others else -math.inf)
+            peak = 0.0
+        if x and not 2.0**-_BITS < abs(x) < 2.0**_BITS:
+            shift = math.frexp(x)[1]
+            x, peak, exponent = math.ldexp(x, -shift), math.ldexp(peak, -shift), exponent + shift
+        pulled[index] = (x, exponent)
     return peaks

@@ -100,9 +100,11 @@ class _Checker:
         for (earlier_name, earlier), (name, later) in zip(
             zip(TIMES, times, strict=True), zip(TIMES[1:], times[1:], strict=True), strict=False
         ):
-            self._require(
-                later >= earlier, name, f"before {earlier_name}", "times that follow one another: " + ", ".join(TIMES)
-            )
+            accepted = "times that follow one another: " + ", ".join(TIMES)
+            if name in self._table:
+                self._require(later >= earlier, name, f"before {earlier_name}", accepted)
+            else:
+                self._require(later >= earlier, earlier_name, f"after {name}", accepted)
         self._require(
             start >= before(resume, 0.0),
             "start_s",
@@ -170,6 +172,6 @@ class _Checker:
             self._refuse(wrong[0], column, problem, accepted)
 
     def _refuse(self, row: int, column: str, problem: str, accepted: str) -> None:
-        value = self._table[column].iloc[row] if column in self._table else "(derived)"
+        cell = str(self._table[column].iloc[row])[:60] if column in self._table else "(derived)"
         line = self._table.index[row]
-        raise BadInput("timeline", f"{self._path}, line {line}, {column} = {value}", problem, accepted)
+        raise BadInput("timeline", f"{self._path}, line {line}, {column} = {cell or 'nothing'}", problem, accepted)
