@@ -80,7 +80,9 @@ class Origin:
         """The line of a key, or of its table: where the file, read from its beginning, first has it."""
         lines = self.text.replace("\r\n", "\n").split("\n")
         before = 0  # lines of the longest beginning without it
-        for count in range(1, min(len(lines), _MOST_LINES) + 1):
+        if len(lines) > _MOST_LINES or len(self.text) > _MOST_CHARACTERS:
+            return None
+        for count in range(1, len(lines) + 1):
             try:
                 tables = tomllib.loads("\n".join(lines[:count]))
             except (ValueError, RecursionError):
@@ -92,7 +94,8 @@ class Origin:
         return self._line(table, None) if key is not None else None
 
 
-_MOST_LINES = 2000
+_MOST_LINES, _MOST_CHARACTERS = 2000, 200_000
+"""Of a file in which a line is looked for: it takes a second then."""
 
 
 def _value(text: str) -> Any:
