@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from agn_bench.config import RunConfig
-from agn_bench.delays import Profile, draw_delays
+from agn_bench.delays import Profile, draw_delays, load_profile, profile_names
 from agn_bench.inputs import BadInput
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
@@ -61,7 +61,8 @@ def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: i
 
 def recognised(config: RunConfig) -> RunConfig:
     """The same configuration; if its recorded timeline is the very one, to the bit, that its delays and seed give, with
-    those delays. So a run replayed from its own commits.csv is that run, under that run's name.
+    those delays, or if none were asked for, those of any shipped profile. So a run replayed from its own commits.csv is
+    that run, under that run's name.
 
     Raises:
         BadInput: delays were asked for beside the timeline, and give another one.
@@ -69,9 +70,11 @@ def recognised(config: RunConfig) -> RunConfig:
     trace = config.delays
     if not isinstance(trace, Trace) or trace.instead_of is None:
         return config
-    simulated = replace(config, delays=trace.instead_of)
-    if simulated.exchanges == config.exchanges and _same(timeline_of(simulated), timeline_of(config)):
-        return simulated
+    shipped = () if trace.required else map(load_profile, profile_names())
+    for profile in (trace.instead_of, *shipped):
+        simulated = replace(config, delays=profile)
+        if simulated.exchanges == config.exchanges and _same(timeline_of(simulated), timeline_of(config)):
+            return simulated
     if trace.required:
         problem = f"not what --timeline {trace.name} holds, with seed {config.seed}"
         accepted = "the delays that the timeline was simulated from, or none"

@@ -175,18 +175,20 @@ def test_a_configuration_without_a_trace_is_itself() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 1}, {"local_steps": 4, "gradient_steps": 160}, {"model": "mlp-8-8"}, {"delays": "paper-cluster"}],
+    [{"seed": 1}, {"local_steps": 4, "gradient_steps": 160}, {"model": "mlp-8-8"}, {"delay": "server.mean=0.02"}],
     ids=lambda other: min(other),
 )
 def test_a_log_of_another_seed_phase_model_or_profile_is_not_recognised(other: dict[str, Any], tmp_path: Path) -> None:
     """The size of the model is that of the messages, which takes time on the lines of this profile."""
     options = {**SMALL, "model": "mlp-8", "delays": "wide-area"}
-    path = written(tmp_path, resolve(options))
-    config = resolve({**options, "timeline": path, **other})
+    # The profile of the log is no shipped one in that case: those are all looked at.
+    logged = {**options, **other} if "delay" in other else options
+    replayed = options if "delay" in other else {**options, **other}
+    config = resolve({**replayed, "timeline": written(tmp_path, resolve(logged))})
     assert isinstance(config.delays, Trace)
     config = replace(config, delays=replace(config.delays, required=False))
     assert recognised(config) is config
-    assert config.run_id != resolve({**options, **other}).run_id
+    assert config.run_id != resolve(replayed).run_id
 
 
 def test_a_log_with_one_time_changed_in_the_last_digit_is_another(tmp_path: Path) -> None:
@@ -267,8 +269,8 @@ def test_a_run_replayed_from_its_own_log_gives_the_same_bytes(
 def test_a_log_under_another_name_gives_the_same_training(
     tiny_run: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Without what would be recognised: the default delays are not those of the log."""
-    run = run_of(tmp_path / "one", **tiny_run(**SMALL, delays="heterogeneous"))
+    """Without what would be recognised: no shipped profile gives the log."""
+    run = run_of(tmp_path / "one", **tiny_run(**SMALL, delay="server.mean=0.3"))
     again = run_of(tmp_path / "again", **tiny_run(**SMALL, timeline=run / "commits.csv"))
     assert again.name != run.name
     one, other = (pd.read_csv(folder / "curve.csv").drop(columns="run_id") for folder in (run, again))

@@ -155,6 +155,16 @@ def test_a_run_replayed_from_its_own_commits_is_that_run_byte_for_byte(
         assert (tmp_path / "two" / "runs" / run.name / name).read_bytes() == (run / name).read_bytes()
 
 
+def test_the_timeline_of_a_shipped_profile_is_recognised_without_its_name(
+    command: Command, quick_dataset: str, tmp_path: Path
+) -> None:
+    work = (*TINY, "--batch-size", 8, "--seed", 1)
+    command("run", *work, "--delays", "heterogeneous", "--out", tmp_path / "one")
+    (run,) = (tmp_path / "one" / "runs").iterdir()
+    command("run", *work, "--timeline", run / "commits.csv", "--out", tmp_path / "two")
+    assert (tmp_path / "two" / "runs" / run.name / "curve.csv").read_bytes() == (run / "curve.csv").read_bytes()
+
+
 @pytest.mark.parametrize("verb", ["run", "timeline"])
 def test_delays_that_contradict_the_timeline_are_refused(
     command: Command, quick_dataset: str, tmp_path: Path, verb: str
