@@ -96,9 +96,8 @@ def fit(
         on_trial(best)
         return found
 
-    numbers = min(starts, key=error)
-    if error(numbers) == _INADMISSIBLE:
-        numbers = np.log(_own_numbers(base))
+    scores = [error(start) for start in starts]
+    numbers = starts[int(np.argmin(scores))] if min(scores) < _INADMISSIBLE else np.log(_own_numbers(base))
     for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
         simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
@@ -178,7 +177,7 @@ def write_calibration(
     results.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
     results.write_table(folder / "cells.csv", cells)
     results.write_table(folder / "errors.csv", summary)
-    results.record_provenance(folder, "calibrate", facts)
+    results.record_provenance(folder, {"calibrate": facts})
     return measured_against_simulated(pd.DataFrame(cells), folder / "figures" / "measured-against-simulated")
 
 

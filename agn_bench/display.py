@@ -26,6 +26,11 @@ _SECONDS_PER_LINE = 5.0
 _BINS, _BAR = 16, 40
 
 
+def _is_live(console: Console) -> bool:
+    """Whether lines can be drawn over; Rich calls a pipe a terminal where FORCE_COLOR is set."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
 class RunDisplay:
     """Watches runs (see sweep.Observer): a live line on a terminal, now and then a plain one elsewhere.
 
@@ -35,8 +40,7 @@ class RunDisplay:
 
     def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
         self._console = console
-        # Rich calls a pipe a terminal where FORCE_COLOR is set.
-        self._live_here = console.file.isatty() and not console.is_dumb_terminal
+        self._live_here = _is_live(console)
         self._at_each_report = at_each_report
         bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
         self._live = Progress(
@@ -103,7 +107,7 @@ class StepDisplay:
         self, console: Console, title: str, total: int | None = None, at_each_step: Callable[[], None] = lambda: None
     ) -> None:
         self._console = console
-        self._live_here = console.file.isatty() and not console.is_dumb_terminal
+        self._live_here = _is_live(console)
         self._title, self._total, self._at_each_step = title, total, at_each_step
         count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
         self._live = Progress(

@@ -105,7 +105,7 @@ def stability_map(profile: Profile, folder: Path, on_cell: Callable[[str], None]
     results.write_table(tables / "stability-map.csv", rows)
     results.write_table(tables / "fifo-share.csv", shares)
     for name, table in zip(("growth-rate-random", "growth-rate-fifo", "test-accuracy"), maps.values(), strict=True):
-        results.write_text(tables / f"{name}.csv", results.csv_text(table.reset_index()))
+        results.write_table(tables / f"{name}.csv", table.reset_index())
     pictures = heat_maps(maps, folder / "figures" / "stability-map")
     return {name: _told_right(found, weak) for name, found in rates.items()}, pictures
 

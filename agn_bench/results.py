@@ -234,13 +234,11 @@ def collect(folder: Path) -> None:
         return
     for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
         write_text(folder / collected, csv_text(_joined(folder / collected, [run / own for run in runs])))
-    provenance = read_json(folder / "provenance.json") if (folder / "provenance.json").is_file() else {}
+    made = {}
     for run in runs:
         record = read_json(run / "run.json")
-        provenance[run.name] = {
-            key: value for key, value in record.items() if key not in ("run_id", "config", "status")
-        }
-    write_text(folder / "provenance.json", json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+        made[run.name] = {key: value for key, value in record.items() if key not in ("run_id", "config", "status")}
+    record_provenance(folder, made)
 
 
 def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
@@ -304,16 +302,15 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
-def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_table(path: Path, rows: Sequence[dict[str, Any]] | pd.DataFrame) -> None:
     """Write rows as CSV, in a folder that is made if need be."""
-    write_text(path, csv_text(list(rows)))
+    write_text(path, csv_text(rows))
 
 
-def record_provenance(folder: Path, key: str, facts: Mapping[str, Any]) -> None:
-    """Set what is known of the making of `key` in the folder's provenance.json, and leave the rest."""
+def record_provenance(folder: Path, made: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set what is known of the making of runs, or of what commands wrote, in provenance.json; leave the rest."""
     path = folder / "provenance.json"
-    provenance = read_json(path) if path.is_file() else {}
-    provenance[key] = dict(facts)
+    provenance = {**(read_json(path) if path.is_file() else {}), **made}
     write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
 
 

@@ -76,8 +76,8 @@ def survey(
     results.write_table(folder / "timeline.csv", rows)
     if len(configs) == 1:
         staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(results.commits(timeline))
-        results.write_text(folder / "staleness.csv", results.csv_text(staleness))
-        results.write_text(folder / "commits.csv", results.csv_text(commits))
+        results.write_table(folder / "staleness.csv", staleness)
+        results.write_table(folder / "commits.csv", commits)
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
         pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
@@ -86,7 +86,7 @@ def survey(
             "gradient steps a second": grid(rows, "gradient_steps_per_s"),
         }
         pictures = heat_maps(maps, folder / "figures" / "growth-rate")
-    results.record_provenance(folder, "timeline", facts())
+    results.record_provenance(folder, {"timeline": facts()})
     return rows, pictures
 
 

@@ -117,6 +117,21 @@ def preset_default(option: str) -> str:
     return ", ".join(f"{name}: {options[option]}" for name, options in PRESETS.items() if option in options)
 
 
+@contextmanager
+def reporting(threads: str | None, folder: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """What a command that computes and writes to `folder` begins with, before it imports JAX.
+
+    Yields:
+        Where it prints, and what it calls now and then so that Ctrl-C can end it.
+    """
+    with interrupts_wait() as stop_if_asked:
+        from agn_bench import machine, results
+
+        machine.prepare(threads)
+        results.check_report("out", folder)
+        yield console(), stop_if_asked
+
+
 def facts_of(context: typer.Context) -> dict[str, Any]:
     """What provenance.json says of a command: its options without folders, the machine, the date."""
     import shlex

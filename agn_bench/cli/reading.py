@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import RUN, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.cli.base import RUN, app, console, facts_of, option, path, reporting
 from agn_bench.registry import DEFAULTS
 
 _ACCURACY = Annotated[
@@ -118,19 +118,14 @@ def reproduce(
     choose("NAME", name, ("stability-map",))
     profile = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
     folder = path("out", out)
-    with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine, results
-
-        machine.prepare(threads)
-        results.check_report("out", folder)
-
+    with reporting(threads, folder) as (terminal, stop_if_asked):
+        from agn_bench import results
         from agn_bench.display import StepDisplay, show_path, show_rows
         from agn_bench.paper import STABILITY_TIMELINES, stability_map
 
-        terminal = console()
         with StepDisplay(terminal, "timelines", STABILITY_TIMELINES, stop_if_asked) as display:
             told_right, pictures = stability_map(profile, folder, display.step)
-        results.record_provenance(folder, f"reproduce {name}", facts_of(context))
+        results.record_provenance(folder, {f"reproduce {name}": facts_of(context)})
     rows = [{"order of service": order, "cells told right": f"{right} of 49"} for order, right in told_right.items()]
     show_rows(terminal, "published cells told by the growth rate's sign", rows)
     for picture in pictures:

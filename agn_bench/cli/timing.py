@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, facts_of, option, path, reporting
 from agn_bench.inputs import whole_number
 from agn_bench.registry import DEFAULTS
 
@@ -56,16 +56,10 @@ def timeline(
         stop_after,
     )
     folder = path("out", out)
-    with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine, results
-
-        machine.prepare(threads)
-        results.check_report("out", folder)
-
+    with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.display import StepDisplay, show_path, show_survey
         from agn_bench.survey import survey
 
-        terminal = console()
         with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
             rows, pictures = survey(configs, stop_after, folder, partial(facts_of, context), display.step)
     show_survey(terminal, rows, folder)
@@ -120,16 +114,10 @@ def calibrate(
     size = message_bytes(model, choose("dataset", dataset, DATASETS))
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
     folder = path("out", out)
-    with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine, results
-
-        machine.prepare(threads)
-        results.check_report("out", folder)
-
+    with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.calibration import Trial, fit, report, write_calibration
         from agn_bench.display import StepDisplay, show_path, show_rows
 
-        terminal = console()
         with StepDisplay(terminal, "fitting", None, stop_if_asked) as display:
 
             def on_trial(trial: Trial) -> None:
@@ -191,20 +179,15 @@ def bench_timeline(
     count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
-    with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine, results
-
-        machine.prepare(threads)
-        results.check_report("out", folder)
-
+    with reporting(threads, folder) as (terminal, stop_if_asked):
+        from agn_bench import results
         from agn_bench.benchmarks import TIMELINE_CELLS, timeline_benchmark
         from agn_bench.display import StepDisplay, show_path, show_rows
 
-        terminal = console()
         with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
         results.write_table(folder / "timeline.csv", rows)
-        results.record_provenance(folder, "bench timeline", facts_of(context))
+        results.record_provenance(folder, {"bench timeline": facts_of(context)})
     shown = [
         {
             "workers": row["workers"],

@@ -8,6 +8,8 @@ Times are float64 seconds: float32 was measured to pick the wrong worker at 8 % 
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from agn_bench.delays.draws import Draws
-from agn_bench.timeline.record import Timeline
+from agn_bench.timeline.record import Timeline, by_worker, in_order
 
 _BLOCK = 64
 """Workers are held in blocks of so many, with the first arrival of each block beside them."""
@@ -148,35 +150,29 @@ def _put(array: jax.Array, value: jax.Array, index: jax.Array) -> jax.Array:
 
 def _complete(draws: Draws, worker: np.ndarray, served_s: np.ndarray) -> Timeline:
     """Derive the other times from whom was served when, with the same additions in the same order."""
-    exchange = np.argsort(worker, kind="stable")  # worker by worker, each one's exchanges in order
-    counts = np.bincount(worker, minlength=draws.workers)
-    phase = np.arange(len(worker)) - np.repeat(np.cumsum(counts) - counts, counts)
-    draw = np.repeat(draws.first, counts) + phase
+    exchange, phase = by_worker(worker, draws.workers)
+    draw = draws.first[worker[exchange]] + phase
     is_first = phase == 0
     applied = served_s[exchange] + draws.server[draw]
     resume = applied + draws.down[draw]
-    start = np.where(is_first, np.repeat(draws.begin, counts), np.roll(resume, 1))
+    start = np.where(is_first, draws.begin[worker[exchange]], np.roll(resume, 1))
     compute_end = start + draws.compute[draw]
     # A worker that pulls at exchange j has version j + 1; before its first pull it has version 0.
     version = np.where(is_first, 0, np.roll(exchange + 1, 1))
 
-    def in_order(values: np.ndarray) -> np.ndarray:
-        ordered = np.empty_like(values)
-        ordered[exchange] = values
-        return ordered
-
+    ordered = partial(in_order, exchange)
     return Timeline(
         workers=draws.workers,
         local_steps=draws.local_steps,
         worker=worker,
-        phase=in_order(phase.astype(np.int32)),
-        start_s=in_order(start),
-        compute_end_s=in_order(compute_end),
-        arrive_s=in_order(compute_end + draws.up[draw]),
+        phase=ordered(phase.astype(np.int32)),
+        start_s=ordered(start),
+        compute_end_s=ordered(compute_end),
+        arrive_s=ordered(compute_end + draws.up[draw]),
         served_s=served_s,
-        applied_s=in_order(applied),
-        resume_s=in_order(resume),
-        staleness=in_order((exchange - version).astype(np.int32)),
+        applied_s=ordered(applied),
+        resume_s=ordered(resume),
+        staleness=ordered((exchange - version).astype(np.int32)),
     )
 
 

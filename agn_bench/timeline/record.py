@@ -7,6 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def by_worker(worker: np.ndarray, workers: int) -> tuple[np.ndarray, np.ndarray]:
+    """The exchanges worker by worker, each one's in order, and which of its phases each of those ends, from 0.
+
+    Args:
+        worker: who exchanges, in the order applied.
+    """
+    exchange = np.argsort(worker, kind="stable")
+    counts = np.bincount(worker, minlength=workers)
+    return exchange, np.arange(len(worker)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def in_order(exchange: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values given worker by worker, as `exchange` lists them, in the order applied."""
+    ordered = np.empty_like(values)
+    ordered[exchange] = values
+    return ordered
+
+
 @dataclass(frozen=True)
 class Timeline:
     """All exchanges of a run, in the order in which the server applied them; arrays of shape (exchanges,)."""

@@ -21,7 +21,7 @@ import numpy as np
 from agn_bench.delays import Profile
 from agn_bench.inputs import BadInput, content_hash
 from agn_bench.tabular import numbers_of, read_table
-from agn_bench.timeline.record import Timeline
+from agn_bench.timeline.record import Timeline, by_worker, in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,14 +78,12 @@ class _Checker:
 
     def timeline(self) -> Timeline:
         worker = self._workers()
-        exchange = np.argsort(worker, kind="stable")
-        is_first = np.diff(worker[exchange], prepend=-1) != 0
+        workers = int(worker.max()) + 1
+        exchange, phase = by_worker(worker, workers)
 
         def before(values: np.ndarray, first: float) -> np.ndarray:
             """The value of the worker's exchange before."""
-            previous = np.empty(len(values), np.result_type(values, type(first)))
-            previous[exchange] = np.where(is_first, first, np.roll(values[exchange], 1))
-            return previous
+            return in_order(exchange, np.where(phase == 0, first, np.roll(values[exchange], 1)))
 
         applied = self._seconds("applied_s", None)
         self._require(
@@ -115,15 +113,11 @@ class _Checker:
         staleness = number - before(number + 1, 0)
         self._agree("exchange", number, "counting from 0 in the order of the rows")
         self._agree("staleness", staleness, "the number of rows since the worker's row before, as its order says")
-        # Each worker's phases are counted from 0.
-        phase = np.empty(len(worker), np.int32)
-        counts = np.bincount(worker)
-        phase[exchange] = number - np.repeat(np.cumsum(counts) - counts, counts)
         return Timeline(
-            workers=len(counts),
+            workers=workers,
             local_steps=1,
             worker=worker,
-            phase=phase,
+            phase=in_order(exchange, phase.astype(np.int32)),
             start_s=start,
             compute_end_s=compute_end,
             arrive_s=arrive,
