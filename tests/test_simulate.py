@@ -13,6 +13,7 @@ import pytest
 import reference
 from conftest import initial_params, profiles, reference_log
 
+from agn_bench import replay
 from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
@@ -22,7 +23,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Replay
-from agn_bench.simulate import apply_exchange, replay_timeline
+from agn_bench.replay import replay_timeline
 from agn_bench.timeline.events import simulate_timeline
 
 METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
@@ -266,6 +267,6 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
         return lambda: case.replay(Easgd(alpha), local, np.float32, evaluate_at={0, 5})
 
     train(3, 30, 0.3, 0.1, 0.9)()
-    apply_exchange.clear_cache()
+    replay._exchange_apart.clear_cache()
     assert compilations(train(3, 30, 0.3, 0.1, 0.9)) > 0  # the counter counts
     assert compilations(train(8, 80, 0.2, 0.05, 0.5)) == 0

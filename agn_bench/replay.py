@@ -1,0 +1,370 @@
+"""The replay engine: every local phase and every exchange, exactly, in the timeline's order.
+
+A local phase depends only on what its worker pulled and on the worker's own data, so it is computed when its commit is
+applied: one compiled call an exchange, with nothing sent to the host. Shapes (λ, batch, model) and the method's kind
+compile; seed, number of workers, learning rate, α and staleness do not.
+
+Parameters are what costs: 19 MB in the paper's model, and a worker's are in no cache when its turn comes. So they are
+written in place, and copied only where two need them to differ:
+
+- Where a worker goes on from the new center, as in most methods, the two are one buffer. Nothing writes to it while it
+  is the center; then it is that worker's own, and the next center is written over it at the end of the worker's phase.
+- Where a worker goes on from something of its own, as in EASGD, center and worker are each overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from agn_bench.optimizers import Method
+from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.problems.datasets import Dataset
+from agn_bench.records import Evaluation, Params, Progress, Replay
+from agn_bench.timeline.record import Timeline
+
+Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+"""(params, images, labels) -> (loss of the mini-batch, how many of it are correct)."""
+
+_PROGRESS_REPORTS = 200
+_STEPS_PER_SEGMENT = 1024
+_EVALUATION_BATCH = 500
+_AT_ONCE = 4
+_SHORT_PHASE = 1_000_000
+"""Local steps times parameters."""
+
+
+class WorkerState(NamedTuple):
+    """What a worker holds between two exchanges."""
+
+    params: Params
+    optimizer: optax.OptState
+
+
+class Work(NamedTuple):
+    """What a segment of the timeline trains on, an entry an exchange; longer than the segment where that is short."""
+
+    batches: jax.Array
+    """(exchanges, λ, batch) int32, indices of training images."""
+    staleness: jax.Array
+    """(exchanges,) int32."""
+
+
+class Record(NamedTuple):
+    """What a segment has measured so far, kept where it is computed."""
+
+    position: jax.Array
+    """int32, exchanges of the segment applied."""
+    losses: jax.Array
+    """(exchanges, λ), before each update."""
+    correct: jax.Array
+    """(exchanges, λ) int32, images of the mini-batch classified correctly before the update."""
+    finite: jax.Array
+    """(exchanges,) bool, whether the new center is; only where that was asked for, else true."""
+
+
+def replay_timeline(
+    timeline: Timeline,
+    batches: np.ndarray,
+    *,
+    method: Method,
+    local: LocalOptimizer,
+    loss: Loss,
+    initial: Params,
+    dataset: Dataset,
+    evaluate_at: Iterable[int] = (),
+    reset_local_optimizer: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Replay:
+    """Train along `timeline`; the parameters' dtype is that of `initial`.
+
+    Args:
+        batches: indices of the training images of every mini-batch, (workers, steps, batch).
+        initial: the center at version 0, NumPy arrays.
+        evaluate_at: versions of the center to evaluate on the test set, 0 and the last one allowed.
+    """
+    run = partial(
+        _replay, timeline, batches, method, local, loss, initial, dataset, set(evaluate_at), reset_local_optimizer
+    )
+    try:
+        return run(on_progress, watch_center=False)
+    except _CenterNotFinite:
+        # It was looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so the
+        # runs that diverge are the ones that pay for it, by being made again.
+        return run(None, watch_center=True)
+
+
+class _CenterNotFinite(Exception):
+    """Since an exchange of the last segment, but not known which."""
+
+
+def _replay(
+    timeline: Timeline,
+    batches: np.ndarray,
+    method: Method,
+    local: LocalOptimizer,
+    loss: Loss,
+    initial: Params,
+    dataset: Dataset,
+    evaluate_at: set[int],
+    reset_local_optimizer: bool,
+    on_progress: Callable[[Progress], None] | None,
+    *,
+    watch_center: bool,
+) -> Replay:
+    images, labels, test_images, test_labels = jax.device_put(
+        (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    )
+    training = Training(
+        timeline, batches, method, local, loss, initial, images, labels, reset_local_optimizer, watch_center
+    )
+    losses: list[np.ndarray] = []
+    correct: list[np.ndarray] = []
+    evaluations: list[Evaluation] = []
+    diverged = None
+
+    for first, last in _segments(timeline, evaluate_at):
+        made = last - first
+        record = training.apply(first, last)
+        tested = count_correct(training.center, test_images, test_labels, loss=loss) if last in evaluate_at else None
+        # The one place where the host waits for the device.
+        record, center_finite, tested = jax.device_get((record, _all_finite(training.center), tested))
+        losses.append(record.losses[:made])
+        correct.append(record.correct[:made])
+        finite = record.finite[:made] & np.isfinite(losses[-1]).all(axis=1)
+        if not (center_finite or watch_center):
+            raise _CenterNotFinite
+        if not finite.all():
+            diverged = first + int(np.argmin(finite))
+            break
+        if tested is not None:
+            evaluations.append(Evaluation(last, int(tested)))
+        if on_progress is not None and made:
+            on_progress(
+                Progress(
+                    exchanges=last,
+                    exchanges_total=timeline.exchanges,
+                    sim_time_s=float(timeline.applied_s[last - 1]),
+                    batch_accuracy=float(correct[-1].mean()) / batches.shape[-1],
+                    test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
+                )
+            )
+
+    kept = timeline.exchanges if diverged is None else diverged + 1
+    return Replay(
+        center=jax.device_get(training.center),
+        losses=np.concatenate(losses)[:kept],
+        correct=np.concatenate(correct)[:kept],
+        evaluations=evaluations,
+        diverged_exchange=diverged,
+    )
+
+
+class Training:
+    """The center and the workers, on the device, and how to carry them along the timeline."""
+
+    center: Params
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        batches: np.ndarray,
+        method: Method,
+        local: LocalOptimizer,
+        loss: Loss,
+        initial: Params,
+        images: jax.Array,
+        labels: jax.Array,
+        reset_local_optimizer: bool = False,
+        watch_center: bool = False,
+    ) -> None:
+        self._timeline, self._batches, self._initial = timeline, batches, initial
+        # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
+        method, self._local = jax.tree.map(jnp.asarray, (method, local))
+        sharing = _resumes_at_center(method)
+        self._alone = sharing and timeline.workers == 1
+        self._at_once = 1 if timeline.workers == 1 else _exchanges_at_once(initial, timeline.local_steps)
+        self._exchange = partial(
+            _exchange_sharing if sharing else _exchange_apart,
+            images=images,
+            labels=labels,
+            method=method,
+            local=self._local,
+            loss=loss,
+            reset_local_optimizer=reset_local_optimizer,
+            watch_center=watch_center,
+        )
+        self.center = _copy(initial)
+        self._workers: list[WorkerState | None] = [None] * timeline.workers
+
+    def apply(self, first: int, last: int) -> Record:
+        """Compute exchanges [first, last), the next ones, no more than a segment's; the record is on the device."""
+        work, record = _segment(self._timeline, self._batches, first, last, jax.tree.leaves(self.center)[0].dtype)
+        for block in _blocks(self._timeline.worker[first:last].tolist(), self._at_once):
+            states = [self._workers[worker] or _begin(_copy(self._initial), self._local) for worker in block]
+            if self._alone:
+                start = None
+            else:
+                start = self.center
+                # Who pulled the center as it still is goes on from a copy: the one buffer is written to by two.
+                states = [s._replace(params=_copy(start)) if s.params is start else s for s in states]
+            self.center, states, record = self._exchange(start, states, work, record)
+            for worker, state in zip(block, states, strict=True):
+                self._workers[worker] = state._replace(params=self.center) if state.params is None else state
+        return record
+
+
+def local_phase(
+    worker: WorkerState, batches: jax.Array, images: jax.Array, labels: jax.Array, local: LocalOptimizer, loss: Loss
+) -> tuple[WorkerState, jax.Array, jax.Array]:
+    """A worker's λ steps: the worker after them; the losses before each, (λ,); the images classified correctly, (λ,).
+
+    Args:
+        batches: indices into `images` and `labels`, (λ, batch).
+    """
+    transformation = local.transformation()
+    gradient = jax.value_and_grad(loss, has_aux=True)
+
+    def step(state: WorkerState, batch: jax.Array) -> tuple[WorkerState, tuple[jax.Array, jax.Array]]:
+        (value, correct), slope = gradient(state.params, images[batch], labels[batch])
+        updates, optimizer = transformation.update(slope, state.optimizer, state.params)
+        return WorkerState(optax.apply_updates(state.params, updates), optimizer), (value, correct)
+
+    end, (losses, correct) = lax.scan(step, worker, batches)
+    return end, losses, correct
+
+
+def _apply_exchanges(
+    center: Params,
+    workers: Sequence[WorkerState],
+    work: Work,
+    record: Record,
+    images: jax.Array,
+    labels: jax.Array,
+    method: Method,
+    local: LocalOptimizer,
+    *,
+    loss: Loss,
+    reset_local_optimizer: bool,
+    watch_center: bool,
+) -> tuple[Params, list[WorkerState], Record]:
+    """The segment's next local phases, each by another worker, and the exchanges that end them.
+
+    Args:
+        center: None where it is what the one worker started from.
+
+    Returns:
+        The new center; the workers after their pulls, the params of the last being None where they are that center;
+        and the record.
+    """
+    center = workers[0].params if center is None else center
+    following = []
+    for worker in workers:
+        position = record.position
+        batches = work.batches[position]
+        end, losses, correct = local_phase(worker, batches, images, labels, local, loss)
+        center, pulled = method.exchange(center, worker.params, end.params, len(batches), work.staleness[position])
+        optimizer = local.transformation().init(pulled) if reset_local_optimizer else end.optimizer
+        following.append(WorkerState(pulled, optimizer))
+        record = Record(
+            position + 1,
+            record.losses.at[position].set(losses),
+            record.correct.at[position].set(correct),
+            record.finite.at[position].set(_all_finite(center)) if watch_center else record.finite,
+        )
+    if pulled is center:
+        following[-1] = following[-1]._replace(params=None)
+    return center, following, record
+
+
+_exchange = partial(jax.jit, static_argnames=("loss", "reset_local_optimizer", "watch_center"))
+_exchange_sharing = _exchange(_apply_exchanges, donate_argnames=("workers", "record"))
+_exchange_apart = _exchange(_apply_exchanges, donate_argnames=("center", "workers", "record"))
+
+
+def _resumes_at_center(method: Method) -> bool:
+    """Whether workers go on from the very center that the method returns; tried on numbers."""
+    new, following = method.exchange(0.0, 0.0, 0.0, 1, jnp.int32(0))
+    return following is new
+
+
+@jax.jit
+def _all_finite(tree: Params) -> jax.Array:
+    """Whether every number is. x · 0 is 0 or NaN, and a sum runs at the memory's pace, twice as fast as isfinite."""
+    return jnp.isfinite(sum((leaf * 0).sum() for leaf in jax.tree.leaves(tree)))
+
+
+@partial(jax.jit, static_argnames=("loss",))
+def count_correct(params: Params, images: jax.Array, labels: jax.Array, *, loss: Loss) -> jax.Array:
+    """How many of the images are classified correctly, int32; in batches, to bound the memory."""
+    size = _EVALUATION_BATCH if len(images) % _EVALUATION_BATCH == 0 else len(images)
+    chunks = jax.tree.map(lambda array: array.reshape(-1, size, *array.shape[1:]), (images, labels))
+    return lax.map(lambda chunk: loss(params, *chunk)[1], chunks).sum(dtype=jnp.int32)
+
+
+@jax.jit
+def _begin(params: Params, local: LocalOptimizer) -> WorkerState:
+    return WorkerState(params, local.transformation().init(params))
+
+
+def _copy(params: Params) -> Params:
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
+
+
+def _exchanges_at_once(params: Params, local_steps: int) -> int:
+    """How many exchanges of different workers make one call, at most: several where a call costs as much as a phase."""
+    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
+    return _AT_ONCE if local_steps * numbers < _SHORT_PHASE else 1
+
+
+def _blocks(workers: list[int], size: int) -> Iterator[list[int]]:
+    """The workers in order: `size` at a time where these are different ones, else one at a time.
+
+    A worker's phase depends on no exchange but its own last one, so different workers' phases are independent.
+    """
+    first = 0
+    while first < len(workers):
+        block = workers[first : first + size]
+        if len(set(block)) < size:
+            block = block[:1]
+        yield block
+        first += len(block)
+
+
+def _segments(timeline: Timeline, evaluate_at: set[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of exchanges after which the host looks at the results: for the display, and at every evaluation.
+
+    The first range is empty: the center before any exchange.
+    """
+    stride = min(max(1, timeline.exchanges // _PROGRESS_REPORTS), segment_size(timeline.local_steps))
+    return pairwise([0, *sorted({*range(0, timeline.exchanges, stride), *evaluate_at, timeline.exchanges})])
+
+
+def segment_size(local_steps: int) -> int:
+    """Exchanges that a segment has room for; the same for all runs at λ, so that they share a compilation."""
+    return max(1, _STEPS_PER_SEGMENT // local_steps)
+
+
+def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, dtype: np.dtype) -> tuple[Work, Record]:
+    """What exchanges [first, last) work on, and an empty record of them."""
+    size, local_steps = segment_size(timeline.local_steps), timeline.local_steps
+    worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
+    indices = np.zeros((size, local_steps, batches.shape[-1]), np.int32)
+    indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]
+    staleness = np.zeros(size, np.int32)
+    staleness[: last - first] = timeline.staleness[first:last]
+    record = Record(
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((size, local_steps), dtype),
+        jnp.zeros((size, local_steps), jnp.int32),
+        jnp.ones(size, bool),
+    )
+    return Work(*jax.device_put((indices, staleness))), record
