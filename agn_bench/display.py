@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -53,9 +61,9 @@ class RunDisplay:
             disable=not self._live_here,
             transient=True,
         )
-        self._name = ""
-        self._began = 0.0
-        self._lines = 0
+        self._tasks: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+        self._lines: dict[str, int] = {}
 
     def __enter__(self) -> RunDisplay:
         self._live.start()
@@ -65,27 +73,27 @@ class RunDisplay:
         self._live.stop()
 
     def started(self, config: RunConfig) -> None:
-        self._name, self._began, self._lines = config.run_id, time.perf_counter(), 0
-        for task in self._live.task_ids:
-            self._live.remove_task(task)
-        self._live.add_task(f"{config.optimizer} s{config.seed}", total=config.exchanges, facts="compiling …")
+        name = config.run_id
+        self._began[name], self._lines[name] = time.perf_counter(), 0
+        label = f"{config.optimizer} s{config.seed}"
+        self._tasks[name] = self._live.add_task(label, total=config.exchanges, facts="compiling …")
 
-    def progressed(self, progress: records.Progress) -> None:
+    def progressed(self, config: RunConfig, progress: records.Progress) -> None:
         self._at_each_report()
+        name = config.run_id
         accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
         facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
         if self._live_here:
-            self._live.update(self._live.task_ids[-1], completed=progress.exchanges, facts=facts)
+            self._live.update(self._tasks[name], completed=progress.exchanges, facts=facts)
             return
         done = progress.exchanges / progress.exchanges_total
-        if int(done * _LINES_PER_RUN) > self._lines:
-            self._lines = int(done * _LINES_PER_RUN)
-            left = (time.perf_counter() - self._began) * (1 - done) / done
-            self._say(
-                f"{self._name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left"
-            )
+        if int(done * _LINES_PER_RUN) > self._lines[name]:
+            self._lines[name] = int(done * _LINES_PER_RUN)
+            left = (time.perf_counter() - self._began[name]) * (1 - done) / done
+            self._say(f"{name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left")
 
     def ended(self, run: Path) -> None:
+        self._live.remove_task(self._tasks[run.name])
         self._say(f"{run.name}: {_summary(run)['status']}")
 
     def found(self, run: Path) -> None:

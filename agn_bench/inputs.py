@@ -33,6 +33,10 @@ class BadInput(Exception):
         given = given.replace("\n", "\\n").replace("\r", "\\r")
         super().__init__(f"{given}: {problem}; accepted: {accepted}")
 
+    def __reduce__(self) -> tuple[type[BadInput], tuple[str, object, str, str]]:
+        """So that it can come from another process."""
+        return type(self), (self.option, self.value, self.problem, self.accepted)
+
 
 class TooLarge(BadInput):
     """A number above what is accepted."""

@@ -20,7 +20,7 @@ _THREADS_VARIABLE = "NPROC"
 
 def prepare(threads: object = None, device: object = None) -> None:
     """Set JAX's threads (default: all cores this process may use) and device. To be called before JAX is imported."""
-    count = _cores() if threads is None else whole_number("threads", threads, 1, MAX_THREADS)
+    count = cores() if threads is None else whole_number("threads", threads, 1, MAX_THREADS)
     device = choose("device", device or "auto", DEVICES)
     if "jax" in sys.modules:
         return
@@ -31,6 +31,18 @@ def prepare(threads: object = None, device: object = None) -> None:
         os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda,cpu"}[device]
     if device == "gpu":
         _require_gpu()
+
+
+def threads() -> int:
+    """JAX's threads in this process."""
+    return int(os.environ.get(_THREADS_VARIABLE, cores()))
+
+
+def backend() -> str:
+    """Where JAX computes: cpu or gpu."""
+    import jax
+
+    return jax.default_backend()
 
 
 def _keep_freed_memory() -> None:
@@ -59,7 +71,8 @@ def _require_gpu() -> None:
         raise BadInput("device", "gpu", "JAX sees no GPU here", "cpu or auto") from None
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -78,10 +91,10 @@ def describe() -> dict[str, Any]:
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
-            "cores": _cores(),
+            "cores": cores(),
             "memory_gb": round(memory_bytes() / 1e9, 1),
         },
-        "threads": int(os.environ.get(_THREADS_VARIABLE, _cores())),
+        "threads": threads(),
         "device": f"{device.platform}: {device.device_kind}",
     }
 
@@ -124,6 +137,15 @@ def _processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
+
+
+def peak_memory_bytes() -> float:
+    """The most memory that this process has had."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return 1024 * next(float(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return float("nan")
 
 
 def memory_bytes() -> float:

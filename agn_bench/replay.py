@@ -209,7 +209,7 @@ class Training:
         """Compute exchanges [first, last), the next ones, no more than a segment's; the record is on the device."""
         work, record = _segment(self._timeline, self._batches, first, last, jax.tree.leaves(self.center)[0].dtype)
         for block in _blocks(self._timeline.worker[first:last].tolist(), self._at_once):
-            states = [self._workers[worker] or _begin(_copy(self._initial), self._local) for worker in block]
+            states = [self._workers[worker] or begin(_copy(self._initial), self._local) for worker in block]
             if self._alone:
                 start = None
             else:
@@ -311,7 +311,8 @@ def count_correct(params: Params, images: jax.Array, labels: jax.Array, *, loss:
 
 
 @jax.jit
-def _begin(params: Params, local: LocalOptimizer) -> WorkerState:
+def begin(params: Params, local: LocalOptimizer) -> WorkerState:
+    """A worker before its first step."""
     return WorkerState(params, local.transformation().init(params))
 
 
@@ -344,18 +345,23 @@ def _segments(timeline: Timeline, evaluate_at: set[int]) -> Iterator[tuple[int, 
 
     The first range is empty: the center before any exchange.
     """
-    stride = min(max(1, timeline.exchanges // _PROGRESS_REPORTS), segment_size(timeline.local_steps))
+    stride = report_stride(timeline.exchanges, timeline.local_steps)
     return pairwise([0, *sorted({*range(0, timeline.exchanges, stride), *evaluate_at, timeline.exchanges})])
 
 
-def segment_size(local_steps: int) -> int:
+def report_stride(exchanges: int, local_steps: int) -> int:
+    """Exchanges between two looks at the results in a run of so many."""
+    return min(max(1, exchanges // _PROGRESS_REPORTS), _segment_size(local_steps))
+
+
+def _segment_size(local_steps: int) -> int:
     """Exchanges that a segment has room for; the same for all runs at λ, so that they share a compilation."""
     return max(1, _STEPS_PER_SEGMENT // local_steps)
 
 
 def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, dtype: np.dtype) -> tuple[Work, Record]:
     """What exchanges [first, last) work on, and an empty record of them."""
-    size, local_steps = segment_size(timeline.local_steps), timeline.local_steps
+    size, local_steps = _segment_size(timeline.local_steps), timeline.local_steps
     worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
     indices = np.zeros((size, local_steps, batches.shape[-1]), np.int32)
     indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]

@@ -12,8 +12,12 @@ from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
 from agn_bench.problems import datasets
-from agn_bench.records import Progress
-from agn_bench.simulate import memory_bytes, simulate
+from agn_bench.processes import simulate_all
+from agn_bench.records import Progress, RunResult
+from agn_bench.simulate import memory_bytes
+
+_PROCESS_BYTES = 400e6
+"""What a process takes before it has trained anything."""
 
 
 class Observer(Protocol):
@@ -21,7 +25,7 @@ class Observer(Protocol):
 
     def started(self, config: RunConfig) -> None: ...
 
-    def progressed(self, progress: Progress) -> None: ...
+    def progressed(self, config: RunConfig, progress: Progress) -> None: ...
 
     def ended(self, run: Path) -> None: ...
 
@@ -30,9 +34,18 @@ class Observer(Protocol):
 
 
 def run_all(
-    configs: Sequence[RunConfig], folder: Path, observer: Observer, *, data_dir: Path | None = None, force: bool = False
+    configs: Sequence[RunConfig],
+    folder: Path,
+    observer: Observer,
+    *,
+    data_dir: Path | None = None,
+    force: bool = False,
+    processes: int = 1,
 ) -> list[Path]:
     """Make every run that `folder` does not have yet, or all of them with `force`; return the runs' folders.
+
+    Args:
+        processes: runs made at once, at most; fewer where they would not fit into memory, and one on a GPU.
 
     Raises:
         BadInput: the folder cannot be written, a run does not fit into memory, or the data set cannot be read; nothing
@@ -40,25 +53,42 @@ def run_all(
     """
     results.prepare(folder)
     configs = [recognised(config) for config in configs]
-    missing = {c.run_id for c in configs if force or not results.finished(results.run_folder(folder, c))}
-    for config in configs:
-        if config.run_id in missing:
-            _require_memory(config)
-    loaded = {
-        name: datasets.load(name, data_dir) for name in sorted({c.dataset for c in configs if c.run_id in missing})
-    }
-    runs = []
-    for config in configs:
-        if config.run_id not in missing:
-            runs.append(results.run_folder(folder, config))
-            observer.found(runs[-1])
-            continue
+    runs = [results.run_folder(folder, config) for config in configs]
+    missing = [c for c, run in zip(configs, runs, strict=True) if force or not results.finished(run)]
+    for config in missing:
+        _require_memory(config)
+    loaded = {name: datasets.load(name, data_dir) for name in sorted({config.dataset for config in missing})}
+    for config, run in zip(configs, runs, strict=True):
+        if config not in missing:
+            observer.found(run)
+    started: dict[str, str] = {}
+
+    def on_start(config: RunConfig) -> None:
+        started[config.run_id] = datetime.now(UTC).isoformat(timespec="seconds")
         observer.started(config)
-        facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine.describe()}
-        result = simulate(config, loaded[config.dataset], observer.progressed)
-        runs.append(results.write_run(folder, result, facts))
-        observer.ended(runs[-1])
+
+    def on_result(result: RunResult) -> None:
+        facts = {"started": started[result.config.run_id], "machine": machine.describe()}
+        observer.ended(results.write_run(folder, result, facts))
+
+    simulate_all(
+        missing,
+        loaded,
+        data_dir,
+        _at_once(missing, processes),
+        on_start=on_start,
+        on_progress=observer.progressed,
+        on_result=on_result,
+    )
     return runs
+
+
+def _at_once(configs: Sequence[RunConfig], processes: int) -> int:
+    """How many of the runs can be made at once, up to `processes`."""
+    if processes == 1 or len(configs) <= 1 or machine.backend() != "cpu":
+        return 1
+    largest = max(memory_bytes(config)[0] for config in configs) + _PROCESS_BYTES
+    return max(1, min(processes, int(machine.memory_bytes() // largest)))
 
 
 def _require_memory(config: RunConfig) -> None:

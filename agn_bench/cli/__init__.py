@@ -3,7 +3,8 @@
     base.py        the application, exit codes, interrupts
     options.py     options that several commands take
     training.py    run
-    timing.py      timeline, calibrate, bench
+    timing.py      timeline, calibrate
+    bench.py       bench timeline, training, runs
     reading.py     table, plot, list, reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
@@ -15,7 +16,8 @@ from agn_bench.cli.base import app, main
 # isort: off
 from agn_bench.cli import training
 from agn_bench.cli import timing
+from agn_bench.cli import bench
 from agn_bench.cli import reading
 # isort: on
 
-__all__ = ["app", "main", "reading", "timing", "training"]
+__all__ = ["app", "bench", "main", "reading", "timing", "training"]

@@ -1,4 +1,4 @@
-"""The commands about the clock: timeline, calibrate, bench."""
+"""The commands about the clock: timeline, calibrate."""
 
 from __future__ import annotations
 
@@ -152,52 +152,3 @@ def calibrate(
     for picture in pictures:
         show_path(terminal, picture)
     show_path(terminal, folder, "profile.toml, cells.csv, errors.csv, provenance.json")
-
-
-bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-
-@bench.command(name="timeline")
-def bench_timeline(
-    context: typer.Context,
-    exchanges: Annotated[str, option("Exchanges of each timeline; default 1000000.", "N", WORK)] = "1000000",
-    repetitions: Annotated[
-        str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
-    ] = "5",
-    threads: options.Threads = None,
-    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
-        "results/adhoc/benchmarks"
-    ),
-) -> None:
-    """Exchanges a second of the event simulation, draws included, beside a heapq loop on the same draws.
-
-    Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
-    """
-    from agn_bench.cells import MOST_EXCHANGES
-
-    count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
-    times = whole_number("repetitions", repetitions, 1, 1000)
-    folder = path("out", out)
-    with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench import results
-        from agn_bench.benchmarks import TIMELINE_CELLS, timeline_benchmark
-        from agn_bench.display import StepDisplay, show_path, show_rows
-
-        with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
-            rows = list(timeline_benchmark(count, times, display.step))
-        results.write_table(folder / "timeline.csv", rows)
-        results.record_provenance(folder, {"bench timeline": facts_of(context)})
-    shown = [
-        {
-            "workers": row["workers"],
-            "order": row["order"],
-            "exchanges/s": f"{row['exchanges_per_s']:,.0f}",
-            "cost / that of 40": f"{row['cost_over_40_workers']:.1f}",
-            "heapq, times": f"{row['times_as_fast_as_heapq']:.2f}",
-            "same order": "yes" if row["same_order"] else "NO",
-        }
-        for row in rows
-    ]
-    show_rows(terminal, f"event simulation, {count:,} exchanges, median of {times}", shown)
-    show_path(terminal, folder / "timeline.csv")

@@ -116,7 +116,9 @@ def run(
     with interrupts_wait() as stop_if_asked:
         from agn_bench import machine
 
-        machine.prepare(threads, device)
+        # One run has all cores; several have a core each, as many at once as there are.
+        several = threads is None and len(configs) > 1
+        machine.prepare(1 if several else threads, device)
 
         from agn_bench.display import RunDisplay, show_runs
         from agn_bench.sweep import run_all
@@ -125,6 +127,13 @@ def run(
         terminal = console()
         with RunDisplay(terminal, stop_if_asked) as display:
             folder = None if data_dir is None else path("data_dir", data_dir)
-            runs = run_all(configs, path("out", out), display, data_dir=folder, force=force)
+            runs = run_all(
+                configs,
+                path("out", out),
+                display,
+                data_dir=folder,
+                force=force,
+                processes=max(1, machine.cores() // machine.threads()),
+            )
         stop_if_asked()
     show_runs(terminal, config, runs)

@@ -1,0 +1,7 @@
+"""The program's own speed against its limits, measured side by side: each figure is a ratio of things timed in turn.
+
+timeline.py    the event simulation, beside a heapq loop
+training.py    the replay, beside bare training steps, matrix products, and loops one would otherwise write
+runs.py        whole commands: the first result, four seeds beside one
+peers.py       those loops, each a script in a process of its own
+"""

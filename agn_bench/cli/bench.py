@@ -1,0 +1,160 @@
+"""The program's own speed: bench timeline, bench training, bench runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agn_bench.cli import options
+from agn_bench.cli.base import METHOD, RUN, WORK, app, facts_of, option, path, reporting
+from agn_bench.inputs import BadInput, choose, whole_number
+
+bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command(name="timeline")
+def bench_timeline(
+    context: typer.Context,
+    exchanges: Annotated[str, option("Exchanges of each timeline; default 1000000.", "N", WORK)] = "1000000",
+    repetitions: Annotated[
+        str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
+    ] = "5",
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
+        "results/adhoc/benchmarks"
+    ),
+) -> None:
+    """Exchanges a second of the event simulation, draws included, beside a heapq loop on the same draws.
+
+    Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
+    """
+    from agn_bench.cells import MOST_EXCHANGES
+
+    count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
+    times = whole_number("repetitions", repetitions, 1, 1000)
+    folder = path("out", out)
+    with reporting(threads, folder) as (terminal, stop_if_asked):
+        from agn_bench import results
+        from agn_bench.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
+        from agn_bench.display import StepDisplay, show_path, show_rows
+
+        with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
+            rows = list(timeline_benchmark(count, times, display.step))
+        results.write_table(folder / "timeline.csv", rows)
+        results.record_provenance(folder, {"bench timeline": facts_of(context)})
+    shown = [
+        {
+            "workers": row["workers"],
+            "order": row["order"],
+            "exchanges/s": f"{row['exchanges_per_s']:,.0f}",
+            "cost / that of 40": f"{row['cost_over_40_workers']:.1f}",
+            "heapq, times": f"{row['times_as_fast_as_heapq']:.2f}",
+            "same order": "yes" if row["same_order"] else "NO",
+        }
+        for row in rows
+    ]
+    show_rows(terminal, f"event simulation, {count:,} exchanges, median of {times}", shown)
+    show_path(terminal, folder / "timeline.csv")
+
+
+_MODELS = ("mlp-small", "mlp-paper")
+
+
+@bench.command(name="training")
+def bench_training(
+    context: typer.Context,
+    model: Annotated[str | None, option("mlp-small or mlp-paper; default both.", "NAME", METHOD)] = None,
+    peers: Annotated[
+        str | None,
+        option("Folder of other programs to compare with; default experiments/peers if it is there.", "DIR", METHOD),
+    ] = None,
+    repetitions: Annotated[
+        str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
+    ] = "5",
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
+        "results/adhoc/benchmarks"
+    ),
+) -> None:
+    """What a simulated run costs beside the same bare training steps, and those beside plain matrix products.
+
+    Both models, with SGD and Adam, 1, 15 and 40 local steps, 1, 40 and (the small model) 400 workers; evaluation and
+    recording included. Also peak memory, the cost of AGN's normalization, and the loops one would otherwise write.
+    Writes training.csv after every cell.
+    """
+    models = _MODELS if model is None else [choose("model", model, _MODELS)]
+    times = whole_number("repetitions", repetitions, 1, 1000)
+    folder = path("out", out)
+    scripts = _scripts(Path("experiments/peers") if peers is None else path("peers", peers), peers is not None)
+    with reporting(threads, folder) as (terminal, stop_if_asked):
+        from agn_bench import results
+        from agn_bench.benchmarks.training import cells, training_benchmark
+        from agn_bench.display import StepDisplay, show_path, show_rows
+
+        total = len(cells(models)) * (2 + len(scripts) + times)
+        rows = []
+        with StepDisplay(terminal, "measuring", total, stop_if_asked) as display:
+            for row in training_benchmark(models, times, scripts, display.step):
+                rows.append(row)
+                results.write_table(folder / "training.csv", rows)
+        results.record_provenance(folder, {"bench training": facts_of(context)})
+    shown = [
+        {
+            "model": row["model"],
+            "with": row["local_optimizer"],
+            "λ": row["local_steps"],
+            "n": row["workers"],
+            "bare ms": f"{row['bare_step_ms']:.2f}",
+            "of SGEMM %": f"{100 * row['bare_over_sgemm']:.0f}",
+            "simulated / bare": f"{row['simulation_over_bare']:.3f}",
+            **{
+                f"{name} / simulated": f"{row[f'{name}_over_simulation']:.2f}" if f"{name}_step_ms" in row else "–"
+                for name in scripts
+            },
+            "peak MB": f"{row['peak_mb']:.0f}",
+        }
+        for row in rows
+    ]
+    show_rows(terminal, f"a gradient step, median of {times}", shown)
+    show_path(terminal, folder / "training.csv")
+
+
+@bench.command(name="runs")
+def bench_runs(
+    context: typer.Context,
+    repetitions: Annotated[
+        str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
+    ] = "5",
+    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
+        "results/adhoc/benchmarks"
+    ),
+) -> None:
+    """Whole commands with the quick preset: how soon the first result is there, and four seeds beside one.
+
+    Writes runs.csv.
+    """
+    times = whole_number("repetitions", repetitions, 1, 1000)
+    folder = path("out", out)
+    with reporting(None, folder) as (terminal, stop_if_asked):
+        from agn_bench import results
+        from agn_bench.benchmarks.runs import COMMANDS, runs_benchmark
+        from agn_bench.display import StepDisplay, show_path, show_rows
+
+        with StepDisplay(terminal, "measuring", COMMANDS * times, stop_if_asked) as display:
+            rows = runs_benchmark(times, display.step)
+        results.write_table(folder / "runs.csv", rows)
+        results.record_provenance(folder, {"bench runs": facts_of(context)})
+    shown = [{"": row["figure"], **{name: f"{row[name]:.2f}" for name in ("median", "least", "most")}} for row in rows]
+    show_rows(terminal, f"agn-bench run --optimizer agn --workers 40, {times} times", shown)
+    show_path(terminal, folder / "runs.csv")
+
+
+def _scripts(folder: Path, required: bool) -> dict[str, Path]:
+    """The peers' scripts by name."""
+    found = {script.stem: script for script in sorted(folder.glob("*.py"))}
+    if required and not found:
+        raise BadInput("peers", folder, "no such programs", "a folder of Python scripts such as experiments/peers")
+    return found
