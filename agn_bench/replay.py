@@ -37,7 +37,8 @@ Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 _PROGRESS_REPORTS = 200
 _STEPS_PER_SEGMENT = 1024
 _EVALUATION_BATCH = 500
-_AT_ONCE = 4
+_AT_ONCE, _BATCHED = 4, 16
+"""Exchanges in one call, one phase after another, and with the phases as one batch."""
 _SHORT_PHASE = 1_000_000
 """Local steps times parameters."""
 
@@ -185,13 +186,16 @@ class Training:
         labels: jax.Array,
         reset_local_optimizer: bool = False,
         watch_center: bool = False,
+        together: bool | None = None,
     ) -> None:
+        """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self._timeline, self._batches, self._initial = timeline, batches, initial
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         method, self._local = jax.tree.map(jnp.asarray, (method, local))
         sharing = _resumes_at_center(method)
         self._alone = sharing and timeline.workers == 1
-        self._at_once = 1 if timeline.workers == 1 else _exchanges_at_once(initial, timeline.local_steps)
+        together = jax.default_backend() != "cpu" if together is None else together
+        self._at_once = _exchanges_at_once(timeline.workers, initial, timeline.local_steps, together)
         self._exchange = partial(
             _exchange_sharing if sharing else _exchange_apart,
             images=images,
@@ -201,6 +205,7 @@ class Training:
             loss=loss,
             reset_local_optimizer=reset_local_optimizer,
             watch_center=watch_center,
+            together=together,
         )
         self.center = _copy(initial)
         self._workers: list[WorkerState | None] = [None] * timeline.workers
@@ -255,22 +260,29 @@ def _apply_exchanges(
     loss: Loss,
     reset_local_optimizer: bool,
     watch_center: bool,
+    together: bool,
 ) -> tuple[Params, list[WorkerState], Record]:
     """The segment's next local phases, each by another worker, and the exchanges that end them.
 
     Args:
         center: None where it is what the one worker started from.
+        together: compute the phases as one batch, which fills a GPU; on a CPU one after another is faster.
 
     Returns:
         The new center; the workers after their pulls, the params of the last being None where they are that center;
         and the record.
     """
     center = workers[0].params if center is None else center
+    phase = partial(local_phase, images=images, labels=labels, local=local, loss=loss)
+    if together:
+        positions = record.position + jnp.arange(len(workers))
+        stacked = jax.vmap(phase)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers), work.batches[positions])
+        ends = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(workers))]
     following = []
-    for worker in workers:
+    for index, worker in enumerate(workers):
         position = record.position
         batches = work.batches[position]
-        end, losses, correct = local_phase(worker, batches, images, labels, local, loss)
+        end, losses, correct = ends[index] if together else phase(worker, batches)
         center, pulled = method.exchange(center, worker.params, end.params, len(batches), work.staleness[position])
         optimizer = local.transformation().init(pulled) if reset_local_optimizer else end.optimizer
         following.append(WorkerState(pulled, optimizer))
@@ -285,7 +297,7 @@ def _apply_exchanges(
     return center, following, record
 
 
-_exchange = partial(jax.jit, static_argnames=("loss", "reset_local_optimizer", "watch_center"))
+_exchange = partial(jax.jit, static_argnames=("loss", "reset_local_optimizer", "watch_center", "together"))
 _exchange_sharing = _exchange(_apply_exchanges, donate_argnames=("workers", "record"))
 _exchange_apart = _exchange(_apply_exchanges, donate_argnames=("center", "workers", "record"))
 
@@ -320,10 +332,15 @@ def _copy(params: Params) -> Params:
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
 
 
-def _exchanges_at_once(params: Params, local_steps: int) -> int:
-    """How many exchanges of different workers make one call, at most: several where a call costs as much as a phase."""
+def _exchanges_at_once(workers: int, params: Params, local_steps: int, together: bool) -> int:
+    """How many exchanges of different workers make one call, at most: where phases are batched, or where one costs
+    little more than a call.
+    """
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
-    return _AT_ONCE if local_steps * numbers < _SHORT_PHASE else 1
+    if workers == 1 or not (together or local_steps * numbers < _SHORT_PHASE):
+        return 1
+    # Of n exchanges in a row about the first half are by different workers.
+    return max(1, min(_BATCHED if together else _AT_ONCE, workers // 2))
 
 
 def _blocks(workers: list[int], size: int) -> Iterator[list[int]]:

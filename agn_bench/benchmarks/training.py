@@ -41,6 +41,7 @@ _SCANNED = 15
 """Bare steps a call: so that calls cost nothing beside them."""
 _SGEMM_SIZES = (1024, 2048, 4096)
 _SGEMM_SECONDS = 0.1
+_COPIED, _COPIES = 50_000_000, 5
 _EXCHANGES_TIMED = 20
 _PEERS_AGREE = 1e-3
 
@@ -121,7 +122,7 @@ def _measure(
     on_step: Callable[[str], None],
 ) -> dict[str, Any]:
     scale, simulation = SCALES[cell.model], problem.simulation()
-    bare, sgemm, exchange = problem.bare_steps(), _Sgemm(), _ExchangeCost(cell)
+    bare, sgemm, copy, exchange = problem.bare_steps(), _Sgemm(), _Copy(), _ExchangeCost(cell)
     slice_exchanges = scale.steps // cell.local_steps
     # Every worker has what it holds before anything is timed, and every program is compiled.
     warm = max(cell.workers, slice_exchanges)
@@ -134,11 +135,13 @@ def _measure(
     bare()
     times: dict[str, list[float]] = {name: [] for name in ("bare", "simulation", *peers)}
     rates: dict[int, list[float]] = {size: [] for size in _SGEMM_SIZES}
+    bandwidths: list[float] = []
     costs: dict[str, list[float]] = {"agn": [], "downpour": []}
     for repetition in range(repetitions):
         on_step(f"{_name(cell)}: repetition {repetition + 1}")
         for size in _SGEMM_SIZES:
             rates[size].append(sgemm(size))
+        bandwidths.append(copy())
         for name, seconds in exchange().items():
             costs[name].append(seconds)
         turns: list[tuple[str, Callable[[], object]]] = [
@@ -163,6 +166,10 @@ def _measure(
         "bare_step_ms": 1e3 * median(times["bare"]),
         "bare_gflops": flops / median(times["bare"]) / 1e9,
         "bare_over_sgemm": median(flops / t / 1e9 / rate for t, rate in zip(times["bare"], rates[best], strict=True)),
+        "memory_gb_per_s": median(bandwidths),
+        "bare_over_memory_floor": median(
+            t * rate * 1e9 / problem.step_bytes for t, rate in zip(times["bare"], bandwidths, strict=True)
+        ),
         "simulation_step_ms": 1e3 * median(times["simulation"]),
         "simulation_over_bare": _ratio(times["simulation"], times["bare"]),
     }
@@ -191,6 +198,8 @@ class _Problem:
         self.initial = mlp.initial_params(stream(0, Kind.PARAMETERS), self.widths)
         slots = 1 + LOCAL_OPTIMIZERS[cell.local_optimizer].slots
         self.state_bytes = 4 * parameter_count(self.widths) * slots
+        # State read and written, slopes written and read: what no step can do without.
+        self.step_bytes = 2 * self.state_bytes + 2 * 4 * parameter_count(self.widths)
         digits = datasets.load("mnist-5k")
         images = DATASETS[scale.dataset].train_images
         again = np.arange(images) % len(digits.train_labels)
@@ -291,6 +300,21 @@ class _Sgemm:
             _finish(self._product(self._factors[size]))
             products += 1
         return 2 * size**3 * products / taken / 1e9
+
+
+class _Copy:
+    """The memory's rate, reading and writing together, bytes/s / 10⁹."""
+
+    def __init__(self) -> None:
+        self._array = jnp.zeros(_COPIED)
+        self._add = jax.jit(lambda array: array + 1, donate_argnums=0)
+        self()
+
+    def __call__(self) -> float:
+        began = time.perf_counter()
+        for _ in range(_COPIES):
+            self._array = _finish(self._add(self._array))
+        return 2 * self._array.nbytes * _COPIES / (time.perf_counter() - began) / 1e9
 
 
 class _ExchangeCost:

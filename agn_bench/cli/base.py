@@ -118,7 +118,7 @@ def preset_default(option: str) -> str:
 
 
 @contextmanager
-def reporting(threads: str | None, folder: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
+def reporting(threads: str | None, folder: Path, device: str | None = None) -> Iterator[tuple[Any, Callable[[], None]]]:
     """What a command that computes and writes to `folder` begins with, before it imports JAX.
 
     Yields:
@@ -127,7 +127,7 @@ def reporting(threads: str | None, folder: Path) -> Iterator[tuple[Any, Callable
     with interrupts_wait() as stop_if_asked:
         from agn_bench import machine, results
 
-        machine.prepare(threads)
+        machine.prepare(threads, device)
         results.check_report("out", folder)
         yield console(), stop_if_asked
 

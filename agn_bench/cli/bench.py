@@ -75,6 +75,7 @@ def bench_training(
         str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)
     ] = "5",
     threads: options.Threads = None,
+    device: options.Device = None,
     out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
         "results/adhoc/benchmarks"
     ),
@@ -89,7 +90,7 @@ def bench_training(
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     scripts = _scripts(Path("experiments/peers") if peers is None else path("peers", peers), peers is not None)
-    with reporting(threads, folder) as (terminal, stop_if_asked):
+    with reporting(threads, folder, device) as (terminal, stop_if_asked):
         from agn_bench import results
         from agn_bench.benchmarks.training import cells, training_benchmark
         from agn_bench.display import StepDisplay, show_path, show_rows
