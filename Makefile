@@ -33,8 +33,10 @@ paper-cluster: $(READY)  ## fit the paper's cluster to its published times, and 
 	$(BIN)/agn-bench calibrate agn_bench/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
 	$(BIN)/agn-bench reproduce stability-map --out $(CLUSTER)
 
-bench: $(READY)  ## the event simulation's speed, beside a heapq loop
+bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks
+	$(BIN)/agn-bench bench training --out results/benchmarks
+	$(BIN)/agn-bench bench runs --out results/benchmarks
 
 docs: $(READY)  ## docs/commands.md from the program's own help
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -140,7 +139,6 @@ def main() -> None:
             "worker": [worker for worker, _ in exchanges],
             "losses": [float(loss) for loss in exchanges[-1][1]],
             "correct": correct,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
         print(json.dumps(answer), flush=True)
 
