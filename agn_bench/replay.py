@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +34,9 @@ from agn_bench.timeline.record import Timeline
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(params, images, labels) -> (loss of the mini-batch, how many of it are correct)."""
 
-_PROGRESS_REPORTS = 200
-_STEPS_PER_SEGMENT = 1024
+_SEGMENT_STEPS = 128
+_SEGMENT_WORK = 600_000_000
+"""Local steps times parameters."""
 _EVALUATION_BATCH = 500
 _AT_ONCE, _BATCHED = 4, 16
 """Exchanges in one call, one phase after another, and with the phases as one batch."""
@@ -132,14 +133,17 @@ def _replay(
     evaluations: list[Evaluation] = []
     diverged = None
 
-    for first, last in _segments(timeline, evaluate_at):
+    segments = _segments(timeline.exchanges, training.segment_size, evaluate_at)
+
+    def look(version: int) -> tuple[jax.Array, jax.Array | None]:
+        center = training.center
+        tested = count_correct(center, test_images, test_labels, loss=loss) if version in evaluate_at else None
+        return all_finite(center), tested
+
+    for first, last, record, (center_finite, tested) in training.along(segments, look):
         made = last - first
-        record = training.apply(first, last)
-        tested = count_correct(training.center, test_images, test_labels, loss=loss) if last in evaluate_at else None
-        # The one place where the host waits for the device.
-        record, center_finite, tested = jax.device_get((record, _all_finite(training.center), tested))
-        losses.append(record.losses[:made])
-        correct.append(record.correct[:made])
+        losses.append(np.asarray(record.losses[:made]))
+        correct.append(np.asarray(record.correct[:made]))
         finite = record.finite[:made] & np.isfinite(losses[-1]).all(axis=1)
         if not (center_finite or watch_center):
             raise _CenterNotFinite
@@ -173,6 +177,8 @@ class Training:
     """The center and the workers, on the device, and how to carry them along the timeline."""
 
     center: Params
+    segment_size: int
+    """Exchanges to apply at once, at most."""
 
     def __init__(
         self,
@@ -190,6 +196,7 @@ class Training:
     ) -> None:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self._timeline, self._batches, self._initial = timeline, batches, initial
+        self.segment_size = _segment_size(initial, timeline.local_steps)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         method, self._local = jax.tree.map(jnp.asarray, (method, local))
         sharing = _resumes_at_center(method)
@@ -210,9 +217,27 @@ class Training:
         self.center = _copy(initial)
         self._workers: list[WorkerState | None] = [None] * timeline.workers
 
+    def along(
+        self, segments: Iterable[tuple[int, int]], look: Callable[[int], Any]
+    ) -> Iterator[tuple[int, int, Record, Any]]:
+        """Apply the exchanges of segments [first, last) in a row; yield each with its record, and with what `look` sees
+        of the center at version `last`, on the host.
+
+        Nothing waits for the host: a segment is fetched while the next is computed.
+        """
+        before = None
+        for first, last in segments:
+            computing = first, last, (self.apply(first, last), look(last))
+            if before is not None:
+                yield before[0], before[1], *jax.device_get(before[2])
+            before = computing
+        if before is not None:
+            yield before[0], before[1], *jax.device_get(before[2])
+
     def apply(self, first: int, last: int) -> Record:
-        """Compute exchanges [first, last), the next ones, no more than a segment's; the record is on the device."""
-        work, record = _segment(self._timeline, self._batches, first, last, jax.tree.leaves(self.center)[0].dtype)
+        """Compute exchanges [first, last), the next ones; the record is on the device."""
+        dtype = jax.tree.leaves(self.center)[0].dtype
+        work, record = _segment(self._timeline, self._batches, first, last, self.segment_size, dtype)
         for block in _blocks(self._timeline.worker[first:last].tolist(), self._at_once):
             states = [self._workers[worker] or begin(_copy(self._initial), self._local) for worker in block]
             if self._alone:
@@ -290,7 +315,7 @@ def _apply_exchanges(
             position + 1,
             record.losses.at[position].set(losses),
             record.correct.at[position].set(correct),
-            record.finite.at[position].set(_all_finite(center)) if watch_center else record.finite,
+            record.finite.at[position].set(all_finite(center)) if watch_center else record.finite,
         )
     if pulled is center:
         following[-1] = following[-1]._replace(params=None)
@@ -309,7 +334,7 @@ def _resumes_at_center(method: Method) -> bool:
 
 
 @jax.jit
-def _all_finite(tree: Params) -> jax.Array:
+def all_finite(tree: Params) -> jax.Array:
     """Whether every number is. x · 0 is 0 or NaN, and a sum runs at the memory's pace, twice as fast as isfinite."""
     return jnp.isfinite(sum((leaf * 0).sum() for leaf in jax.tree.leaves(tree)))
 
@@ -336,8 +361,7 @@ def _exchanges_at_once(workers: int, params: Params, local_steps: int, together:
     """How many exchanges of different workers make one call, at most: where phases are batched, or where one costs
     little more than a call.
     """
-    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
-    if workers == 1 or not (together or local_steps * numbers < _SHORT_PHASE):
+    if workers == 1 or not (together or local_steps * _size(params) < _SHORT_PHASE):
         return 1
     # Of n exchanges in a row about the first half are by different workers.
     return max(1, min(_BATCHED if together else _AT_ONCE, workers // 2))
@@ -357,37 +381,42 @@ def _blocks(workers: list[int], size: int) -> Iterator[list[int]]:
         first += len(block)
 
 
-def _segments(timeline: Timeline, evaluate_at: set[int]) -> Iterator[tuple[int, int]]:
+def _segments(exchanges: int, size: int, evaluate_at: set[int]) -> Iterator[tuple[int, int]]:
     """Ranges of exchanges after which the host looks at the results: for the display, and at every evaluation.
 
     The first range is empty: the center before any exchange.
     """
-    stride = report_stride(timeline.exchanges, timeline.local_steps)
-    return pairwise([0, *sorted({*range(0, timeline.exchanges, stride), *evaluate_at, timeline.exchanges})])
+    return pairwise([0, *sorted({*range(0, exchanges, size), *evaluate_at, exchanges})])
 
 
-def report_stride(exchanges: int, local_steps: int) -> int:
-    """Exchanges between two looks at the results in a run of so many."""
-    return min(max(1, exchanges // _PROGRESS_REPORTS), _segment_size(local_steps))
+def _segment_size(params: Params, local_steps: int) -> int:
+    """Exchanges in a segment: about a second of the paper's model, and no more steps of a smaller one, so that the host
+    hears of it often and waiting for it costs nothing. The same for all runs of a model at λ: they share a compilation.
+    """
+    return max(1, min(_SEGMENT_STEPS, _SEGMENT_WORK // _size(params)) // local_steps)
 
 
-def _segment_size(local_steps: int) -> int:
-    """Exchanges that a segment has room for; the same for all runs at λ, so that they share a compilation."""
-    return max(1, _STEPS_PER_SEGMENT // local_steps)
+def _size(params: Params) -> int:
+    """How many numbers."""
+    return sum(np.size(leaf) for leaf in jax.tree.leaves(params))
 
 
-def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, dtype: np.dtype) -> tuple[Work, Record]:
-    """What exchanges [first, last) work on, and an empty record of them."""
-    size, local_steps = _segment_size(timeline.local_steps), timeline.local_steps
+def _segment(
+    timeline: Timeline, batches: np.ndarray, first: int, last: int, size: int, dtype: np.dtype
+) -> tuple[Work, Record]:
+    """What exchanges [first, last) work on, and an empty record of them, with room for `size` exchanges."""
+    local_steps = timeline.local_steps
     worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
     indices = np.zeros((size, local_steps, batches.shape[-1]), np.int32)
     indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]
     staleness = np.zeros(size, np.int32)
     staleness[: last - first] = timeline.staleness[first:last]
-    record = Record(
-        jnp.zeros((), jnp.int32),
-        jnp.zeros((size, local_steps), dtype),
-        jnp.zeros((size, local_steps), jnp.int32),
-        jnp.ones(size, bool),
+    return Work(*jax.device_put((indices, staleness))), _blank(size, local_steps, dtype)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _blank(exchanges: int, local_steps: int, dtype: np.dtype) -> Record:
+    shape = exchanges, local_steps
+    return Record(
+        jnp.zeros((), jnp.int32), jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.int32), jnp.ones(exchanges, bool)
     )
-    return Work(*jax.device_put((indices, staleness))), record

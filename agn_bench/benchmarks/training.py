@@ -30,7 +30,7 @@ from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp
 from agn_bench.registry import DATASETS, LOCAL_OPTIMIZERS, parameter_count, widths
-from agn_bench.replay import Training, begin, count_correct, local_phase, report_stride
+from agn_bench.replay import Training, all_finite, begin, count_correct, local_phase
 from agn_bench.streams import Kind, stream
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
@@ -41,8 +41,8 @@ _SCANNED = 15
 """Bare steps a call: so that calls cost nothing beside them."""
 _SGEMM_SIZES = (1024, 2048, 4096)
 _SGEMM_SECONDS = 0.1
-_COPIED, _COPIES = 50_000_000, 5
-_EXCHANGES_TIMED = 20
+_COPIED, _COPIES = 50_000_000, 3
+_EXCHANGES_TIMED = 10
 _PEERS_AGREE = 1e-3
 
 
@@ -66,7 +66,7 @@ class _Scale:
 
 
 SCALES = {
-    "mlp-small": _Scale("mnist-5k", 1_200, 10_400, (1, 40, 400)),
+    "mlp-small": _Scale("mnist-5k", 600, 10_400, (1, 40, 400)),
     "mlp-paper": _Scale("mnist", 120, 18_750, (1, 40)),
 }
 
@@ -97,10 +97,15 @@ def training_benchmark(
     Args:
         scripts: peers by name, see peers.py. One that cannot run here is left out.
     """
+    peaks: dict[Cell, float] = {}
     for cell in cells(models):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             on_step(f"{_name(cell)}: memory")
-            peak_mb = _in_process(_peak_memory_mb, cell)
+            # A phase needs the same memory however long it is.
+            shortest = cell._replace(local_steps=1)
+            if shortest not in peaks:
+                peaks[shortest] = _in_process(_peak_memory_mb, shortest)
+            peak_mb = peaks[shortest]
             problem = _Problem(cell, repetitions)
             running: dict[str, Peer] = {}
             if scripts:
@@ -262,15 +267,18 @@ class _Problem:
         """Apply the next exchanges as a run does, and evaluate; gives the last exchange's losses, and the workers."""
         training, timeline = self.training()
         tested = self._on_device(self.test_images, self.test_labels)
-        stride = report_stride(self.scale.run_steps // self.cell.local_steps, self.cell.local_steps)
         position = 0
 
         def train(exchanges: int) -> tuple[list[float], list[int]]:
             nonlocal position
             begin, end = position, position + exchanges
-            for first, last in pairwise([*range(begin, end, stride), end]):
-                record = jax.device_get(training.apply(first, last))
-            _finish(count_correct(training.center, *tested, loss=mlp.loss))
+
+            def look(version: int) -> tuple[jax.Array, jax.Array | None]:
+                center = training.center
+                return all_finite(center), count_correct(center, *tested, loss=mlp.loss) if version == end else None
+
+            for seen in training.along(pairwise([*range(begin, end, training.segment_size), end]), look):
+                first, last, record, _ = seen
             position = end
             return record.losses[last - first - 1].tolist(), timeline.worker[begin:end].tolist()
 
@@ -346,9 +354,8 @@ class _ExchangeCost:
 def _peak_memory_mb(cell: Cell) -> float:
     """Of this process, once every worker has made an exchange."""
     training, timeline = _Problem(cell, 1).training()
-    stride = report_stride(SCALES[cell.model].run_steps // cell.local_steps, cell.local_steps)
     last = min(timeline.exchanges, cell.workers + 2)
-    for first, end in pairwise([*range(0, last, stride), last]):
+    for first, end in pairwise([*range(0, last, training.segment_size), last]):
         jax.device_get(training.apply(first, end))
     return machine.peak_memory_bytes() / 1e6
 

@@ -101,7 +101,7 @@ def bench_training(
             for row in training_benchmark(models, times, scripts, display.step):
                 rows.append(row)
                 results.write_table(folder / "training.csv", rows)
-        results.record_provenance(folder, {"bench training": facts_of(context)})
+                results.record_provenance(folder, {"bench training": facts_of(context)})
     shown = [
         {
             "model": row["model"],
