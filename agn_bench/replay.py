@@ -93,15 +93,16 @@ def replay_timeline(
         initial: the center at version 0, NumPy arrays.
         evaluate_at: versions of the center to evaluate on the test set, 0 and the last one allowed.
     """
+    versions = set(evaluate_at)
     run = partial(
-        _replay, timeline, batches, method, local, loss, initial, dataset, set(evaluate_at), reset_local_optimizer
+        _replay, timeline, batches, method, local, loss, initial, dataset, versions, reset_local_optimizer, on_progress
     )
     try:
-        return run(on_progress, watch_center=False)
+        return run(watch_center=False)
     except _CenterNotFinite:
         # It was looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so the
         # runs that diverge are the ones that pay for it, by being made again.
-        return run(None, watch_center=True)
+        return run(watch_center=True)
 
 
 class _CenterNotFinite(Exception):

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
-from agn_bench import machine
+from agn_bench import machine, results
 from agn_bench.benchmarks.peers import Peer, started
 from agn_bench.delays import draw_delays, load_profile
 from agn_bench.optimizers.agn import Agn
@@ -78,27 +79,36 @@ class Cell(NamedTuple):
     workers: int
 
 
-def cells(models: Sequence[str]) -> list[Cell]:
+def cells(models: Sequence[str], optimizers: Sequence[str]) -> list[Cell]:
     return [
         Cell(model, optimizer, local_steps, workers)
         for model in models
-        for optimizer, local_steps, workers in product(("sgd", "adam"), LOCAL_STEPS, SCALES[model].workers)
+        for optimizer, local_steps, workers in product(optimizers, LOCAL_STEPS, SCALES[model].workers)
     ]
 
 
+def merge_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the rows to the table at `path`, in place of those of the same cells that it may have."""
+    table, cell = pd.DataFrame(rows), list(Cell._fields)
+    if path.exists():
+        kept = pd.read_csv(path)
+        table = pd.concat([kept, table]).drop_duplicates(cell, keep="last")
+    results.write_table(path, table.sort_values(cell, ascending=[False, False, True, True]))
+
+
 def training_benchmark(
-    models: Sequence[str],
+    wanted: Sequence[Cell],
     repetitions: int,
     scripts: dict[str, Path],
     on_step: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
-    """Measure every cell of `models`; yields a row for each, medians over the repetitions, wall-clock times.
+    """Measure the cells; yields a row for each, medians over the repetitions, wall-clock times.
 
     Args:
         scripts: peers by name, see peers.py. One that cannot run here is left out.
     """
     peaks: dict[Cell, float] = {}
-    for cell in cells(models):
+    for cell in wanted:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             on_step(f"{_name(cell)}: memory")
             # A phase needs the same memory however long it is.

@@ -61,12 +61,14 @@ def bench_timeline(
 
 
 _MODELS = ("mlp-small", "mlp-paper")
+_OPTIMIZERS = ("sgd", "adam")
 
 
 @bench.command(name="training")
 def bench_training(
     context: typer.Context,
     model: Annotated[str | None, option("mlp-small or mlp-paper; default both.", "NAME", METHOD)] = None,
+    local_optimizer: Annotated[str | None, option("sgd or adam; default both.", "NAME", METHOD)] = None,
     peers: Annotated[
         str | None,
         option("Folder of other programs to compare with; default experiments/peers if it is there.", "DIR", METHOD),
@@ -84,24 +86,27 @@ def bench_training(
 
     Both models, with SGD and Adam, 1, 15 and 40 local steps, 1, 40 and (the small model) 400 workers; evaluation and
     recording included. Also peak memory, the cost of AGN's normalization, and the loops one would otherwise write.
-    Writes training.csv after every cell.
+    Writes training.csv after every cell; rows of other cells that it has are kept.
     """
     models = _MODELS if model is None else [choose("model", model, _MODELS)]
+    optimizers = _OPTIMIZERS if local_optimizer is None else [choose("local_optimizer", local_optimizer, _OPTIMIZERS)]
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     scripts = _scripts(Path("experiments/peers") if peers is None else path("peers", peers), peers is not None)
     with reporting(threads, folder, device) as (terminal, stop_if_asked):
         from agn_bench import results
-        from agn_bench.benchmarks.training import cells, training_benchmark
+        from agn_bench.benchmarks.training import cells, merge_rows, training_benchmark
         from agn_bench.display import StepDisplay, show_path, show_rows
 
-        total = len(cells(models)) * (2 + len(scripts) + times)
+        wanted = cells(models, optimizers)
+        total = len(wanted) * (2 + len(scripts) + times)
+        facts = facts_of(context)
         rows = []
         with StepDisplay(terminal, "measuring", total, stop_if_asked) as display:
-            for row in training_benchmark(models, times, scripts, display.step):
-                rows.append(row)
-                results.write_table(folder / "training.csv", rows)
-                results.record_provenance(folder, {"bench training": facts_of(context)})
+            for row in training_benchmark(wanted, times, scripts, display.step):
+                rows.append(row | {"commit": (facts["machine"]["commit"] or {}).get("id"), "made": facts["made"]})
+                merge_rows(folder / "training.csv", rows)
+                results.record_provenance(folder, {"bench training": facts})
     shown = [
         {
             "model": row["model"],
