@@ -200,7 +200,7 @@ class Training:
         self.segment_size = _segment_size(initial, timeline.local_steps)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         method, self._local = jax.tree.map(jnp.asarray, (method, local))
-        sharing = _resumes_at_center(method)
+        sharing = _resumes_at_center(method, initial, timeline.local_steps)
         self._alone = sharing and timeline.workers == 1
         together = jax.default_backend() != "cpu" if together is None else together
         self._at_once = _exchanges_at_once(timeline.workers, initial, timeline.local_steps, together)
@@ -318,7 +318,7 @@ def _apply_exchanges(
             record.correct.at[position].set(correct),
             record.finite.at[position].set(all_finite(center)) if watch_center else record.finite,
         )
-    if pulled is center:
+    if _is_same(center, pulled):
         following[-1] = following[-1]._replace(params=None)
     return center, following, record
 
@@ -328,10 +328,21 @@ _exchange_sharing = _exchange(_apply_exchanges, donate_argnames=("workers", "rec
 _exchange_apart = _exchange(_apply_exchanges, donate_argnames=("center", "workers", "record"))
 
 
-def _resumes_at_center(method: Method) -> bool:
-    """Whether workers go on from the very center that the method returns; tried on numbers."""
-    new, following = method.exchange(0.0, 0.0, 0.0, 1, jnp.int32(0))
-    return following is new
+def _resumes_at_center(method: Method, params: Params, local_steps: int) -> bool:
+    """Whether workers go on from the very center that the method returns."""
+    answers = []
+
+    def exchange(center: Params, start: Params, end: Params, staleness: jax.Array) -> None:
+        answers.append(_is_same(*method.exchange(center, start, end, local_steps, staleness)))
+
+    jax.eval_shape(exchange, params, params, params, np.int32(0))
+    return answers[0]
+
+
+def _is_same(center: Params, following: Params) -> bool:
+    """Whether these are the same arrays, not only equal ones."""
+    pairs = zip(jax.tree.leaves(center), jax.tree.leaves(following), strict=True)
+    return all(one is other for one, other in pairs)
 
 
 @jax.jit

@@ -112,3 +112,43 @@ def test_the_committed_benchmark_of_the_clock_is_what_the_readme_says_and_good_e
     assert f"{few['exchanges_per_s'] / 1e6:.1f} million exchanges a second" in text
     assert f"costs {many['cost_over_40_workers']:.1f} times as much" in text
     assert f"{few['times_as_fast_as_heapq']:.1f} and {many['times_as_fast_as_heapq']:.1f} times as long" in text
+
+
+def test_the_committed_benchmark_of_training_is_what_the_readme_says() -> None:
+    """And good enough: what a simulated run may cost beside bare steps, and what the other loops must cost beside it."""
+    rows = pd.read_csv(ROOT / "results" / "benchmarks" / "training.csv")
+    assert len(rows.drop_duplicates(["model", "local_optimizer", "local_steps", "workers"])) == len(rows)
+    assert rows["repetitions"].ge(5).all() and rows["peers_agree"].all()
+    long, one = rows[rows["local_steps"] >= 15], rows[rows["local_steps"] == 1]
+    assert (long["simulation_over_bare"] <= long["model"].map({"mlp-small": 1.10, "mlp-paper": 1.05})).all()
+    assert (one[one["model"] == "mlp-paper"]["simulation_over_bare"] <= 1.25).all()
+    assert (long["pytorch_loop_over_simulation"] >= 1.3).all()
+
+    def span(numbers: pd.Series, form: str) -> str:
+        least, most = form.format(numbers.min()), form.format(numbers.max())
+        return least if least == most else f"{least} to {most}"
+
+    for (model, optimizer), these in rows.groupby(["model", "local_optimizer"]):
+        long, one = these[these["local_steps"] >= 15], these[these["local_steps"] == 1]
+        share = f"{these['bare_step_ms'].median():.2f} ms, {100 * these['bare_over_sgemm'].median():.0f} %"
+        ratio = "simulation_over_bare"
+        pytorch = " ".join(
+            [
+                span(long["pytorch_loop_over_simulation"], "{:.1f}") + ",",
+                span(one["pytorch_loop_over_simulation"], "{:.1f}"),
+            ]
+        )
+        plain = span(these["plain_jax_over_simulation"], "{:.2f}")
+        cells = [
+            f"`{model}`, {optimizer}",
+            share,
+            span(long[ratio], "{:.2f}"),
+            span(one[ratio], "{:.2f}"),
+            pytorch,
+            plain,
+        ]
+        assert f"| {' | '.join(cells)} |" in README
+    whole = pd.read_csv(ROOT / "results" / "benchmarks" / "runs.csv").set_index("figure")["median"]
+    text = " ".join(README.split())
+    assert f"train in {whole['4 seeds over one, training']:.1f} times the time of one" in text
+    assert f"is there after {whole['first result, nothing cached, s']:.1f} s" in text

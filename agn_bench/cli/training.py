@@ -96,7 +96,15 @@ def run(
         option(f"Exchanges between evaluations on the test set; default {EVALUATIONS} times, evenly.", "N", TIME),
     ] = None,
     seed: options.Seed = None,
-    seeds: Annotated[str | None, option("Runs, with seeds counting up from --seed; default 1.", "N", RUN)] = None,
+    seeds: Annotated[
+        str | None,
+        option(
+            "Runs, with seeds counting up from --seed; several have a thread each, unless --threads says otherwise, "
+            "and are made as many at once as there are cores; default 1.",
+            "N",
+            RUN,
+        ),
+    ] = None,
     threads: options.Threads = None,
     device: options.Device = None,
     out: Annotated[str, option("Experiment folder to write to; default results/adhoc.", "DIR", RUN)] = "results/adhoc",

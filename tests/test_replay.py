@@ -1,0 +1,339 @@
+"""How the replay engine works: exchanges in blocks, buffers in place, the center looked at once a segment.
+
+None of it may be seen in a result; what the results must be, `test_simulate` has.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from conftest import WIDTHS, initial_params
+from jax.test_util import check_grads
+from test_simulate import LOCAL, METHODS, Case, distance
+
+from agn_bench import replay
+from agn_bench.optimizers import method
+from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.problems import mlp
+from agn_bench.problems.datasets import Dataset
+from agn_bench.records import Progress, Replay
+from agn_bench.timeline.record import Timeline
+
+Engine = Callable[..., None]
+Patch = pytest.MonkeyPatch
+ORDERS = {
+    "turns": list(range(8)) * 6,
+    "uneven": np.random.default_rng(5).choice(8, 60, p=np.array([20, 15, 8, 5, 4, 3, 3, 2]) / 60).tolist(),
+    "stretches": [*([0] * 9 + [1]) * 3, 7],
+    "one": [0] * 20,
+}
+
+
+class Script(Case):
+    """A timeline written down instead of simulated: the workers exchange in any order."""
+
+    def __init__(self, tiny: Dataset, order: list[int], local_steps: int) -> None:
+        workers = max(order) + 1
+        phases, pulled = [0] * workers, [0] * workers
+        self.log = []
+        for version, worker in enumerate(order):
+            self.log.append({"worker": worker, "phase": phases[worker], "staleness": version - pulled[worker]})
+            phases[worker] += 1
+            pulled[worker] = version + 1
+        who, phase, staleness = (np.array([row[name] for row in self.log], np.int32) for name in self.log[0])
+        self.timeline = Timeline(workers, local_steps, who, phase, *[np.arange(len(order)) / 2] * 6, staleness)
+        shape = (workers, max(phases) * local_steps, 16)
+        self.batches = np.random.default_rng(1).integers(0, len(tiny.train_labels), shape).astype(np.int32)
+        self.tiny = tiny
+
+    def reference(self, method: str, local: LocalOptimizer, reset: bool = False) -> Any:
+        data, initial = (self.tiny.train_images, self.tiny.train_labels), initial_params(3)
+        numbers = (local.name, local.learning_rate, local.momentum, 0.3)
+        return reference.train(self.log, self.batches, *data, initial, method, *numbers, reset)
+
+    def training(self, method: Any, local: LocalOptimizer) -> replay.Training:
+        images, labels = jnp.asarray(self.tiny.train_images, np.float32), jnp.asarray(self.tiny.train_labels)
+        initial = initial_params(3, np.float32)
+        return replay.Training(self.timeline, self.batches, method, local, mlp.loss, initial, images, labels)
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: Patch) -> Engine:
+    """Set the engine's own numbers. Segments are long unless set here: a run is one, but for its evaluations."""
+
+    def numbers(**values: int) -> None:
+        for name, value in values.items():
+            monkeypatch.setattr(replay, f"_{name.upper()}", value)
+
+    numbers(segment_steps=512)
+    return numbers
+
+
+def same(a: Replay, b: Replay, center: bool = True) -> None:
+    """To the bit; NaN is NaN."""
+    assert (a.diverged_exchange, a.evaluations) == (b.diverged_exchange, b.evaluations)
+    parts = [(r.center if center else None, r.losses, r.correct) for r in (a, b)]
+    jax.tree.map(partial(np.testing.assert_array_equal, strict=True), *parts)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("name", "local", "device"), [("agn", "adam", "cpu"), ("easgd", "sgd", "cpu"), ("dynsgd", "momentum", "gpu")]
+)
+def test_any_order_agrees_with_the_reference(
+    tiny: Dataset, engine: Engine, monkeypatch: Patch, name: str, local: str, device: str, order: str
+) -> None:
+    """Also where one worker exchanges many times in a row, and with phases batched as on a GPU."""
+    engine(at_once=3, batched=3)
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
+    case, reset = Script(tiny, ORDERS[order], 3), name == "dynsgd"
+    result = case.replay(METHODS[name], LOCAL[local], reset_local_optimizer=reset)
+    centers, losses, correct = case.reference(name, LOCAL[local], reset)
+    assert distance(result.center, centers[-1]) < 1e-9
+    np.testing.assert_allclose(result.losses, losses, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(result.correct, correct)
+
+
+@pytest.mark.parametrize(("name", "local"), [("agn", "adam"), ("easgd", "sgd")])
+def test_the_batching_inside_changes_no_bit(tiny: Dataset, engine: Engine, name: str, local: str) -> None:
+    """Exchanges a call, calls a segment, segments a run; what is evaluated on the way changes the segments too."""
+    case = Script(tiny, [*range(8), *ORDERS["uneven"], *range(7, -1, -1)], 1)
+    run = partial(case.replay, METHODS[name], LOCAL[local], np.float32)
+    engine(at_once=1)
+    one_by_one, evaluated = run(), run(evaluate_at={0, 21, 70})
+    same(replace(evaluated, evaluations=[]), one_by_one)
+    assert [version for version, _ in evaluated.evaluations] == [0, 21, 70]
+    engine(segment_steps=7)
+    same(run(), one_by_one)
+    engine(at_once=4, segment_steps=512)
+    same(run(), one_by_one)
+    same(run(evaluate_at={0, 21, 70}), evaluated)
+    engine(short_phase=0)
+    same(run(), one_by_one)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+def test_a_block_is_one_exchange_or_as_many_by_different_workers_as_asked_for(size: int) -> None:
+    generator = np.random.default_rng(size)
+    for workers in (1, 2, 5, 40):
+        order = generator.integers(0, workers, 200).tolist()
+        blocks = list(replay._blocks(order, size))
+        assert [worker for block in blocks for worker in block] == order
+        assert {len(block) for block in blocks} <= {1, size}
+        assert all(len(set(block)) == len(block) for block in blocks)
+    assert [len(block) for block in replay._blocks(list(range(24)), size)] == [size] * (24 // size)
+
+
+def custom(rule: Callable[..., Any]) -> Any:
+    """A method that does this at an exchange."""
+
+    @method
+    class Custom:
+        def exchange(self, *given: Any) -> Any:
+            return rule(*given)
+
+    return Custom()
+
+
+def mean(c: Any, s: Any, e: Any, n: int) -> Any:
+    return jax.tree.map(lambda c, s, e: c + (e - s) / n, c, s, e)
+
+
+def clipped(c: Any, s: Any, e: Any, *_: Any) -> Any:
+    commit = jax.tree.map(lambda s, e: e - s, s, e)
+    norm = jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(commit)))
+    new = jax.tree.map(lambda c, d: c + d * jnp.minimum(1, 0.1 / norm), c, commit)
+    return new, new
+
+
+def test_a_method_that_gives_a_copy_of_the_center_gives_the_same_bits(tiny: Dataset, engine: Engine) -> None:
+    engine(at_once=1)
+    case = Script(tiny, ORDERS["uneven"], 3)
+    agn = case.replay(METHODS["agn"], LOCAL["adam"])
+    for copy in (jnp.copy, lambda leaf: leaf):  # other buffers, and the same ones in another list
+        copying = custom(lambda c, s, e, n, _, copy=copy: ((new := mean(c, s, e, n)), jax.tree.map(copy, new)))
+        same(case.replay(copying, LOCAL["adam"]), agn)
+
+
+RULES = [
+    pytest.param(lambda c, s, e, n, _: (mean(c, s, e, n), e), id="on from its end"),
+    pytest.param(lambda c, s, e, n, _: (mean(c, s, e, n), c), id="on from the old center"),
+    pytest.param(lambda c, s, e, n, _: (c, e), id="alone"),
+    pytest.param(lambda c, s, e, n, _: ((new := mean(c, s, e, n)), new if n > 1 else e), id="λ > 1"),
+    pytest.param(lambda c, s, e, n, _: ((new := mean(c, s, e, n)), new if n == 1 else e), id="λ = 1"),
+    pytest.param(clipped, id="commit of bounded norm"),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_any_method_agrees_with_a_plain_loop(tiny: Dataset, engine: Engine, monkeypatch: Patch, rule: Any) -> None:
+    """Beside the reference's loop with the same rule on NumPy arrays."""
+    engine(at_once=1)
+    monkeypatch.setattr(reference, "exchange", lambda _, *values: rule(*values[:5]))
+    given = custom(rule)
+    for order in ("uneven", "one"):
+        case = Script(tiny, ORDERS[order], 3)
+        with jax.enable_x64(True):
+            centers, losses, _ = case.reference("", LOCAL["sgd"])
+            result = case.replay(given, LOCAL["sgd"])
+            assert distance(result.center, centers[-1]) < 1e-9
+        np.testing.assert_allclose(result.losses, losses, rtol=0, atol=1e-9)
+
+
+@method
+class Struck:
+    """At the exchange `at`, told by its τ, one bias of the center becomes `value`; no worker ever sees it."""
+
+    at: int
+    value: float
+
+    def exchange(self, center: Any, start: Any, end: Any, local_steps: int, staleness: Any) -> Any:
+        blow = jnp.where(staleness == self.at, self.value, 0)
+        last = jax.tree.map(lambda c: jnp.shape(c) == WIDTHS[-1:], center)
+        return jax.tree.map(lambda c, e, last: c + 0.1 * (e - c) + (blow if last else 0), center, end, last), end
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, np.inf), (21, np.nan), (22, -np.inf), (47, np.inf), (None, np.nan)])
+def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
+    tiny: Dataset, engine: Engine, at: int | None, value: float
+) -> None:
+    """All losses are finite, before it and after."""
+    engine(at_once=2)
+    case = Script(tiny, ORDERS["turns"], 1)
+    case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
+    run, seen = partial(case.replay, local=LOCAL["sgd"], dtype=np.float32), list[Progress]()
+    result = run(Struck(-1 if at is None else at, value), evaluate_at={0, 10, 20, 22, 40, 48}, on_progress=seen.append)
+    made = 48 if at is None else at + 1
+    kept = [version for version in (0, 10, 20, 22, 40, 48) if at is None or version <= at]
+    sound = run(Struck(-1, 0.0), evaluate_at=kept)
+    sound = replace(sound, diverged_exchange=at, losses=sound.losses[:made], correct=sound.correct[:made])
+    same(result, sound, center=at is None)
+    assert result.losses.shape == (made, 1)
+    assert np.isfinite(result.losses).all()
+    assert [evaluation.version for evaluation in result.evaluations] == kept
+    reported = [progress.exchanges for progress in seen]
+    assert set(reported) == {version for version in kept if version}
+    assert len(reported) == len(set(reported)) or at is not None  # a run that is made again reports again
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patch) -> None:
+    """Though the center is."""
+
+    def loss(params: Any, images: jax.Array, labels: jax.Array, plain: Any = mlp.loss) -> Any:
+        value, correct = plain(params, images, labels)
+        return value + jax.lax.stop_gradient(jnp.where(images.max() > 1, jnp.inf, 0)), correct
+
+    case = Script(tiny, ORDERS["turns"], 4)
+    case.tiny = replace(tiny, train_images=np.vstack([np.full((1, 12), 2.0), tiny.train_images[1:]]))
+    case.batches[case.batches == 0] = 1
+    for exchange, step in ((13, 2), (30, 0)):
+        case.batches[case.log[exchange]["worker"], case.log[exchange]["phase"] * 4 + step, 5] = 0
+    monkeypatch.setattr(mlp, "loss", loss)
+    result = case.replay(METHODS["agn"], LOCAL["sgd"], np.float32)
+    assert result.diverged_exchange == 13
+    assert np.argwhere(~np.isfinite(result.losses)).tolist() == [[13, 2]]
+
+
+@pytest.mark.parametrize(("name", "local", "sets"), [("agn", "adam", 60), ("easgd", "sgd", 21)])
+def test_only_workers_and_center_are_held(tiny: Dataset, name: str, local: str, sets: int) -> None:
+    """20 workers, for Adam with two moments each; a center that a worker goes on from is that worker's."""
+
+    def held() -> int:
+        return sum(array.shape == WIDTHS[:2] for array in jax.live_arrays())
+
+    case = Script(tiny, list(range(20)) * 3, 1)
+    gc.collect()
+    before, seen = held(), []
+    options = {"evaluate_at": range(5, 61, 5), "on_progress": lambda _: seen.append(held() - before)}
+    case.replay(METHODS[name], LOCAL[local], np.float32, **options)
+    assert len(seen) == 12
+    assert max(seen) == seen[-1] == sets
+    assert held() == before
+
+
+def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
+    """Of all centers these remain: with EASGD the last; with AGN those that no worker has trained on.
+
+    A worker that pulls and is the next to commit trains on a copy, because the center is still needed.
+    """
+    engine(at_once=1)
+    for name, order in (("easgd", ORDERS["uneven"]), ("agn", ORDERS["uneven"]), ("agn", ORDERS["one"])):
+        training, centers = Script(tiny, order, 1).training(METHODS[name], LOCAL["sgd"]), []
+        for exchange in range(len(order)):
+            training.apply(exchange, exchange + 1)
+            centers.append(training.center)
+        deleted = [{leaf.is_deleted() for leaf in jax.tree.leaves(center)} for center in centers]
+        copied = name == "agn" and max(order) > 0
+        later = [(who, order[version:]) for version, who in enumerate(order, start=1)]
+        assert deleted == [{who in rest and rest[0] != who if copied else bool(rest)} for who, rest in later]
+
+
+@pytest.mark.parametrize(("local_steps", "copies"), [(1, 0), (4, 3)])
+def test_an_exchange_copies_only_what_it_started_from(tiny: Dataset, local_steps: int, copies: int) -> None:
+    """At λ = 1 not at all; else each of the three once, before the phase, and none in its loop."""
+    training = Script(tiny, ORDERS["turns"], local_steps).training(METHODS["agn"], LOCAL["sgd"])
+    exchange, programs = training._exchange, []
+
+    def compiled(*arguments: Any) -> Any:
+        programs.append(exchange.func.lower(*arguments, **exchange.keywords).compile().as_text())
+        return exchange(*arguments)
+
+    training._exchange = compiled
+    training.apply(0, 1)
+    assert len(programs) == 1
+    assert len(re.findall(r"= f32\[\d+,\d+\]\S* copy\(", programs[0])) <= copies
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_given_is_not_written_to(tiny: Dataset, monkeypatch: Patch, workers: int) -> None:
+    given = initial_params(3, np.float32)
+    monkeypatch.setattr("test_simulate.initial_params", lambda *_: given)
+    case = Script(tiny, list(range(workers)) * 10, 1)
+    batches = case.batches.copy()
+    result = case.replay(METHODS["agn"], LOCAL["sgd"], np.float32)
+    kept = jax.tree.map(np.copy, result.center)
+    same(case.replay(METHODS["agn"], LOCAL["sgd"], np.float32), replace(result, center=kept))
+    assert distance(result.center, kept) == distance(given, initial_params(3, np.float32)) == 0
+    np.testing.assert_array_equal(case.batches, batches)
+
+
+def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[..., int]) -> None:
+    """Of workers, eight and more, and of exchanges."""
+
+    def train(workers: int, exchanges: int) -> Callable[[], object]:
+        case = Script(tiny, [exchange % workers for exchange in range(exchanges)], 1)
+        return lambda: case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 6})
+
+    replay._exchange_sharing.clear_cache()
+    assert compilations(train(8, 48)) >= 2  # one exchange, and four at once
+    for workers, exchanges in ((11, 47), (40, 122)):
+        assert compilations(train(workers, exchanges)) == 0
+
+
+@pytest.mark.parametrize("spoiled", [None, np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradient_of_a_product_is_that_of_a_plain_one(dtype: type, spoiled: float | None) -> None:
+    """To the bit, also where the number that it looks at is not finite."""
+    generator = np.random.default_rng(4)
+    activations, weights, slope = (generator.normal(size=shape).astype(dtype) for shape in ((16, 9), (9, 5), (16, 5)))
+    if spoiled is not None:
+        slope[0], weights[0] = spoiled, 1
+    with jax.enable_x64(dtype == np.float64):
+        gradients = [
+            jax.jit(lambda a, w, s, product=product: jax.vjp(product, a, w)[1](s))(activations, weights, slope)
+            for product in (mlp._product, jnp.matmul)
+        ]
+        if spoiled is None:
+            check_grads(jax.jit(mlp._product), (activations, weights), 2, ["rev"])  # against finite differences
+    jax.tree.map(partial(np.testing.assert_array_equal, strict=True), *gradients)
+    assert bool(np.isfinite(gradients[0][0][0, 0])) == (spoiled is None)
