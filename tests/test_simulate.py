@@ -249,7 +249,8 @@ def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate:
     assert [evaluation.version for evaluation in replay.evaluations] == [0]
 
 
-def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset) -> None:
+def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "_SEGMENT_STEPS", 4)
     case, seen = Case(tiny, 3, 4, 30), []
     case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
     assert [progress.exchanges for progress in seen] == list(range(1, 31))
@@ -266,7 +267,7 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
         local = LocalOptimizer("momentum", rate, momentum)
         return lambda: case.replay(Easgd(alpha), local, np.float32, evaluate_at={0, 5})
 
-    train(3, 30, 0.3, 0.1, 0.9)()
+    train(9, 90, 0.3, 0.1, 0.9)()
     replay._exchange_apart.clear_cache()
-    assert compilations(train(3, 30, 0.3, 0.1, 0.9)) > 0  # the counter counts
+    assert compilations(train(9, 90, 0.3, 0.1, 0.9)) > 0  # the counter counts
     assert compilations(train(8, 80, 0.2, 0.05, 0.5)) == 0
