@@ -169,6 +169,7 @@ RULES = [
     pytest.param(lambda c, s, e, n, _: (mean(c, s, e, n), e), id="on from its end"),
     pytest.param(lambda c, s, e, n, _: (mean(c, s, e, n), c), id="on from the old center"),
     pytest.param(lambda c, s, e, n, _: (c, e), id="alone"),
+    pytest.param(lambda c, s, e, n, _: ((new := mean(c, s, e, n)), [new[0], *e[1:]]), id="on from a layer of it"),
     pytest.param(lambda c, s, e, n, _: ((new := mean(c, s, e, n)), new if n > 1 else e), id="λ > 1"),
     pytest.param(lambda c, s, e, n, _: ((new := mean(c, s, e, n)), new if n == 1 else e), id="λ = 1"),
     pytest.param(clipped, id="commit of bounded norm"),
