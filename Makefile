@@ -4,7 +4,6 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 QUICK := results/quick
-METHODS := agn easgd dynsgd downpour
 CLUSTER := results/paper-cluster
 
 .PHONY: run test lint quick paper-cluster bench docs clean
@@ -22,9 +21,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 quick: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
-	for method in $(METHODS); do \
-		$(BIN)/agn-bench run --optimizer $$method --workers 40 --seeds 3 --out $(QUICK) || exit $$?; \
-	done
+	$(BIN)/agn-bench sweep experiments/quick.toml
 	$(BIN)/agn-bench table $(QUICK)
 	$(BIN)/agn-bench table $(QUICK) --accuracy test_accuracy --out $(QUICK)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(QUICK)

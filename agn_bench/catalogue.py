@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from agn_bench import registry
 from agn_bench.delays import load_profile, profile_names
+from agn_bench.experiment import read_experiment_file
+from agn_bench.inputs import BadInput
 
 Row = dict[str, str]
 
@@ -76,6 +79,19 @@ def _presets() -> list[Row]:
     ]
 
 
+def _experiments() -> list[Row]:
+    """Of the folder `experiments` here; what cannot be read says so."""
+    rows = []
+    for path in sorted(Path("experiments").glob("*.toml")):
+        try:
+            experiment = read_experiment_file(path)
+            runs, what = str(len(experiment.configs)), experiment.description
+        except BadInput as error:
+            runs, what = "–", str(error).splitlines()[0]
+        rows.append({"experiment": str(path), "runs": runs, "what": what})
+    return rows
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
@@ -83,4 +99,5 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "datasets": _datasets,
     "delays": _delays,
     "presets": _presets,
+    "experiments": _experiments,
 }

@@ -72,6 +72,33 @@ class RunConfig:
         return self.gradient_steps * self.batch_size / registry.DATASETS[self.dataset].train_images
 
     @property
+    def program(self) -> tuple[object, ...]:
+        """What XLA compiles for it: configurations that agree in this differ in numbers only, and share the programs
+        (but for those with fewer than eight workers, whose programs hold fewer exchanges).
+        """
+        return (
+            self.dataset,
+            self.model,
+            self.batch_size,
+            self.local_optimizer,
+            self.reset_local_optimizer,
+            self.optimizer,
+            self.local_steps,
+        )
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory for a worker: its parameters and the state of its local optimizer."""
+        return self.message_bytes * (1 + registry.LOCAL_OPTIMIZERS[self.local_optimizer].slots)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory for the run, about, beside the program itself and the data set."""
+        indices = 4 * self.gradient_steps * self.batch_size
+        # The center and the worker being trained are there twice; the indices too, while they are shuffled.
+        return (self.workers + 2) * self.worker_bytes + 2 * indices
+
+    @property
     def message_bytes(self) -> int:
         """Of what a worker sends to the server and gets back."""
         return registry.message_bytes(self.model, self.dataset)
@@ -83,12 +110,12 @@ class RunConfig:
     @property
     def digest(self) -> str:
         """8 hex digits of the hash of the configuration and the semantics version."""
-        return _digest(self.as_dict())
+        return digest_of(self.as_dict())
 
     @property
     def configuration(self) -> str:
         """The same without the seed: what runs have in common that may be averaged."""
-        return _digest({name: value for name, value in self.as_dict().items() if name != "seed"})
+        return digest_of({name: value for name, value in self.as_dict().items() if name != "seed"})
 
     def as_dict(self) -> dict[str, Any]:
         return {**self._values(), "delays": self.delays.as_dict()}
@@ -110,14 +137,19 @@ class RunConfig:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps({"semantics": SEMANTICS_VERSION, **content}, sort_keys=True)
+def digest_of(content: dict[str, Any], semantics: int = SEMANTICS_VERSION) -> str:
+    """8 hex digits of the hash of a configuration's values and the semantics version."""
+    text = json.dumps({"semantics": semantics, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def auto_local_steps(workers: int) -> int:
     """The smallest λ that is stable at constant staleness τ = n − 1: 1/λ < 2 sin(π / (2 (2τ + 1)))."""
     return math.floor(1 / (2 * math.sin(math.pi / (2 * (2 * workers - 1))))) + 1
+
+
+OPTIONS = sorted({field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"})
+"""What a configuration is made from."""
 
 
 def resolve(options: Mapping[str, object]) -> RunConfig:
@@ -127,9 +159,8 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
         BadInput: an option's value, or two options together, cannot be used.
     """
     given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
-    known = {field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"}
     for name in given:
-        choose("option", name, sorted(known))
+        choose("option", name, OPTIONS)
     preset = choose("preset", given.get("preset", registry.DEFAULTS["preset"]), registry.PRESETS)
     if "epochs" in given and "gradient_steps" in given:
         accepted = "one of --epochs and --gradient-steps"
@@ -174,7 +205,7 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
         gradient_steps=gradient_steps,
         delays=delays,
         alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), registry.DEFAULT_ALPHA, 1.0),
-        reset_local_optimizer=bool(merged["reset_local_optimizer"]),
+        reset_local_optimizer=_flag("reset_local_optimizer", merged["reset_local_optimizer"]),
         eval_every=None,
         window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),
         seed=whole_number("seed", merged["seed"], 0, MAX_SEED),
@@ -272,6 +303,12 @@ def _most_workers(gradient_steps: int, local_steps: int | None) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if middle * auto_local_steps(middle) <= gradient_steps else (low, middle - 1)
     return low
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput(option, value, "neither true nor false", "true or false")
+    return value
 
 
 def _methods_with(number: str) -> tuple[str, ...]:

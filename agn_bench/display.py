@@ -1,151 +1,21 @@
-"""What the terminal shows: live progress, tables, errors. Plain lines where there is no terminal."""
+"""What the terminal shows at the end: tables, figures as bars, paths."""
 
 from __future__ import annotations
 
 import csv
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from agn_bench.config import RunConfig
 from agn_bench.results import RUN_FILES
 
-if TYPE_CHECKING:
-    from agn_bench import records
-
-_LINES_PER_RUN = 10
-_WIDTH_WITH_BAR = 96
-_SECONDS_PER_LINE = 5.0
 _BINS, _BAR = 16, 40
-
-
-def _is_live(console: Console) -> bool:
-    """Whether lines can be drawn over; Rich calls a pipe a terminal where FORCE_COLOR is set."""
-    return console.file.isatty() and not console.is_dumb_terminal
-
-
-class RunDisplay:
-    """Watches runs (see sweep.Observer): a live line on a terminal, now and then a plain one elsewhere.
-
-    Args:
-        at_each_report: called before anything is shown; may raise to end the runs.
-    """
-
-    def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
-        self._console = console
-        self._live_here = _is_live(console)
-        self._at_each_report = at_each_report
-        bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
-        self._live = Progress(
-            TextColumn("{task.description}"),
-            *bar,
-            TextColumn("{task.completed:.0f}/{task.total:.0f} exchanges"),
-            TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            disable=not self._live_here,
-            transient=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._began: dict[str, float] = {}
-        self._lines: dict[str, int] = {}
-
-    def __enter__(self) -> RunDisplay:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def started(self, config: RunConfig) -> None:
-        name = config.run_id
-        self._began[name], self._lines[name] = time.perf_counter(), 0
-        label = f"{config.optimizer} s{config.seed}"
-        self._tasks[name] = self._live.add_task(label, total=config.exchanges, facts="compiling …")
-
-    def progressed(self, config: RunConfig, progress: records.Progress) -> None:
-        self._at_each_report()
-        name = config.run_id
-        accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
-        facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
-        if self._live_here:
-            self._live.update(self._tasks[name], completed=progress.exchanges, facts=facts)
-            return
-        done = progress.exchanges / progress.exchanges_total
-        if int(done * _LINES_PER_RUN) > self._lines[name]:
-            self._lines[name] = int(done * _LINES_PER_RUN)
-            left = (time.perf_counter() - self._began[name]) * (1 - done) / done
-            self._say(f"{name}: {progress.exchanges}/{progress.exchanges_total} exchanges, {facts}, {left:.0f} s left")
-
-    def ended(self, run: Path) -> None:
-        self._live.remove_task(self._tasks[run.name])
-        self._say(f"{run.name}: {_summary(run)['status']}")
-
-    def found(self, run: Path) -> None:
-        self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-class StepDisplay:
-    """Shows that something goes on, and what: a live line on a terminal, a plain one now and then elsewhere.
-
-    Args:
-        total: how many steps there are; None if that is not known.
-        at_each_step: called before anything is shown; may raise to end the work.
-    """
-
-    def __init__(
-        self, console: Console, title: str, total: int | None = None, at_each_step: Callable[[], None] = lambda: None
-    ) -> None:
-        self._console = console
-        self._live_here = _is_live(console)
-        self._title, self._total, self._at_each_step = title, total, at_each_step
-        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
-        self._live = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            *(count if total else []),
-            console=console,
-            disable=not self._live_here,
-            transient=True,
-        )
-        self._task = self._live.add_task(title, total=total)
-        self._steps, self._said = 0, time.perf_counter()
-
-    def __enter__(self) -> StepDisplay:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def step(self, what: str) -> None:
-        """Another step begins, or has ended: `what` says which."""
-        self._at_each_step()
-        self._steps += 1
-        self._live.update(self._task, completed=self._steps, description=f"{self._title}: {what}")
-        if not self._live_here and time.perf_counter() - self._said > _SECONDS_PER_LINE:
-            self._said = time.perf_counter()
-            count = f"{self._steps}/{self._total} " if self._total else ""
-            self._console.print(f"{self._title}: {count}{what}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
@@ -164,7 +34,7 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     for name in columns:
         table.add_column(name, justify="right")
     for run in runs:
-        row = _summary(run)
+        row = summary_of(run)
         table.add_row(*(cell(row) for cell in columns.values()))
     console.print(table)
     for run in runs:
@@ -243,7 +113,16 @@ def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> N
     console.print(table)
 
 
-def _summary(run: Path) -> dict[str, str]:
+def readable_seconds(seconds: float) -> str:
+    """As in 40 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def summary_of(run: Path) -> dict[str, str]:
+    """The row of a run's own summary.csv."""
     with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
         return next(csv.DictReader(file))
 

@@ -10,8 +10,10 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Collection
+import tomllib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 LARGEST_FILE = 1_000_000_000
 """Bytes of a file that is read whole."""
@@ -33,13 +35,27 @@ class BadInput(Exception):
         given = given.replace("\n", "\\n").replace("\r", "\\r")
         super().__init__(f"{given}: {problem}; accepted: {accepted}")
 
-    def __reduce__(self) -> tuple[type[BadInput], tuple[str, object, str, str]]:
+    def __reduce__(self) -> tuple[type[BadInput], tuple[Any, ...]]:
         """So that it can come from another process."""
         return type(self), (self.option, self.value, self.problem, self.accepted)
 
 
 class TooLarge(BadInput):
     """A number above what is accepted."""
+
+
+class BadFile(BadInput):
+    """A file in which several things cannot be used: a line for each of them."""
+
+    def __init__(self, option: str, path: object, problems: Sequence[str]) -> None:
+        super().__init__(option, path, "", "")
+        self.problems = list(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        count = "a problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        self.args = (f"{option} {path}: {count}; nothing was run{lines}",)
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[Any, ...]]:
+        return type(self), (self.option, self.value, self.problems)
 
 
 def choose(option: str, value: object, known: Collection[str]) -> str:
@@ -106,6 +122,31 @@ def read_bytes(option: str, path: Path, accepted: str) -> bytes:
 def content_hash(content: bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content).hexdigest()[:8]
+
+
+_MOST_TOML_LINES, _MOST_TOML_CHARACTERS = 2000, 200_000
+"""Of a file in which a line is looked for: it takes a second then."""
+
+
+def line_of(text: str, there: Callable[[dict[str, Any]], bool]) -> int | None:
+    """The line of a TOML file at which something begins: where the file, read from its beginning, first has it.
+
+    Args:
+        there: whether what a beginning of the file holds has it.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    if len(lines) > _MOST_TOML_LINES or len(text) > _MOST_TOML_CHARACTERS:
+        return None
+    before = 0  # lines of the longest beginning without it
+    for count in range(1, len(lines) + 1):
+        try:
+            tables = tomllib.loads("\n".join(lines[:count]))
+        except (ValueError, RecursionError):
+            continue  # inside a value of several lines
+        if there(tables):
+            return before + 1
+        before = count
+    return None
 
 
 _MOST_CHARACTERS = 60

@@ -1,7 +1,7 @@
 """The files of an experiment folder, written whole or not at all, and read back.
 
     <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv
-    <folder>/summary.csv, curves.csv       all runs together, tidy
+    <folder>/summary.csv, curves.csv       all runs together, tidy (see folder.py)
     <folder>/provenance.json               what made them: command, commit, machine, dates
 
 The CSV files hold no wall-clock fact and no path, so that a repeated run gives the same bytes.
@@ -9,6 +9,7 @@ The CSV files hold no wall-clock fact and no path, so that a repeated run gives 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.config import SEMANTICS_VERSION, RunConfig
+from agn_bench.config import SEMANTICS_VERSION
 from agn_bench.inputs import BadInput
 from agn_bench.registry import DATASETS
 
@@ -41,25 +42,8 @@ ACCURACIES = ("train_accuracy", "test_accuracy")
 
 _NAME_MAX = 255
 RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv")
-_KEPT_FILES = RUN_FILES[:3]
+KEPT_FILES = RUN_FILES[:3]
 """What a finished run must have; commits.csv is large and left out of the repository."""
-
-
-def prepare(folder: Path) -> None:
-    """See that an experiment folder can be written and what is in it can be read; collect the runs it has.
-
-    Raises:
-        BadInput: it cannot; nothing is left behind then.
-    """
-    check_writable("out", folder)
-    if not (folder / "runs").exists():
-        return
-    check_writable("out", folder / "runs")
-    try:
-        collect(folder)
-    except (ValueError, KeyError) as error:
-        problem = f"holds files that are not an experiment's ({str(error).splitlines()[0]})"
-        raise BadInput("out", folder, problem, "an experiment folder, or a new one") from None
 
 
 def check_writable(option: str, folder: Path) -> None:
@@ -93,56 +77,48 @@ def check_report(option: str, folder: Path) -> None:
         raise BadInput(option, folder, f"its provenance.json cannot be read ({problem})", accepted)
 
 
-def run_folder(folder: Path, config: RunConfig) -> Path:
-    """Where a run's own files are."""
-    return folder / "runs" / config.run_id
-
-
-def finished(run: Path) -> bool:
-    """Whether a run's folder is there, whole."""
-    return all((run / name).is_file() for name in _KEPT_FILES)
-
-
-def write_run(folder: Path, result: RunResult, facts: dict[str, Any]) -> Path:
-    """Write a run's four files, and rebuild the collected ones.
+def write_run(run: Path, result: RunResult, facts: dict[str, Any], experiment: str = "adhoc") -> None:
+    """Write a run's four files to its folder `run`, which appears whole, or is replaced whole.
 
     Args:
         facts: what is known of the making of the run (machine, date), for run.json.
-
-    Returns:
-        The run's folder.
     """
     config = result.config
-    run_id, target = config.run_id, run_folder(folder, config)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    files = {
+        "summary.csv": csv_text(
+            {"run_id": [config.run_id], "experiment": [experiment]}
+            | {key: [value] for key, value in summary(result).items()}
+        ),
+        "curve.csv": csv_text({"run_id": config.run_id, **curve(result)}),
+        "commits.csv": csv_text(commits(result.timeline)),
+    }
     record = {
-        "run_id": run_id,
+        "run_id": config.run_id,
         "status": result.status,
         "semantics_version": SEMANTICS_VERSION,
         "command": config.command(),
         "config": config.as_dict(),
         "wall_clock_s": result.wall_clock_s,
         **facts,
+        "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
-    with tempfile.TemporaryDirectory(prefix=f".{run_id}.", dir=target.parent) as aside:
-        new, old = Path(aside) / "new", Path(aside) / "old"
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{run.name}.", dir=run.parent, ignore_cleanup_errors=True) as aside:
+        new, old = Path(aside) / "new", Path(aside) / BEFORE
         new.mkdir()
-        write_text(new / "run.json", json.dumps(record, indent=2) + "\n")
-        write_text(
-            new / "summary.csv",
-            csv_text({"run_id": [run_id], **{key: [value] for key, value in summary(result).items()}}),
-        )
-        write_text(new / "curve.csv", csv_text({"run_id": run_id, **curve(result)}))
-        write_text(new / "commits.csv", csv_text(commits(result.timeline)))
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
-    collect(folder)
-    return target
+        for name, text in {"run.json": json.dumps(record, indent=2) + "\n", **files}.items():
+            write_text(new / name, text)
+        if run.exists():
+            run.rename(old)
+        new.rename(run)
+
+
+BEFORE = "before"
+"""What a run's folder is called while another takes its place."""
 
 
 def summary(result: RunResult) -> dict[str, Any]:
-    """The columns of summary.csv after run_id."""
+    """The columns of summary.csv after run_id and experiment."""
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = DATASETS[config.dataset]
     chance = 1 / entry.classes
@@ -155,7 +131,6 @@ def summary(result: RunResult) -> dict[str, Any]:
     }
     last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
     return {
-        "experiment": "adhoc",
         "optimizer": config.optimizer,
         "workers": config.workers,
         "local_steps": config.local_steps,
@@ -224,38 +199,6 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
     }
 
 
-def collect(folder: Path) -> None:
-    """Rebuild summary.csv, curves.csv and provenance.json from the runs' own files.
-
-    Rows of runs whose folders are not here are kept.
-    """
-    runs = sorted(filter(finished, (folder / "runs").glob("[!.]*")))
-    if not runs and not (folder / "summary.csv").is_file():
-        return
-    for collected, own in (("summary.csv", "summary.csv"), ("curves.csv", "curve.csv")):
-        write_text(folder / collected, csv_text(_joined(folder / collected, [run / own for run in runs])))
-    made = {}
-    for run in runs:
-        record = read_json(run / "run.json")
-        made[run.name] = {key: value for key, value in record.items() if key not in ("run_id", "config", "status")}
-    record_provenance(folder, made)
-
-
-def _joined(collected: Path, own: list[Path]) -> pd.DataFrame:
-    """All rows as text, so that not a digit changes; a run's own file beats the collected one."""
-    import pandas as pd
-
-    def text(path: Path) -> pd.DataFrame:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-    tables = [text(path) for path in own]
-    if collected.is_file():
-        before = text(collected)
-        tables.append(before[~before["run_id"].isin([path.parent.name for path in own])])
-    joined = pd.concat(tables, ignore_index=True)
-    return joined.sort_values("run_id", kind="stable")
-
-
 def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """summary.csv and curves.csv of an experiment folder, with the columns that comparisons need.
 
@@ -309,9 +252,29 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]] | pd.DataFrame) -> No
 
 def record_provenance(folder: Path, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Set what is known of the making of runs, or of what commands wrote, in provenance.json; leave the rest."""
-    path = folder / "provenance.json"
-    provenance = {**(read_json(path) if path.is_file() else {}), **made}
-    write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+    with locked(folder):
+        path = folder / "provenance.json"
+        provenance = {**(read_json(path) if path.is_file() else {}), **made}
+        write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let no other process change the folder's collected files meanwhile; whoever dies lets go.
+
+    The file is removed at the end: who had opened it before sees that it is gone, and tries again (filelock does).
+    """
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.resolve() / ".lock", is_singleton=True)
+    inside = lock.is_locked
+    with lock:
+        try:
+            yield
+        finally:
+            if not inside:
+                Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def check_file(option: str, path: Path) -> None:
@@ -350,7 +313,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     Its folder is made if need be.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}{path.suffix}")
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield aside
         aside.replace(path)

@@ -14,7 +14,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Progress, RunResult
-from agn_bench.registry import DATASETS, EVALUATIONS, LOCAL_OPTIMIZERS, METHODS, parameter_count, widths
+from agn_bench.registry import DATASETS, EVALUATIONS, METHODS, widths
 from agn_bench.replay import count_correct, replay_timeline
 from agn_bench.streams import Kind, stream
 
@@ -57,16 +57,6 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     done = time.perf_counter()
     wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
     return RunResult(config, timeline, replay, train_correct, wall_clock)
-
-
-def memory_bytes(config: RunConfig) -> tuple[int, int]:
-    """What a run needs beside the program itself, about: (bytes in all, bytes of each worker)."""
-    worker = (
-        4 * parameter_count(widths(config.model, config.dataset)) * (1 + LOCAL_OPTIMIZERS[config.local_optimizer].slots)
-    )
-    indices = 4 * config.gradient_steps * config.batch_size
-    # The center and the worker being trained are there twice; the indices too, while they are shuffled.
-    return (config.workers + 2) * worker + 2 * indices, worker
 
 
 def _method(config: RunConfig) -> Method:

@@ -1,23 +1,34 @@
-"""Many runs into one experiment folder: what is finished is kept, what is missing is run."""
+"""Many runs into one experiment folder: what is finished is kept, what is missing is made, here or elsewhere."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agn_bench import machine, results
+from agn_bench import folder as folders
+from agn_bench import machine
 from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
+from agn_bench.execution.cell import Made
+from agn_bench.execution.cluster import connected, make_on_cluster
+from agn_bench.execution.processes import make_here, make_in_processes
+from agn_bench.execution.work import Work
+from agn_bench.experiment import Experiment
+from agn_bench.folder import Claim
 from agn_bench.inputs import BadInput
 from agn_bench.problems import datasets
-from agn_bench.processes import simulate_all
-from agn_bench.records import Progress, RunResult
-from agn_bench.simulate import memory_bytes
+from agn_bench.records import Progress
+from agn_bench.results import write_run
 
-_PROCESS_BYTES = 400e6
+PROCESS_BYTES = 400e6
 """What a process takes before it has trained anything."""
+_COLLECTING_SHARE = 20
+"""Collecting takes up to so small a part of the time: once that many times what it took has passed."""
+_LEAST_SECONDS_BETWEEN = 2.0
 
 
 class Observer(Protocol):
@@ -27,75 +38,208 @@ class Observer(Protocol):
 
     def progressed(self, config: RunConfig, progress: Progress) -> None: ...
 
-    def ended(self, run: Path) -> None: ...
+    def ended(self, config: RunConfig, run: Path) -> None: ...
 
-    def found(self, run: Path) -> None:
-        """The run was finished before, and is not repeated."""
+    def failed(self, config: RunConfig, error: Exception) -> None: ...
+
+    def found(self, config: RunConfig, run: Path) -> None:
+        """The run was finished before, or by another process, and is not repeated."""
+
+    def waiting(self, runs: int) -> None:
+        """Only runs that another process is making are left."""
+
+    def tick(self) -> None:
+        """Now and then, while nothing happens."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are made."""
+
+    processes: int = 1
+    """At once, at most; fewer where they would not fit into memory, and one on a GPU."""
+    scheduler: str = ""
+    """Address of a Dask cluster's, which then makes them instead."""
+    data_dir: Path | None = None
+    """Of the data sets, where runs are made; None: the default."""
+
+
+@dataclass
+class Report:
+    """What became of the runs."""
+
+    runs: list[Path]
+    """The folders of all of them, in order, whether they are there or not."""
+    made: list[RunConfig] = field(default_factory=list)
+    found: list[RunConfig] = field(default_factory=list)
+    failures: list[tuple[RunConfig, Exception]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """Runs in the folder that were changed by others."""
 
 
 def run_all(
     configs: Sequence[RunConfig],
     folder: Path,
     observer: Observer,
+    place: Place = Place(),
     *,
-    data_dir: Path | None = None,
+    experiment: Experiment | None = None,
     force: bool = False,
-    processes: int = 1,
-) -> list[Path]:
-    """Make every run that `folder` does not have yet, or all of them with `force`; return the runs' folders.
+) -> Report:
+    """Make every run that `folder` does not have yet, or all of them with `force`.
 
     Args:
-        processes: runs made at once, at most; fewer where they would not fit into memory, and one on a GPU.
+        experiment: what the runs are part of; None for runs made by hand.
+
+    Runs that another process is making at the same time are waited for; if it dies, they are made here. A run that
+    fails is reported, and the others go on.
 
     Raises:
         BadInput: the folder cannot be written, a run does not fit into memory, or the data set cannot be read; nothing
             has been run then.
+        OSError: a run could not be written, or the cluster is gone; what is finished is kept.
     """
-    results.prepare(folder)
+    folders.prepare(folder)
     configs = [recognised(config) for config in configs]
-    runs = [results.run_folder(folder, config) for config in configs]
-    missing = [c for c, run in zip(configs, runs, strict=True) if force or not results.finished(run)]
-    for config in missing:
-        _require_memory(config)
-    loaded = {name: datasets.load(name, data_dir) for name in sorted({config.dataset for config in missing})}
-    for config, run in zip(configs, runs, strict=True):
-        if config not in missing:
-            observer.found(run)
-    started: dict[str, str] = {}
+    report = Report([folders.run_folder(folder, config) for config in configs])
+    missing = []
+    for config, run in zip(configs, report.runs, strict=True):
+        try:
+            there = not force and folders.finished(run)
+        except BadInput as damaged:
+            report.failures.append((config, damaged))
+            continue
+        if there:
+            report.found.append(config)
+        else:
+            missing.append(config)
+    with ExitStack() as stack:
+        sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", force, report)
+        if missing and place.scheduler:
+            client = stack.enter_context(connected(place.scheduler))
+            threads = machine.threads()
 
-    def on_start(config: RunConfig) -> None:
-        started[config.run_id] = datetime.now(UTC).isoformat(timespec="seconds")
-        observer.started(config)
+            def make(work: Work) -> None:
+                make_on_cluster(work, sweep, place.data_dir, threads, client)
 
-    def on_result(result: RunResult) -> None:
-        facts = {"started": started[result.config.run_id], "machine": machine.describe()}
-        observer.ended(results.write_run(folder, result, facts))
+        else:
+            for config in missing:
+                _require_memory(config)
+            for name in sorted({config.dataset for config in missing}):
+                datasets.load(name, place.data_dir)
+            processes = at_once(missing, place.processes)
 
-    simulate_all(
-        missing,
-        loaded,
-        data_dir,
-        _at_once(missing, processes),
-        on_start=on_start,
-        on_progress=observer.progressed,
-        on_result=on_result,
-    )
-    return runs
+            def make(work: Work) -> None:
+                if processes > 1:
+                    make_in_processes(work, sweep, place.data_dir, processes)
+                else:
+                    make_here(work, sweep, place.data_dir)
+
+        if experiment is not None:
+            threads = machine.threads()
+            folders.plan(folder, experiment.name, experiment.description, threads, experiment.configs)
+        for config in report.found:
+            observer.found(config, folders.run_folder(folder, config))
+        for config, error in report.failures:
+            observer.failed(config, error)
+        stack.push(sweep.end)
+        cell_of = experiment.cell_of if experiment is not None else {}
+        while missing:
+            make(Work(missing, sweep.claim, lambda config: cell_of.get(config.configuration, 0)))
+            missing = sweep.wait_for_others()
+    report.warnings = folders.collect(folder)
+    return report
 
 
-def _at_once(configs: Sequence[RunConfig], processes: int) -> int:
+class _Sweep:
+    """Keeps what is made: a watcher of runs (see execution.work)."""
+
+    def __init__(self, folder: Path, observer: Observer, experiment: str, force: bool, report: Report) -> None:
+        self._folder, self._observer, self._experiment, self._force = folder, observer, experiment, force
+        self._report = report
+        self._claims: dict[str, Claim] = {}
+        self._elsewhere: list[RunConfig] = []
+        self._collected, self._collecting_s = time.monotonic(), 0.0
+
+    def claim(self, config: RunConfig) -> bool:
+        """Whether the run is this process's to make now."""
+        run = folders.run_folder(self._folder, config)
+        claim = folders.claim(run)
+        if claim is None:
+            self._elsewhere.append(config)
+            return False
+        if not self._force and run.exists():  # made by another process since
+            claim.release()
+            self._find(config)
+            return False
+        self._claims[config.run_id] = claim
+        return True
+
+    def _find(self, config: RunConfig) -> None:
+        self._report.found.append(config)
+        self._observer.found(config, folders.run_folder(self._folder, config))
+
+    def started(self, config: RunConfig) -> None:
+        self._observer.started(config)
+
+    def progressed(self, config: RunConfig, progress: Progress) -> None:
+        self._observer.progressed(config, progress)
+
+    def made(self, config: RunConfig, made: Made) -> None:
+        run = folders.run_folder(self._folder, config)
+        write_run(run, made.result, made.facts, self._experiment)
+        self._claims.pop(config.run_id).release()
+        self._report.made.append(config)
+        self._observer.ended(config, run)
+        pause = max(_LEAST_SECONDS_BETWEEN, _COLLECTING_SHARE * self._collecting_s)
+        if time.monotonic() - self._collected > pause:
+            began = time.monotonic()
+            folders.collect(self._folder)
+            self._collected = time.monotonic()
+            self._collecting_s = self._collected - began
+
+    def failed(self, config: RunConfig, error: Exception) -> None:
+        self._claims.pop(config.run_id).release()
+        self._report.failures.append((config, error))
+        self._observer.failed(config, error)
+
+    def tick(self) -> None:
+        self._observer.tick()
+
+    def wait_for_others(self) -> list[RunConfig]:
+        """Wait for another process to end a run that it has claimed; the runs that may be to be made then."""
+        waiting, self._elsewhere = self._elsewhere, []
+        while waiting:
+            for config in waiting:
+                claim = folders.claim(folders.run_folder(self._folder, config))
+                if claim is not None:
+                    claim.release()
+                    return waiting
+            self._observer.waiting(len(waiting))
+            time.sleep(0.5)
+        return []
+
+    def end(self, raised: type[BaseException] | None, *_: object) -> None:
+        """Let go of what was not made; if it was cut short, collect what was."""
+        with suppress(OSError):  # the disk may be full
+            for claim in self._claims.values():
+                claim.release()
+            if raised is not None:
+                folders.collect(self._folder)
+
+
+def at_once(configs: Sequence[RunConfig], processes: int) -> int:
     """How many of the runs can be made at once, up to `processes`."""
     if processes == 1 or len(configs) <= 1 or machine.backend() != "cpu":
         return 1
-    largest = max(memory_bytes(config)[0] for config in configs) + _PROCESS_BYTES
+    largest = max(config.memory_bytes for config in configs) + PROCESS_BYTES
     return max(1, min(processes, int(machine.memory_bytes() // largest)))
 
 
 def _require_memory(config: RunConfig) -> None:
-    needed, worker = memory_bytes(config)
-    there = machine.memory_bytes()
+    needed, there = config.memory_bytes, machine.memory_bytes()
     if needed > there:
         problem = f"the run needs about {needed / 1e9:.0f} GB of memory, this machine has {there / 1e9:.0f} GB"
-        most = int(config.workers - (needed - there) // worker - 1)
+        most = int(config.workers - (needed - there) // config.worker_bytes - 1)
         accepted = f"up to {most} workers, or " if most > 0 else ""
         raise BadInput("workers", config.workers, problem, f"{accepted}a smaller model or less work")

@@ -81,7 +81,7 @@ def written(folder: Path, config: RunConfig) -> Path:
 
 
 def run_of(folder: Path, **options: Any) -> Path:
-    return sweep.run_all([resolve(options)], folder, Silent())[0]
+    return sweep.run_all([resolve(options)], folder, Silent()).runs[0]
 
 
 def assert_same(one: Timeline, other: Timeline) -> None:

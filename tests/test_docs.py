@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +56,18 @@ def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:
     profile = load_profile(str(tmp_path / "my.toml"), ["server.mean=0.05"])
     assert profile.speeds == Tiers((1.0, 2.5), (3.0, 1.0))
     assert (profile.order, profile.fifo_share, profile.server.moments().mean) == ("random", 0.1, 0.05)
+
+
+def test_the_experiments_of_the_readme_and_of_the_page_of_files_can_be_read(tmp_path: Path) -> None:
+    from agn_bench.experiment import read_experiment_file
+
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    (here,) = re.findall(r"\n\n((?:    .*\n)*    name = (?:.*\n)+?)\n", README)
+    (there,) = re.findall(r"```\n(name = .*?)```", page, flags=re.DOTALL)
+    for text in (textwrap.dedent(here), there):
+        path = tmp_path / "some.toml"
+        path.write_text(text)
+        assert len(read_experiment_file(path).configs) == 15
 
 
 def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:

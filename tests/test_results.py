@@ -14,6 +14,7 @@ import pytest
 import reference
 from conftest import reference_log
 
+from agn_bench import folder as folders
 from agn_bench import machine, results, sweep
 from agn_bench.config import RunConfig, resolve
 from agn_bench.delays import draw_delays
@@ -74,10 +75,16 @@ class Silent:
 
     def progressed(self, config: RunConfig, progress: Any) -> None: ...
 
-    def ended(self, run: Path) -> None: ...
+    def ended(self, config: RunConfig, run: Path) -> None: ...
 
-    def found(self, run: Path) -> None:
+    def failed(self, config: RunConfig, error: Exception) -> None: ...
+
+    def found(self, config: RunConfig, run: Path) -> None:
         self.known.append(run.name)
+
+    def waiting(self, runs: int) -> None: ...
+
+    def tick(self) -> None: ...
 
 
 @pytest.fixture
@@ -94,7 +101,10 @@ def make(quick_dataset: str) -> Callable[..., tuple[RunConfig, Path]]:
             "batch_size": 8,
         }
         config = resolve({**base, **options})
-        return config, sweep.run_all([config], folder, Silent())[0]
+        report = sweep.run_all([config], folder, Silent())
+        for _, error in report.failures:
+            raise error
+        return config, report.runs[0]
 
     return run
 
@@ -213,7 +223,7 @@ def test_runs_are_collected_and_rows_without_a_folder_are_kept(make: Any, tmp_pa
     for path in run_a.iterdir():
         path.unlink()
     run_a.rmdir()
-    results.collect(tmp_path)
+    folders.collect(tmp_path)
     assert ((tmp_path / "summary.csv").read_bytes(), (tmp_path / "curves.csv").read_bytes()) == before
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert set(provenance) == {a.run_id, b.run_id}
@@ -230,7 +240,7 @@ def test_a_finished_run_is_not_repeated_unless_forced(make: Any, tmp_path: Path)
     config, run = make(tmp_path)
     (run / "commits.csv").unlink()  # left out of repositories
     watcher = Silent()
-    assert sweep.run_all([config], tmp_path, watcher) == [run]
+    assert sweep.run_all([config], tmp_path, watcher).runs == [run]
     assert (watcher.repeated, watcher.known) == ([], [config.run_id])
     assert not (run / "commits.csv").exists()
     sweep.run_all([config], tmp_path, watcher, force=True)

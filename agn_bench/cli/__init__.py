@@ -3,6 +3,7 @@
     base.py        the application, exit codes, interrupts
     options.py     options that several commands take
     training.py    run
+    sweeping.py    sweep, merge
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
     reading.py     table, plot, list, reproduce
@@ -15,9 +16,10 @@ from agn_bench.cli.base import app, main
 # Each registers its commands, and the help lists them in this order.
 # isort: off
 from agn_bench.cli import training
+from agn_bench.cli import sweeping
 from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
 # isort: on
 
-__all__ = ["app", "bench", "main", "reading", "timing", "training"]
+__all__ = ["app", "bench", "main", "reading", "sweeping", "timing", "training"]

@@ -39,7 +39,8 @@ def bench_timeline(
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench import results
         from agn_bench.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
-        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.display import show_path, show_rows
+        from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
@@ -96,7 +97,8 @@ def bench_training(
     with reporting(threads, folder, device) as (terminal, stop_if_asked):
         from agn_bench import results
         from agn_bench.benchmarks.training import cells, merge_rows, training_benchmark
-        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.display import show_path, show_rows
+        from agn_bench.progress import StepDisplay
 
         wanted = cells(models, optimizers)
         total = len(wanted) * (2 + len(scripts) + times)
@@ -147,7 +149,8 @@ def bench_runs(
     with reporting(None, folder) as (terminal, stop_if_asked):
         from agn_bench import results
         from agn_bench.benchmarks.runs import COMMANDS, runs_benchmark
-        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.display import show_path, show_rows
+        from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "measuring", COMMANDS * times, stop_if_asked) as display:
             rows = runs_benchmark(times, display.step)

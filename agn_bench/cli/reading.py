@@ -82,18 +82,23 @@ def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, models, datasets, delays or presets; default all.", metavar="WHAT"
+            help="optimizers, local-optimizers, models, datasets, delays, presets or experiments; default all.",
+            metavar="WHAT",
         ),
     ] = None,
 ) -> None:
-    """What there is to choose from: optimizers, models, data sets, delay profiles, presets."""
+    """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here."""
     from agn_bench import catalogue
     from agn_bench.display import show_rows
     from agn_bench.inputs import choose
 
     wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
     for name in wanted:
-        show_rows(console(), name, catalogue.SECTIONS[name]())
+        rows = catalogue.SECTIONS[name]()
+        if rows:
+            show_rows(console(), name, rows)
+        elif what is not None:
+            console().print(f"no {name} here")
 
 
 @app.command()
@@ -120,8 +125,9 @@ def reproduce(
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench import results
-        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.display import show_path, show_rows
         from agn_bench.paper import STABILITY_TIMELINES, stability_map
+        from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "timelines", STABILITY_TIMELINES, stop_if_asked) as display:
             told_right, pictures = stability_map(profile, folder, display.step)

@@ -57,7 +57,8 @@ def timeline(
     )
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench.display import StepDisplay, show_path, show_survey
+        from agn_bench.display import show_path, show_survey
+        from agn_bench.progress import StepDisplay
         from agn_bench.survey import survey
 
         with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
@@ -116,7 +117,8 @@ def calibrate(
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.calibration import Trial, fit, report, write_calibration
-        from agn_bench.display import StepDisplay, show_path, show_rows
+        from agn_bench.display import show_path, show_rows
+        from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "fitting", None, stop_if_asked) as display:
 

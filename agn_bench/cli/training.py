@@ -128,20 +128,17 @@ def run(
         several = threads is None and len(configs) > 1
         machine.prepare(1 if several else threads, device)
 
-        from agn_bench.display import RunDisplay, show_runs
-        from agn_bench.sweep import run_all
+        from agn_bench.display import show_runs
+        from agn_bench.progress import RunDisplay
+        from agn_bench.sweep import Place, run_all
 
         stop_if_asked()
         terminal = console()
         with RunDisplay(terminal, stop_if_asked) as display:
             folder = None if data_dir is None else path("data_dir", data_dir)
-            runs = run_all(
-                configs,
-                path("out", out),
-                display,
-                data_dir=folder,
-                force=force,
-                processes=max(1, machine.cores() // machine.threads()),
-            )
+            processes = max(1, machine.cores() // machine.threads())
+            report = run_all(configs, path("out", out), display, Place(processes, data_dir=folder), force=force)
         stop_if_asked()
-    show_runs(terminal, config, runs)
+    for _, error in report.failures:
+        raise error
+    show_runs(terminal, config, report.runs)

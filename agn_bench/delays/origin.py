@@ -12,7 +12,7 @@ from typing import Any
 from agn_bench.delays.distributions import DISTRIBUTIONS
 from agn_bench.delays.profile import BESIDE, TABLES
 from agn_bench.delays.speeds import SPEEDS
-from agn_bench.inputs import BadInput, choose, shown
+from agn_bench.inputs import BadInput, choose, line_of, shown
 
 
 @dataclass
@@ -78,24 +78,13 @@ class Origin:
 
     def _line(self, table: str, key: str | None) -> int | None:
         """The line of a key, or of its table: where the file, read from its beginning, first has it."""
-        lines = self.text.replace("\r\n", "\n").split("\n")
-        before = 0  # lines of the longest beginning without it
-        if len(lines) > _MOST_LINES or len(self.text) > _MOST_CHARACTERS:
-            return None
-        for count in range(1, len(lines) + 1):
-            try:
-                tables = tomllib.loads("\n".join(lines[:count]))
-            except (ValueError, RecursionError):
-                continue  # inside a value of several lines
+
+        def there(tables: dict[str, Any]) -> bool:
             content = tables.get(table)
-            if table in tables and (key is None or (isinstance(content, dict) and key in content)):
-                return before + 1
-            before = count
-        return self._line(table, None) if key is not None else None
+            return table in tables and (key is None or (isinstance(content, dict) and key in content))
 
-
-_MOST_LINES, _MOST_CHARACTERS = 2000, 200_000
-"""Of a file in which a line is looked for: it takes a second then."""
+        line = line_of(self.text, there)
+        return self._line(table, None) if line is None and key is not None else line
 
 
 def _value(text: str) -> Any:

@@ -1,0 +1,200 @@
+"""The commands that make many runs, and join what several machines made: sweep, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agn_bench.cli import options
+from agn_bench.cli.base import EXIT_FAILED, PROBLEM, RUN, app, console, interrupts_wait, option, path
+from agn_bench.inputs import BadInput, whole_number
+
+_MOST_JOBS = 1024
+_WHICH = "Which runs"
+
+
+@app.command()
+def sweep(
+    file: Annotated[str, typer.Argument(help="Experiment file, as those in experiments/.", metavar="FILE")],
+    only: Annotated[
+        list[str] | None,
+        option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", _WHICH),
+    ] = None,
+    seeds: Annotated[
+        str | None, option("So many seeds, counting up from the file's first; default the file's.", "N", _WHICH)
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the runs with time and memory, estimated from short runs; make none.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    collect: Annotated[
+        bool,
+        typer.Option(
+            "--collect",
+            help="Rebuild summary.csv and curves.csv from the runs that are there, at any time; make none.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    jobs: Annotated[
+        str | None,
+        option("Runs at once on this machine; default as many as there are cores for; one on a GPU.", "N", RUN),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        option("CPU threads of every run, wherever it is made (last bits depend on it); default 1.", "N", RUN),
+    ] = None,
+    device: options.Device = None,
+    data_dir: Annotated[
+        str | None,
+        option("Folder of the IDX files where runs are made; default the variable AGN_BENCH_DATA_DIR.", "DIR", PROBLEM),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        option("Make the runs on a Dask cluster, as in tcp://host:8786; needs the extra cluster.", "ADDRESS", RUN),
+    ] = None,
+    out: Annotated[str | None, option("Experiment folder; default results/ and the file's name.", "DIR", RUN)] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Repeat runs that are finished already; default off.", rich_help_panel=RUN)
+    ] = False,
+) -> None:
+    """Make every run of an experiment file that is not there yet, several at once, here or on a cluster.
+
+    Stopped in whatever way, the same command goes on. Exits with 1 if a run failed; the others are made all the same.
+    """
+    from agn_bench import experiment as experiments
+
+    with interrupts_wait() as stop_if_asked:
+        experiment = experiments.read_experiment_file(path("FILE", file), seeds)
+        configs = experiments.only(experiment.configs, only or [])
+        folder = Path("results") / experiment.name if out is None else path("out", out)
+        if collect:
+            _collect(folder)
+            return
+        if scheduler is not None and jobs is not None:
+            raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
+
+        from agn_bench import machine
+
+        machine.prepare(1 if threads is None else threads, device)
+        fitting = max(1, machine.cores() // machine.threads())
+        processes = fitting if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
+
+        from agn_bench.sweep import Place, run_all
+
+        place = Place(processes, scheduler or "", None if data_dir is None else path("data_dir", data_dir))
+        stop_if_asked()
+        if dry_run:
+            _show_plan(configs, folder, place, stop_if_asked)
+            return
+
+        from agn_bench.progress import RunDisplay
+
+        terminal = console()
+        with RunDisplay(terminal, stop_if_asked, configs) as display:
+            report = run_all(configs, folder, display, place, experiment=experiment, force=force)
+    _show_report(terminal, report, folder)
+    if report.failures:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _collect(folder: Path) -> None:
+    from agn_bench import folder as folders
+    from agn_bench.display import show_path
+
+    terminal = console()
+    if not (folder / "runs").is_dir() and not (folder / "summary.csv").is_file():
+        raise BadInput("out", folder, "no runs are there yet", "the folder of a sweep that has begun")
+    folders.prepare(folder)
+    for warning in folders.collect(folder):
+        terminal.print(f"  {warning}", highlight=False, markup=False, soft_wrap=True)
+    show_path(terminal, folder, "summary.csv, curves.csv, provenance.json")
+
+
+def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> None:
+    """What a sweep would do: a row a configuration, and how long it takes."""
+    from agn_bench import folder as folders
+    from agn_bench import machine
+    from agn_bench.display import readable_seconds, show_rows
+    from agn_bench.estimate import estimate, kinds
+    from agn_bench.progress import StepDisplay
+    from agn_bench.sweep import at_once
+
+    terminal = console()
+    missing = [config for config in configs if not folders.run_folder(folder, config).exists()]
+    there = {config.run_id for config in configs} - {config.run_id for config in missing}
+    cells: dict[str, list[Any]] = {}
+    for config in configs:
+        cells.setdefault(config.configuration, []).append(config)
+    rows = [
+        {
+            "optimizer": cell[0].optimizer,
+            "n": cell[0].workers,
+            "λ": cell[0].local_steps,
+            "with": f"{cell[0].local_optimizer} {cell[0].learning_rate:g}",
+            "model": cell[0].model,
+            "data": cell[0].dataset,
+            "steps": cell[0].gradient_steps,
+            "seeds": ",".join(str(config.seed) for config in cell),
+            "there": f"{sum(config.run_id in there for config in cell)}/{len(cell)}",
+        }
+        for cell in cells.values()
+    ]
+    show_rows(terminal, f"{len(configs)} runs, {len(there)} of them in {folder} already", rows)
+    if not missing:
+        return
+    processes = at_once(missing, place.processes)
+    with StepDisplay(terminal, "short runs", len(kinds(missing)), stop_if_asked) as display:
+        found = estimate(missing, processes, place.data_dir, display.step)
+    where = f"{processes} at once, with {machine.threads()} thread each"
+    if machine.threads() > 1:
+        where = f"{processes} at once, with {machine.threads()} threads each"
+    memory = f"{found.process_bytes / 1e9:.1f} GB each at most, of {machine.memory_bytes() / 1e9:.0f} GB"
+    took = readable_seconds(found.seconds)
+    terminal.print(f"  {len(missing)} runs to make: about {took} on this machine, {where}; {memory}", highlight=False)
+
+
+def _show_report(terminal: Any, report: Any, folder: Path) -> None:
+    from agn_bench.display import show_path
+
+    def say(line: str) -> None:
+        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
+    for config, error in report.failures:
+        say(f"  {config.run_id}: {type(error).__name__}: {error}")
+    for warning in report.warnings:
+        say(f"  {warning}")
+    show_path(terminal, folder, "summary.csv, curves.csv, provenance.json, runs/")
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[str], typer.Argument(help="Experiment folders to join.", metavar="DIR…")],
+    out: Annotated[str, option("Experiment folder to join them in; may hold runs already.", "DIR", RUN)],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Of runs with the same name and other results, keep that of --out, or of the first DIR; default off.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
+) -> None:
+    """Join the results that several machines made of one experiment: runs, collected files, provenance."""
+    from agn_bench import folder as experiment_folders
+    from agn_bench.display import show_path
+
+    sources = [path("DIR", folder) for folder in folders]
+    target = path("out", out)
+    merged = experiment_folders.merge(sources, target, force)
+    terminal = console()
+    said = f"{len(merged.copied)} runs copied, {len(merged.same)} there already"
+    kept = f", {len(merged.different)} with other results kept as they were" if merged.different else ""
+    terminal.print(said + kept, highlight=False)
+    show_path(terminal, target, "summary.csv, curves.csv, provenance.json, runs/")

@@ -1,0 +1,82 @@
+"""What there is to make, in an order that compiles little, and who is told of it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from agn_bench.config import RunConfig
+from agn_bench.execution.cell import Made
+from agn_bench.records import Progress
+
+
+class Watcher(Protocol):
+    """Is told what becomes of the runs. What it raises ends them all."""
+
+    def started(self, config: RunConfig) -> None: ...
+
+    def progressed(self, config: RunConfig, progress: Progress) -> None: ...
+
+    def made(self, config: RunConfig, made: Made) -> None: ...
+
+    def failed(self, config: RunConfig, error: Exception) -> None: ...
+
+    def tick(self) -> None:
+        """Now and then, while nothing happens."""
+
+
+Program = tuple[object, ...]
+"""What XLA compiles for a run (see RunConfig.program)."""
+
+
+class Work:
+    """Runs waiting to be made, the more important first; among those of the same importance, in an order that compiles
+    little.
+
+    Args:
+        allowed: asked when a run's turn comes; a run that may not be made now is left out.
+        importance: of a run, the lowest first.
+    """
+
+    def __init__(
+        self,
+        configs: Iterable[RunConfig],
+        allowed: Callable[[RunConfig], bool] = lambda config: True,
+        importance: Callable[[RunConfig], int] = lambda config: 0,
+    ) -> None:
+        waiting: dict[int, dict[Program, deque[RunConfig]]] = {}
+        for config in configs:
+            waiting.setdefault(importance(config), {}).setdefault(config.program, deque()).append(config)
+        self._waiting = [waiting[key] for key in sorted(waiting)]
+        self._allowed = allowed
+        self._compiled: Counter[Program] = Counter()
+
+    def take(self, compiled: set[Program]) -> RunConfig | None:
+        """The next run for a process, None if there is none.
+
+        Its programs are among those the process has compiled, if there are such runs; if not, they are those that the
+        fewest processes have compiled, and the first of these.
+
+        Args:
+            compiled: the process's programs; those of the run are added.
+        """
+        while self._waiting:
+            waiting = self._waiting[0]
+            program = min(waiting, key=lambda program: (program not in compiled, self._compiled[program]))
+            if program not in compiled:
+                compiled.add(program)
+                self._compiled[program] += 1
+            config = waiting[program].popleft()
+            if not waiting[program]:
+                del waiting[program]
+            if not waiting:
+                del self._waiting[0]
+            if self._allowed(config):
+                return config
+        return None
+
+    def all(self) -> list[RunConfig]:
+        """The rest at once, in the order in which one process would make them."""
+        compiled: set[Program] = set()
+        return list(iter(lambda: self.take(compiled), None))

@@ -1,0 +1,141 @@
+"""Sweeps on a real Dask cluster: a scheduler and three workers, each a process of its own, on the loopback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from test_cli import agn_bench
+from test_sweep import same
+
+pytest.importorskip("distributed", reason="the extra cluster")
+
+EXPERIMENT = """
+name = "clustered"
+seeds = [0, 1, 2, 3]
+[base]
+batch_size = 8
+local_steps = 2
+workers = 5
+gradient_steps = 200
+[[cells]]
+model = "mlp-1000"
+local_optimizer = "adam"
+[[cells]]
+model = "mlp-8"
+optimizer = ["agn", "easgd"]
+"""
+RUNS = 12
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Popen[str], list[subprocess.Popen[str]]]]:
+    """Address, scheduler and workers."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("NPROC", "AGN_BENCH_DATA_DIR")}
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
+        log = (folder / f"{words[0]}-{time.monotonic_ns()}.log").open("w")
+        return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment, cwd=folder)
+
+    file = folder / "scheduler.json"
+    listen = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    scheduler = start("dask_scheduler", *listen, "--scheduler-file", str(file))
+    started = [scheduler]
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < deadline and scheduler.poll() is None
+            time.sleep(0.1)
+        address = re.findall(r'"address": "([^"]+)"', file.read_text())[0]
+        # Without a nanny, which would start another in place of one that was killed.
+        words = (address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder / "space"))
+        started += [start("dask_worker", *words) for _ in range(workers)]
+        yield address, scheduler, started[1:]
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The experiment, and what a sweep without a cluster makes of it."""
+    folder = tmp_path_factory.mktemp("local")
+    file, out = folder / "clustered.toml", folder / "out"
+    file.write_text(EXPERIMENT)
+    process = agn_bench("sweep", file, "--out", out)
+    said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    return file, out
+
+
+def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
+    local: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, expected = local
+    with cluster(tmp_path) as (address, _, workers):
+        process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == 2:  # runs are being made
+                workers[0].send_signal(signal.SIGKILL)
+        assert process.wait(timeout=60) == 0
+        assert process.stderr is not None and process.stderr.read() == ""
+        assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
+        same(tmp_path / "out", expected)
+        assert not list((tmp_path / "out").rglob(".*"))
+        again = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+        out, _ = again.communicate(timeout=60)
+        assert f"0 runs made, {RUNS} found finished, 0 failed\n" in out
+        other = agn_bench("sweep", file, "--out", tmp_path / "other", "--scheduler", address, "--threads", 2)
+        out, _ = other.communicate(timeout=60)
+        assert other.returncode == 1
+        assert "JAX has 1 threads already in the worker tcp://127.0.0.1:" in out
+        assert not list((tmp_path / "other").glob("runs/*"))
+
+
+def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
+    local: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, expected = local
+    with cluster(tmp_path, workers=1) as (address, scheduler, _):
+        process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+        assert process.stdout is not None
+        process.stdout.readline()  # a run is finished
+        scheduler.kill()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert re.fullmatch(rf"agn-bench: failed: .*scheduler at {address} .*; what was finished is kept\n", err), err
+    kept = len(list((tmp_path / "out").glob("runs/*")))
+    assert 0 < kept < RUNS
+    assert not list((tmp_path / "out").rglob(".*"))
+    process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
+    assert len(err.splitlines()) == 1
+    process = agn_bench("sweep", file, "--out", tmp_path / "out")
+    out, _ = process.communicate(timeout=180)
+    assert f"{RUNS - kept} runs made, {kept} found finished, 0 failed\n" in out
+    same(tmp_path / "out", expected)
+
+
+def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(tmp_path: Path) -> None:
+    file = tmp_path / "data.toml"
+    file.write_text('name = "data"\n[[cells]]\ndataset = "mnist"\nmodel = "mlp-8"\ngradient_steps = 400\n')
+    with cluster(tmp_path, workers=1) as (address, *_):
+        process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"BadInput: --data-dir: not given, .* \(on the worker tcp://127.0.0.1:\d+\)", out)

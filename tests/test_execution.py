@@ -1,0 +1,179 @@
+"""Several runs at once: the same runs, and what ends them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agn_bench import sweep
+from agn_bench.config import RunConfig, resolve, with_seeds
+from agn_bench.execution.work import Program, Work
+from agn_bench.inputs import BadInput
+from agn_bench.records import Progress
+from agn_bench.sweep import Place
+
+TWO = Place(processes=2)
+SMALL = {"workers": "3", "local_steps": "4", "model": "mlp-8", "gradient_steps": "1200", "batch_size": "8"}
+
+
+class Watcher:
+    def __init__(self, at_progress: Any = lambda config: None) -> None:
+        self.at_progress = at_progress
+        self.seen: list[tuple[str, int]] = []
+
+    def started(self, config: RunConfig) -> None:
+        self.seen.append(("started", config.seed))
+
+    def progressed(self, config: RunConfig, progress: Progress) -> None:
+        self.seen.append(("progressed", config.seed))
+        self.at_progress(config)
+
+    def ended(self, config: RunConfig, run: Path) -> None:
+        self.seen.append(("ended", config.seed))
+
+    def failed(self, config: RunConfig, error: Exception) -> None:
+        self.seen.append(("failed", config.seed))
+
+    def found(self, config: RunConfig, run: Path) -> None: ...
+
+    def waiting(self, runs: int) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+def test_runs_made_at_once_are_the_runs_made_one_after_another(tmp_path: Path) -> None:
+    configs, watcher = with_seeds(resolve(SMALL), 3), Watcher()
+    apart = sweep.run_all(configs, tmp_path / "apart", watcher, TWO).runs
+    alone = sweep.run_all(configs, tmp_path / "alone", Watcher()).runs
+    assert [run.name for run in apart] == [run.name for run in alone] == [config.run_id for config in configs]
+    for one, other in zip(apart, alone, strict=True):
+        for name in ("curve.csv", "summary.csv", "commits.csv"):
+            assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert (tmp_path / "apart" / "curves.csv").read_bytes() == (tmp_path / "alone" / "curves.csv").read_bytes()
+    assert watcher.seen[:2] == [("started", 0), ("started", 1)]  # two at once
+    for seed in range(3):
+        own = [event for event, of in watcher.seen if of == seed]
+        assert own == ["started", *["progressed"] * (len(own) - 2), "ended"]
+        assert len(own) > 2
+    assert not multiprocessing.active_children()
+
+
+def test_a_run_that_is_refused_there_is_refused_here_and_the_others_go_on(tmp_path: Path) -> None:
+    refused = with_seeds(resolve(SMALL | {"window": "0.001", "gradient_steps": "6000"}), 2)
+    good = with_seeds(resolve(SMALL), 2)
+    watcher = Watcher()
+    report = sweep.run_all([refused[0], good[0], refused[1], good[1]], tmp_path, watcher, TWO)
+    assert {config.run_id for config, _ in report.failures} == {config.run_id for config in refused}
+    for _, error in report.failures:
+        assert isinstance(error, BadInput)
+        assert re.match(r"--window 0.001: too short for a run of .* accepted: at least", str(error))
+    assert {config.run_id for config in report.made} == {config.run_id for config in good}
+    assert sorted(path.name for path in tmp_path.glob("runs/*")) == sorted(config.run_id for config in good)
+    assert [kind for kind, _ in watcher.seen].count("failed") == 2
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(tmp_path: Path) -> None:
+    killed: list[str] = []
+
+    def kill(config: RunConfig) -> None:
+        if not killed:
+            killed.extend(str(child.pid) for child in multiprocessing.active_children())
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    configs = with_seeds(resolve(SMALL), 4)
+    report = sweep.run_all(configs, tmp_path, Watcher(kill), TWO)
+    assert len(killed) == 2
+    assert {config.seed for config, _ in report.failures} == {0, 1}
+    assert all("process died" in str(error) for _, error in report.failures)
+    assert {config.seed for config in report.made} == {2, 3}
+    assert not multiprocessing.active_children()
+    again = sweep.run_all(configs, tmp_path, Watcher(), TWO)
+    assert {config.seed for config in again.made} == {0, 1}
+    assert {config.seed for config in again.found} == {2, 3}
+
+
+def test_what_a_callback_raises_ends_all(tmp_path: Path) -> None:
+    def interrupt(config: RunConfig) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run_all(with_seeds(resolve(SMALL), 2), tmp_path, Watcher(interrupt), TWO)
+    assert not multiprocessing.active_children()
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_as_many_at_once_as_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = with_seeds(resolve(SMALL), 8)
+    assert sweep.at_once(configs, 4) == 4
+    monkeypatch.setattr(sweep.machine, "memory_bytes", lambda: 1e9)
+    assert sweep.at_once(configs, 4) == 2
+    monkeypatch.setattr(sweep.machine, "memory_bytes", lambda: 1e8)
+    assert sweep.at_once(configs, 4) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(sweep.machine, "backend", lambda: "gpu")
+    assert sweep.at_once(configs, 4) == 1
+    assert sweep.at_once(configs[:1], 4) == 1
+
+
+def test_work_keeps_a_process_on_the_programs_it_has_compiled() -> None:
+    """Cells that differ in numbers only share programs; those with other local steps do not."""
+    options = {**SMALL, "gradient_steps": "6000"}
+    configs = [
+        config
+        for workers in (10, 20)
+        for local_steps in (2, 4, 6)
+        for config in with_seeds(resolve({**options, "workers": workers, "local_steps": local_steps}), 2)
+    ]
+    work = Work(configs)
+    compiled: list[set[Program]] = [set(), set()]
+    order: list[list[int]] = [[], []]
+    for turn in range(len(configs)):
+        config = work.take(compiled[turn % 2])
+        assert config is not None
+        order[turn % 2].append(config.local_steps)
+    assert work.take(set()) is None
+    assert order == [[2] * 4 + [6] * 2, [4] * 4 + [6] * 2]
+
+
+def test_work_makes_the_important_first_and_returns_to_programs_compiled_before() -> None:
+    options = {**SMALL, "gradient_steps": "6000"}
+    early = [resolve({**options, "workers": 10, "local_steps": local_steps}) for local_steps in (2, 4)]
+    late = [resolve({**options, "workers": 20, "local_steps": local_steps}) for local_steps in (6, 4, 2)]
+    work = Work([*late, *early], importance=lambda config: int(config.workers == 20))
+    made = [(config.workers, config.local_steps) for config in work.all()]
+    assert made == [(10, 2), (10, 4), (20, 4), (20, 2), (20, 6)]
+
+
+def test_work_asks_when_a_runs_turn_comes() -> None:
+    configs = with_seeds(resolve(SMALL), 5)
+    asked: list[int] = []
+
+    def allowed(config: RunConfig) -> bool:
+        asked.append(config.seed)
+        return config.seed % 2 == 0
+
+    work = Work(configs, allowed)
+    assert work.take(set()) == configs[0]
+    assert asked == [0]
+    assert work.all() == [configs[2], configs[4]]
+    assert asked == [0, 1, 2, 3, 4]
+    assert work.take(set()) is None
+
+
+def test_cells_that_differ_in_numbers_only_compile_once(
+    tmp_path: Path, quick_dataset: str, compilations: Callable[..., int]
+) -> None:
+    base = {"dataset": quick_dataset, "model": "mlp-8", "local_steps": 2, "batch_size": 8, "optimizer": "easgd"}
+    changes = [{"seed": 7}, {"learning_rate": 0.01}, {"alpha": 0.2}, {"workers": 13}, {"gradient_steps": 600}]
+    first = resolve({**base, "workers": 10, "gradient_steps": 400})
+    others = [resolve({**base, "workers": 10, "gradient_steps": 400, **change}) for change in changes]
+    assert {config.program for config in others} == {first.program}
+    assert compilations(lambda: sweep.run_all([first], tmp_path, Watcher())) > 0
+    assert compilations(lambda: sweep.run_all(others, tmp_path, Watcher())) == 0

@@ -1,0 +1,307 @@
+"""An experiment folder that several processes fill, that people edit, and that others are merged with."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from test_results import Silent
+
+from agn_bench import folder as folders
+from agn_bench import sweep
+from agn_bench.config import RunConfig, resolve, with_seeds
+from agn_bench.inputs import BadInput
+
+Make = Callable[..., list[Path]]
+
+
+@pytest.fixture
+def configs(quick_dataset: str) -> list[RunConfig]:
+    options = {"dataset": quick_dataset, "model": "mlp-8", "workers": 4, "local_steps": 3, "batch_size": 8}
+    return with_seeds(resolve({**options, "gradient_steps": 130}), 4)
+
+
+def make(configs: list[RunConfig], folder: Path) -> list[Path]:
+    return sweep.run_all(configs, folder, Silent()).runs
+
+
+def collected(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "summary.csv").read_bytes(), (folder / "curves.csv").read_bytes()
+
+
+def nothing_left(folder: Path) -> bool:
+    return not list(folder.rglob(".*"))
+
+
+# --- claims ---
+
+
+def test_a_run_that_is_claimed_is_nobody_elses_until_it_is_released(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "some-run"
+    mine = folders.claim(run)
+    assert mine is not None
+    assert folders.claim(tmp_path / "runs" / "other-run") is not None
+    script = f"""
+from pathlib import Path
+from agn_bench.folder import claim
+held = claim(Path({str(run)!r}))
+print(held is not None)
+"""
+
+    def elsewhere() -> str:
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+    assert elsewhere() == "False"
+    mine.release()
+    assert elsewhere() == "True"
+    again = folders.claim(run)  # the other process ended without a word
+    assert again is not None
+    again.release()
+
+
+def test_what_a_killed_process_left_aside_is_cleared_by_the_next_claim(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "agn-n1"
+    (run.parent / ".agn-n1.abc" / "new").mkdir(parents=True)
+    (run.parent / ".agn-n10.abc" / "new").mkdir(parents=True)  # another run's
+    held = folders.claim(run)
+    assert held is not None
+    held.release()
+    assert [path.name for path in run.parent.iterdir()] == [".agn-n10.abc"]
+
+
+def test_a_run_that_was_killed_while_it_was_replaced_comes_back(configs: list[RunConfig], tmp_path: Path) -> None:
+    (run,) = make(configs[:1], tmp_path)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    aside = run.with_name(f".{run.name}.abc")
+    aside.mkdir()
+    run.rename(aside / "before")
+    report = sweep.run_all(configs[:1], tmp_path, Silent())
+    assert (report.made, report.found) == ([], configs[:1])
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert nothing_left(tmp_path)
+
+
+def _add_rows(folder: Path, first: int) -> None:
+    for index in range(first, first + 15):
+        folders.record_provenance(folder, {f"run {index}": {"made": "now"}})
+
+
+def test_processes_that_collect_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_add_rows, args=(tmp_path, 100 * index)) for index in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(json.loads((tmp_path / "provenance.json").read_text())) == 60
+    assert nothing_left(tmp_path)
+
+
+# --- files that were edited or truncated ---
+
+
+def _truncate(run: Path) -> str:
+    content = (run / "curve.csv").read_bytes()
+    (run / "curve.csv").write_bytes(content[: len(content) // 2])
+    return "curve.csv was changed"
+
+
+def _edit(run: Path) -> str:
+    text = (run / "summary.csv").read_text()
+    (run / "summary.csv").write_text(text.replace("done", "best"))
+    return "summary.csv was changed"
+
+
+def _edit_commits(run: Path) -> str:
+    with (run / "commits.csv").open("a") as file:
+        file.write("\n")
+    return "commits.csv was changed"
+
+
+def _remove(run: Path) -> str:
+    (run / "curve.csv").unlink()
+    return "curve.csv is missing"
+
+
+def _empty(run: Path) -> str:
+    (run / "run.json").write_text("")
+    return "run.json cannot be read"
+
+
+def _other_config(run: Path) -> str:
+    record = json.loads((run / "run.json").read_text())
+    record["config"]["learning_rate"] = 9.0
+    (run / "run.json").write_text(json.dumps(record))
+    return "run.json was changed"
+
+
+def _renamed(run: Path) -> str:
+    record = json.loads((run / "run.json").read_text())
+    record["run_id"] = "other"
+    (run / "run.json").write_text(json.dumps(record))
+    return "run.json was changed"
+
+
+def _list(run: Path) -> str:
+    (run / "run.json").write_text("[]")
+    return "run.json cannot be read"
+
+
+DAMAGES = [_truncate, _edit, _edit_commits, _remove, _empty, _other_config, _renamed, _list]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_run_that_was_changed_is_reported_and_neither_lost_nor_made_again(
+    configs: list[RunConfig], tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    make(configs[:3], tmp_path)
+    before = collected(tmp_path)
+    run = folders.run_folder(tmp_path, configs[1])
+    problem = damage(run)
+    changed = {path.name: path.read_bytes() for path in run.iterdir()}
+    report = sweep.run_all(configs, tmp_path, Silent())
+    assert [config.seed for config in report.found] == [0, 2]
+    assert [config.seed for config in report.made] == [3]
+    ((config, error),) = report.failures
+    assert config.seed == 1
+    assert f"{run}: {problem}, so it is neither trusted nor overwritten; accepted: --force" in str(error)
+    assert report.warnings == [f"{run}: {problem}; its rows are those collected before"]
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == changed
+    rows = pd.read_csv(tmp_path / "summary.csv")
+    assert sorted(rows["seed"]) == [0, 1, 2, 3]
+    assert set(rows["status"]) == {"done"}
+    # With --force it is made again, and everything is as if nothing had happened.
+    repaired = sweep.run_all(configs[:3], tmp_path, Silent(), force=True)
+    assert (len(repaired.made), repaired.failures, repaired.warnings) == (3, [], [])
+    shutil.rmtree(folders.run_folder(tmp_path, configs[3]))
+    for name in ("summary.csv", "curves.csv"):
+        (tmp_path / name).unlink()
+    folders.collect(tmp_path)
+    assert collected(tmp_path) == before
+
+
+def test_runs_without_hashes_are_taken_as_they_are(configs: list[RunConfig], tmp_path: Path) -> None:
+    """Those made before there were any."""
+    (run,) = make(configs[:1], tmp_path)
+    record = json.loads((run / "run.json").read_text())
+    del record["sha256"]
+    (run / "run.json").write_text(json.dumps(record))
+    assert folders.finished(run)
+
+
+# --- collecting ---
+
+
+def test_collecting_marks_the_runs_that_are_not_in_the_experiment(configs: list[RunConfig], tmp_path: Path) -> None:
+    make(configs[:3], tmp_path)
+    assert "in_experiment" not in pd.read_csv(tmp_path / "summary.csv")
+    folders.plan(tmp_path, "some", "", 1, configs[1:])
+    folders.collect(tmp_path)
+    rows = pd.read_csv(tmp_path / "summary.csv")
+    assert dict(zip(rows["seed"], rows["in_experiment"], strict=True)) == {0: False, 1: True, 2: True}
+    folders.plan(tmp_path, "some", "", 1, configs[:1])
+    folders.collect(tmp_path)
+    rows = pd.read_csv(tmp_path / "summary.csv")
+    assert dict(zip(rows["seed"], rows["in_experiment"], strict=True)) == {0: True, 1: False, 2: False}
+
+
+def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[RunConfig], tmp_path: Path) -> None:
+    folders.plan(tmp_path, "some", "", 1, configs)
+    folders.plan(tmp_path, "some", "", 2, configs)  # nothing was made yet
+    make(configs[:1], tmp_path)
+    with pytest.raises(BadInput, match=r"--threads 1: the runs in .* were made with 2"):
+        folders.plan(tmp_path, "some", "", 1, configs)
+    with pytest.raises(BadInput, match="the folder of the experiment some, not of other"):
+        folders.plan(tmp_path, "other", "", 2, configs)
+    (tmp_path / "experiment.json").write_text("{")
+    with pytest.raises(BadInput, match=r"experiment\.json: cannot be read"):
+        folders.collect(tmp_path)
+
+
+def test_what_a_killed_process_left_of_a_collected_file_is_cleared(configs: list[RunConfig], tmp_path: Path) -> None:
+    make(configs[:1], tmp_path)
+    for name in (".summary.123.csv", ".curves.9.csv", ".provenance.77.json", ".experiment.1.json"):
+        (tmp_path / name).write_text("half a")
+    (tmp_path / ".mine.csv").write_text("not ours")
+    folders.collect(tmp_path)
+    assert [path.name for path in tmp_path.glob(".*")] == [".mine.csv"]
+
+
+# --- merging ---
+
+
+def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], tmp_path: Path) -> None:
+    make(configs[:3], tmp_path / "one")
+    make(configs[2:], tmp_path / "two")
+    make(configs, tmp_path / "all")
+    merged = folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    assert (len(merged.copied), len(merged.same), merged.different) == (4, 1, [])
+    assert collected(tmp_path / "both") == collected(tmp_path / "all")
+    for config in configs:
+        names = ("summary.csv", "curve.csv", "commits.csv")
+        one, other = (folders.run_folder(tmp_path / place, config) for place in ("both", "all"))
+        assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+    assert set(json.loads((tmp_path / "both" / "provenance.json").read_text())) == {c.run_id for c in configs}
+    again = folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    assert (again.copied, len(again.same)) == ([], 5)
+    assert collected(tmp_path / "both") == collected(tmp_path / "all")
+    assert nothing_left(tmp_path)
+
+
+def test_rows_without_run_folders_are_merged_too(configs: list[RunConfig], tmp_path: Path) -> None:
+    make(configs[:2], tmp_path / "one")
+    make(configs[2:], tmp_path / "two")
+    make(configs, tmp_path / "all")
+    shutil.rmtree(tmp_path / "two" / "runs")
+    folders.merge([tmp_path / "two"], tmp_path / "one")
+    assert collected(tmp_path / "one") == collected(tmp_path / "all")
+    assert set(json.loads((tmp_path / "one" / "provenance.json").read_text())) == {c.run_id for c in configs}
+
+
+def test_runs_with_other_results_are_refused_and_with_force_the_first_is_kept(
+    configs: list[RunConfig], tmp_path: Path
+) -> None:
+    make(configs[:1], tmp_path / "one")
+    (run,) = make(configs[:1], tmp_path / "two")
+    _with_other_results(run)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(
+        BadInput, match=rf"1 runs have other results than .*, as {configs[0].run_id}; accepted: .*--force"
+    ):
+        folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    merged = folders.merge([tmp_path / "two", tmp_path / "one"], tmp_path / "both", force=True)
+    assert (merged.copied, merged.different) == ([run.name], [run.name])
+    assert collected(tmp_path / "both") == ((run / "summary.csv").read_bytes(), (run / "curve.csv").read_bytes())
+
+
+def _with_other_results(run: Path) -> None:
+    """As if made on a machine that rounds otherwise."""
+    import hashlib
+
+    text = (run / "summary.csv").read_text().replace("done", "diverged")
+    (run / "summary.csv").write_text(text)
+    record: dict[str, Any] = json.loads((run / "run.json").read_text())
+    record["sha256"]["summary.csv"] = hashlib.sha256(text.encode()).hexdigest()
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def test_what_cannot_be_merged_is_refused(configs: list[RunConfig], tmp_path: Path) -> None:
+    (run,) = make(configs[:1], tmp_path / "one")
+    with pytest.raises(BadInput, match="there is no such folder"):
+        folders.merge([tmp_path / "none"], tmp_path / "both")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no experiment folder"):
+        folders.merge([tmp_path / "empty"], tmp_path / "both")
+    _truncate(run)
+    with pytest.raises(BadInput, match=r"curve\.csv was changed"):
+        folders.merge([tmp_path / "one"], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
