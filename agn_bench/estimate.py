@@ -17,7 +17,7 @@ from agn_bench.registry import DATASETS, EVALUATIONS
 
 _SHORT_OPERATIONS = 5e10
 """Of a short run: about a second, with one thread."""
-_MOST_LOCAL_STEPS = 10
+_MOST_STEPS, _MOST_LOCAL_STEPS = 1000, 10
 _SECONDS_TO_START = 2.0
 
 
@@ -66,7 +66,7 @@ class _Measured:
     def __init__(self, config: RunConfig, processes: int, data_dir: Path | None) -> None:
         operations = 6 * config.batch_size * config.message_bytes / 4
         local_steps = min(config.local_steps, _MOST_LOCAL_STEPS)
-        phases = max(1, round(_SHORT_OPERATIONS / operations / local_steps))
+        phases = max(1, round(min(_SHORT_OPERATIONS / operations, _MOST_STEPS) / local_steps))
         short = _short(config, local_steps, phases)
         long = _short(config, local_steps, 3 * phases)
         # All processes have compiled once the first runs are made, and every run has others beside it.
@@ -100,6 +100,7 @@ def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
         local_steps=local_steps,
         gradient_steps=local_steps * phases,
         eval_every=phases,
+        window=1e6,
         delays=_delays(config),
     )
 

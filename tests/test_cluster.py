@@ -43,8 +43,8 @@ def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Po
 
     def start(*words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
-        log = (folder / f"{words[0]}-{time.monotonic_ns()}.log").open("w")
-        return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment, cwd=folder)
+        with (folder / f"{words[0]}-{time.monotonic_ns()}.log").open("w") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=environment, cwd=folder)
 
     file = folder / "scheduler.json"
     listen = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
@@ -90,8 +90,8 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
             lines.append(line)
             if len(lines) == 2:  # runs are being made
                 workers[0].send_signal(signal.SIGKILL)
-        assert process.wait(timeout=60) == 0
-        assert process.stderr is not None and process.stderr.read() == ""
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
         assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
         same(tmp_path / "out", expected)
         assert not list((tmp_path / "out").rglob(".*"))

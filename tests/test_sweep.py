@@ -177,7 +177,8 @@ time.sleep(600)
         if "waiting for 1 that another process makes" in line:
             assert len(list((tmp_path / "shared").glob("runs/[!.]*"))) == RUNS - 1
             holder.kill()
-    assert process.wait(timeout=60) == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     holder.communicate()
     assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
     same(tmp_path / "shared", whole)

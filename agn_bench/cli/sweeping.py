@@ -151,12 +151,11 @@ def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> No
     processes = at_once(missing, place.processes)
     with StepDisplay(terminal, "short runs", len(kinds(missing)), stop_if_asked) as display:
         found = estimate(missing, processes, place.data_dir, display.step)
-    where = f"{processes} at once, with {machine.threads()} thread each"
-    if machine.threads() > 1:
-        where = f"{processes} at once, with {machine.threads()} threads each"
+    threads = "1 thread" if machine.threads() == 1 else f"{machine.threads()} threads"
+    where = f"{processes} at once, with {threads} each"
     memory = f"{found.process_bytes / 1e9:.1f} GB each at most, of {machine.memory_bytes() / 1e9:.0f} GB"
-    took = readable_seconds(found.seconds)
-    terminal.print(f"  {len(missing)} runs to make: about {took} on this machine, {where}; {memory}", highlight=False)
+    line = f"  {len(missing)} runs to make: about {readable_seconds(found.seconds)} on this machine, {where}; {memory}"
+    terminal.print(line, highlight=False, soft_wrap=True)
 
 
 def _show_report(terminal: Any, report: Any, folder: Path) -> None:

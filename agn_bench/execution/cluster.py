@@ -42,7 +42,8 @@ def connected(address: str) -> Iterator[Any]:
     except ImportError:
         problem = "Dask distributed is not installed"
         raise BadInput("scheduler", address, problem, "pip install 'agn-bench[cluster]'") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say, it raises too
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say is raised, too
     try:
         client: Any = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
