@@ -41,9 +41,17 @@ def kinds(configs: Sequence[RunConfig]) -> dict[tuple[object, ...], list[RunConf
 
 
 def estimate(
-    configs: Sequence[RunConfig], processes: int, data_dir: Path | None, on_step: Callable[[str], None]
+    configs: Sequence[RunConfig],
+    processes: int,
+    data_dir: Path | None,
+    on_step: Callable[[str], None],
+    on_tick: Callable[[], None],
 ) -> Estimate:
     """Measure a short run of every kind, on as many processes at once as the sweep will have.
+
+    Args:
+        on_step: told of every kind.
+        on_tick: called now and then; what it raises ends the measurement.
 
     Raises:
         Exception: what a short run fails with.
@@ -52,7 +60,7 @@ def estimate(
     programs = {config.program for config in configs}
     for alike in kinds(configs).values():
         on_step(f"{alike[0].model}, {alike[0].local_optimizer}")
-        measured = _Measured(alike[0], processes, data_dir)
+        measured = _Measured(alike[0], processes, data_dir, on_tick)
         seconds += sum(measured.seconds(config) for config in alike)
         seconds += measured.compiling_s * len(programs & {config.program for config in alike})
         largest = max(largest, *(measured.process_bytes + config.memory_bytes for config in alike))
@@ -63,7 +71,7 @@ def estimate(
 class _Measured:
     """A line through two short runs: what a gradient step costs, and what a run costs besides."""
 
-    def __init__(self, config: RunConfig, processes: int, data_dir: Path | None) -> None:
+    def __init__(self, config: RunConfig, processes: int, data_dir: Path | None, on_tick: Callable[[], None]) -> None:
         operations = 6 * config.batch_size * config.message_bytes / 4
         local_steps = min(config.local_steps, _MOST_LOCAL_STEPS)
         phases = max(1, round(min(_SHORT_OPERATIONS / operations, _MOST_STEPS) / local_steps))
@@ -72,7 +80,7 @@ class _Measured:
         # All processes have compiled once the first runs are made, and every run has others beside it.
         first = replace(short, window=2 * short.window)  # another run of the same programs
         stages = [[replace(kind, seed=seed) for seed in range(processes)] for kind in (first, short, long)]
-        watcher = _Watcher()
+        watcher = _Watcher(on_tick)
         work = Work([config for stage in stages for config in stage])
         if processes > 1:
             make_in_processes(work, watcher, data_dir, processes)
@@ -113,13 +121,15 @@ def _delays(config: RunConfig) -> Profile:
 class _Watcher:
     """Notes how long each run took."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_tick: Callable[[], None]) -> None:
+        self.tick = on_tick
         self.seconds: dict[str, float] = {}
         self.peak_bytes = 0.0
 
     def started(self, config: RunConfig) -> None: ...
 
-    def progressed(self, config: RunConfig, progress: Progress) -> None: ...
+    def progressed(self, config: RunConfig, progress: Progress) -> None:
+        self.tick()
 
     def made(self, config: RunConfig, made: Made) -> None:
         self.seconds[config.run_id] = made.result.wall_clock_s["total"]
@@ -128,4 +138,4 @@ class _Watcher:
     def failed(self, config: RunConfig, error: Exception) -> None:
         raise error
 
-    def tick(self) -> None: ...
+    def waiting(self, reason: str) -> None: ...

@@ -24,7 +24,7 @@ from typing import Any
 
 from agn_bench.config import MAX_SEED, OPTIONS, RunConfig, resolve
 from agn_bench.delays import profile_names
-from agn_bench.inputs import BadFile, BadInput, choose, line_of, read_bytes, shown, whole_number
+from agn_bench.inputs import BadFile, BadInput, NeverAccepted, choose, line_of, read_bytes, shown, whole_number
 
 MOST_RUNS = 10_000
 _KEYS = ("name", "description", "seeds", "base", "cells")
@@ -34,7 +34,6 @@ _FILES = ("delays", "timeline")
 _RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline")
 """Options that are checked against each other: of these only the first complaint about a cell is sure, and those of
 values that would be wrong anywhere."""
-_WRONG_ANYWHERE = ("too small", "negative", "not a whole number", "not a number", "not finite")
 _ACCEPTED = "an experiment file: TOML with name, [base] and [[cells]] (see docs/files.md)"
 
 
@@ -122,6 +121,7 @@ class _Reader:
         self._path, self._text, self._tables = path, text, tables
         self._problems: dict[str, int] = {}
         self._cell_of: dict[str, int] = {}
+        self._lines: dict[tuple[str, str | None, int | None], int | None] = {}
 
     @property
     def problems(self) -> list[str]:
@@ -239,7 +239,7 @@ class _Reader:
             except BadInput as error:
                 refused = error
             key = refused.option
-            if not (related and key in _RELATED) or refused.problem in _WRONG_ANYWHERE:
+            if not (related and key in _RELATED) or isinstance(refused, NeverAccepted):
                 self._complain(refused, given, cell, index)
             related, incomplete = related or key in _RELATED, True
             if key not in options:
@@ -296,7 +296,10 @@ class _Reader:
                 content = content[index]
             return key is None or (isinstance(content, dict) and key in content)
 
-        return line_of(self._text, there)
+        place = (table, key, index)
+        if place not in self._lines:
+            self._lines[place] = line_of(self._text, there)
+        return self._lines[place]
 
 
 def _of_its_kind(key: str, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""An experiment folder, which several processes may fill at once: claims, what is finished, collecting, merging.
+"""An experiment folder, which several processes may fill at once: claims, what is finished, collecting.
 
     <folder>/experiment.json               what a sweep is to make: name, runs, threads
     <folder>/runs/.<run_id>.lock           held by the process that makes the run; a process that dies lets go of it
@@ -11,9 +11,9 @@ changed by somebody else, counts as neither finished nor missing, and is only re
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from filelock import BaseFileLock
 
-_COLLECTED = {"summary.csv": "summary.csv", "curves.csv": "curve.csv"}
-"""The collected files, and what each joins."""
-_PLANNED = "in_experiment"
+COLLECTED = {"curves.csv": "curve.csv", "summary.csv": "summary.csv"}
+"""The collected files, and what each joins. The summary comes last: the runs that it has are in the other."""
+IN_EXPERIMENT = "in_experiment"
 
 
 def run_folder(folder: Path, config: RunConfig) -> Path:
@@ -46,19 +46,22 @@ def run_folder(folder: Path, config: RunConfig) -> Path:
     return folder / "runs" / config.run_id
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path) -> list[str]:
     """See that an experiment folder can be written and what is in it can be read; collect the runs it has.
+
+    Returns:
+        What is wrong with damaged runs.
 
     Raises:
         BadInput: it cannot; nothing is left behind then.
     """
     check_writable("out", folder)
     if not (folder / "runs").exists():
-        return
+        return []
     check_writable("out", folder / "runs")
     try:
-        collect(folder)
-    except (ValueError, KeyError) as error:
+        return collect(folder)
+    except (ValueError, KeyError, TypeError) as error:
         problem = f"holds files that are not an experiment's ({str(error).splitlines()[0]})"
         raise BadInput("out", folder, problem, "an experiment folder, or a new one") from None
 
@@ -96,6 +99,34 @@ def finished(run: Path) -> bool:
     return True
 
 
+def check_threads(folder: Path, threads: int) -> None:
+    """Raise BadInput if the folder has runs that were made with another number of threads."""
+    others = threads_of(folder) - {threads}
+    if others:
+        made = " and ".join(map(str, sorted(others)))
+        problem = f"the runs in {folder} were made with {made}, and all of a sweep have the same"
+        raise BadInput("threads", threads, problem, f"{made}, or another --out")
+
+
+def threads_of(folder: Path) -> set[int]:
+    """The numbers of threads with which the folder's runs were made, those on a GPU left out."""
+    found = set()
+    for run in whole_runs(folder):
+        machine = read_json(run / "run.json").get("machine", {})
+        if str(machine.get("device", "cpu")).startswith("cpu") and "threads" in machine:
+            found.add(machine["threads"])
+    return found
+
+
+def whole_runs(folder: Path) -> list[Path]:
+    """The folders of the runs that are there as they were written."""
+    return [run for run in all_runs(folder) if not damage(run)]
+
+
+def all_runs(folder: Path) -> list[Path]:
+    return sorted(run for run in (folder / "runs").glob("[!.]*") if run.is_dir())
+
+
 @dataclass(frozen=True)
 class Claim:
     """The right to make a run, which no other process has meanwhile."""
@@ -128,38 +159,35 @@ def claim(run: Path) -> Claim | None:
     return Claim(run, lock)
 
 
-def plan(folder: Path, name: str, description: str, threads: int, configs: Sequence[RunConfig]) -> None:
-    """Record what a sweep is to make, for whoever collects: rows of other runs are marked.
+def clear_left(run: Path) -> None:
+    """Clear away what a process that was killed left of the making of a finished run."""
+    if any(run.parent.glob(f".{run.name}.*")) and (held := claim(run)):
+        held.release()
 
-    Raises:
-        BadInput: the folder is another experiment's, or its runs were made with another number of threads.
-    """
-    known = _planned(folder)
-    if known is not None and known.get("experiment") != name:
-        accepted = "a folder of its own"
-        raise BadInput(
-            "out", folder, f"the folder of the experiment {known.get('experiment')}, not of {name}", accepted
-        )
-    if known is not None and known.get("threads") != threads and any((folder / "runs").glob("[!.]*")):
-        problem = f"the runs in {folder} were made with {known.get('threads')}, and all of a sweep have the same"
-        raise BadInput("threads", threads, problem, f"{known.get('threads')}, or another --out")
-    content = {
-        "experiment": name,
-        "description": description,
-        "threads": threads,
-        "runs": [config.run_id for config in configs],
-    }
+
+def check_experiment(folder: Path, name: str) -> None:
+    """Raise BadInput if the folder is another experiment's."""
+    known = planned(folder)
+    if known is not None and known["experiment"] != name:
+        problem = f"the folder of the experiment {known['experiment']}, not of {name}"
+        raise BadInput("out", folder, problem, "a folder of its own")
+
+
+def plan(folder: Path, name: str, description: str, threads: int, runs: Sequence[str]) -> None:
+    """Record what a sweep is to make, for whoever collects: rows of other runs are marked."""
+    content = {"experiment": name, "description": description, "threads": threads, "runs": list(runs)}
     with locked(folder):
         write_text(folder / "experiment.json", json.dumps(content, indent=2) + "\n")
 
 
-def _planned(folder: Path) -> dict[str, Any] | None:
+def planned(folder: Path) -> dict[str, Any] | None:
+    """What a sweep was to make; None if the folder is no sweep's."""
     path = folder / "experiment.json"
     if not path.is_file():
         return None
     try:
         content = read_json(path)
-        return {**content, "runs": list(content["runs"])}
+        return {**content, "experiment": str(content["experiment"]), "runs": list(content["runs"])}
     except (ValueError, KeyError, TypeError):
         raise BadInput("out", path, "cannot be read", "as a sweep wrote it, or a folder without it") from None
 
@@ -175,31 +203,31 @@ def collect(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     with locked(folder):
-        _clear_left(folder)
-        there = sorted(run for run in (folder / "runs").glob("[!.]*") if run.is_dir())
-        wrong = {run: damage(run) for run in there}
+        _clear_collected(folder)
+        wrong = {run: damage(run) for run in all_runs(folder)}
         runs = [run for run, problem in wrong.items() if not problem]
         if runs or (folder / "summary.csv").is_file():
             _collect(folder, runs)
     return [f"{run}: {problem}; its rows are those collected before" for run, problem in wrong.items() if problem]
 
 
-def _clear_left(folder: Path) -> None:
+def _clear_collected(folder: Path) -> None:
     """What a process left that was killed while it wrote; nobody else writes here while the folder is locked."""
-    for name in (*_COLLECTED, "provenance.json", "experiment.json"):
+    for name in (*COLLECTED, "provenance.json", "experiment.json"):
         stem, suffix = name.split(".")
         for left in folder.glob(f".{stem}.*.{suffix}"):
             left.unlink(missing_ok=True)
 
 
 def _collect(folder: Path, runs: Sequence[Path]) -> None:
-    planned = _planned(folder)
-    for collected, own in _COLLECTED.items():
-        table = _joined(folder / collected, [run / own for run in runs])
-        table = table.drop(columns=_PLANNED, errors="ignore")
-        if planned is not None and collected == "summary.csv":
-            table[_PLANNED] = table["run_id"].isin(planned["runs"])
-        write_text(folder / collected, csv_text(table))
+    plan = planned(folder)
+    for collected, own in COLLECTED.items():
+        before = folder / collected
+        table = joined([*(run / own for run in runs), *([before] if before.is_file() else [])])
+        table = table.drop(columns=IN_EXPERIMENT, errors="ignore")
+        if plan is not None and collected == "summary.csv":
+            table[IN_EXPERIMENT] = table["run_id"].isin(plan["runs"])
+        write_text(before, csv_text(table))
     record_provenance(folder, {run.name: _making(run) for run in runs})
 
 
@@ -209,112 +237,23 @@ def _making(run: Path) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in ("run_id", "config", "status", "sha256")}
 
 
-def _joined(collected: Path, own: Sequence[Path]) -> pd.DataFrame:
-    """All rows as text, so that not a digit changes; a run's own file beats the collected one."""
+def joined(files: Sequence[Path]) -> pd.DataFrame:
+    """The rows of all files, of each run those of the first file that has it, as text: not a digit changes."""
     import pandas as pd
 
-    tables = [_text(path) for path in own]
-    if collected.is_file():
-        before = _text(collected)
-        tables.append(before[~before["run_id"].isin([path.parent.name for path in own])])
-    joined = pd.concat(tables, ignore_index=True)
-    return joined.sort_values("run_id", kind="stable")
-
-
-def _text(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did: runs by name."""
-
-    copied: list[str]
-    same: list[str]
-    different: list[str]
-    """There in two folders with different bytes; the first folder's was kept."""
-
-
-def merge(sources: Sequence[Path], target: Path, force: bool = False) -> Merged:
-    """Join experiment folders into `target`: the runs' own folders, and collected rows that have none.
-
-    Args:
-        force: of runs that differ, keep that of the target, or else of the first source.
-
-    Raises:
-        BadInput: a source is no experiment folder, a run of it is damaged, or (without `force`) two folders have a run
-            with different results; nothing is changed then.
-    """
-    check_writable("out", target)
-    found: dict[str, Path] = {}
-    merged = Merged([], [], [])
-    for source in [*([target] if _is_experiment(target) else []), *sources]:
-        for run in _whole_runs(source):
-            first = found.setdefault(run.name, run)
-            if first is not run:
-                names = KEPT_FILES[1:]
-                equal = all((first / name).read_bytes() == (run / name).read_bytes() for name in names)
-                (merged.same if equal else merged.different).append(run.name)
-            elif source != target:
-                merged.copied.append(run.name)
-    if merged.different and not force:
-        name = merged.different[0]
-        problem = f"{len(merged.different)} runs have other results than those of the same name elsewhere, as {name}"
-        accepted = "folders that agree, or --force to keep the first of each"
-        raise BadInput("DIR", found[name].parent.parent, problem, accepted)
-    for name in merged.copied:
-        _copy(found[name], target / "runs" / name)
-    with locked(target):
-        for name in _COLLECTED:
-            _add_rows([folder / name for folder in (target, *sources)], target / name)
-        known: dict[str, Any] = {}
-        for path in [folder / "provenance.json" for folder in (*reversed(sources), target)]:
-            known |= read_json(path) if path.is_file() else {}
-        record_provenance(target, known)
-    collect(target)
-    return merged
-
-
-def _copy(run: Path, target: Path) -> None:
-    held = claim(target)
-    if held is None:
-        raise BadInput("out", target, "another process is making this run", "to wait for it")
-    try:
-        if not target.exists():
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as aside:
-                shutil.copytree(run, Path(aside) / "new")
-                (Path(aside) / "new").rename(target)
-    finally:
-        held.release()
-
-
-def _add_rows(tables: Sequence[Path], target: Path) -> None:
-    """Write the rows of all tables, of each run those of the first table that has it."""
-    import pandas as pd
-
-    kept: list[pd.DataFrame] = []
+    tables: list[pd.DataFrame] = []
     seen: set[str] = set()
-    for table in map(_text, filter(Path.is_file, tables)):
-        kept.append(table[~table["run_id"].isin(seen)])
+    for table in map(text_table, files):
+        tables.append(table[~table["run_id"].isin(seen)])
         seen |= set(table["run_id"])
-    if kept:
-        write_text(target, csv_text(pd.concat(kept, ignore_index=True).sort_values("run_id", kind="stable")))
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run_id": []})
+    return rows.sort_values("run_id", kind="stable")
 
 
-def _is_experiment(folder: Path) -> bool:
-    return (folder / "summary.csv").is_file() or (folder / "runs").is_dir()
+def text_table(path: Path) -> pd.DataFrame:
+    """A CSV file's cells as text, up to its last whole line."""
+    import pandas as pd
 
-
-def _whole_runs(source: Path) -> list[Path]:
-    accepted = "an experiment folder, as `agn-bench sweep` and `run --out` make it"
-    if not _is_experiment(source):
-        raise BadInput(
-            "DIR", source, "no experiment folder" if source.exists() else "there is no such folder", accepted
-        )
-    runs = sorted(run for run in (source / "runs").glob("[!.]*") if run.is_dir())
-    for run in runs:
-        if wrong := damage(run):
-            raise BadInput("DIR", run, wrong, "runs as they were written")
-    return runs
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False)

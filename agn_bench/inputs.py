@@ -40,6 +40,10 @@ class BadInput(Exception):
         return type(self), (self.option, self.value, self.problem, self.accepted)
 
 
+class NeverAccepted(BadInput):
+    """A value that would be wrong whatever the other options are."""
+
+
 class TooLarge(BadInput):
     """A number above what is accepted."""
 
@@ -75,9 +79,9 @@ def whole_number(option: str, value: object, low: int, high: int, note: str = ""
     except ValueError:
         whole = None
     if isinstance(whole, bool) or not isinstance(whole, int):
-        raise BadInput(option, value, "not a whole number", accepted)
+        raise NeverAccepted(option, value, "not a whole number", accepted)
     if whole < low:
-        raise BadInput(option, value, "too small", accepted)
+        raise NeverAccepted(option, value, "too small", accepted)
     if whole > high:
         raise TooLarge(option, value, "too large", accepted)
     return whole
@@ -91,11 +95,11 @@ def number(option: str, value: object, low: float, high: float, note: str = "") 
     except (ValueError, OverflowError):
         real = None
     if real is None or math.isnan(real):
-        raise BadInput(option, value, "not a number", accepted)
+        raise NeverAccepted(option, value, "not a number", accepted)
     if math.isinf(real):
-        raise BadInput(option, value, "not finite", accepted)
+        raise NeverAccepted(option, value, "not finite", accepted)
     if real < low:
-        raise BadInput(option, value, "negative" if real < 0 else "too small", accepted)
+        raise NeverAccepted(option, value, "negative" if real < 0 else "too small", accepted)
     if real > high:
         raise TooLarge(option, value, "too large", accepted)
     return real

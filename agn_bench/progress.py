@@ -84,6 +84,8 @@ class RunDisplay:
         label = f"{config.optimizer} s{config.seed}"
         if self._whole:
             label = f"{config.optimizer} n{config.workers} λ{config.local_steps} s{config.seed}"
+        if self._whole_task is not None:
+            self._live.update(self._whole_task, facts="")
         count = f"0/{config.exchanges} exchanges"
         self._tasks[name] = self._live.add_task(label, total=config.exchanges, count=count, facts="compiling …")
 
@@ -120,13 +122,13 @@ class RunDisplay:
         else:
             self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
 
-    def waiting(self, runs: int) -> None:
+    def waiting(self, reason: str) -> None:
         self._at_each_report()
-        facts = f"waiting for {runs} that another process makes"
+        facts = f"waiting {reason}"
         if self._whole_task is not None:
             self._live.update(self._whole_task, facts=facts)
-        if not self._live_here and "waiting" not in self._lines:
-            self._lines["waiting"] = 1
+        if not self._live_here and facts not in self._lines:
+            self._lines[facts] = 1
             self._say(facts)
 
     def tick(self) -> None:

@@ -55,7 +55,7 @@ def check_writable(option: str, folder: Path) -> None:
             existing = existing.parent
         if not existing.is_dir():
             raise BadInput(option, folder, f"{existing} is not a folder", accepted)
-        with tempfile.TemporaryDirectory(dir=existing):
+        with tempfile.TemporaryDirectory(prefix=".", dir=existing):  # hidden: it is none of the runs
             pass
         if max(len(os.fsencode(part)) for part in folder.absolute().parts) > _NAME_MAX:
             raise BadInput(option, folder, "a name in it is too long", accepted)
@@ -108,9 +108,10 @@ def write_run(run: Path, result: RunResult, facts: dict[str, Any], experiment: s
         new.mkdir()
         for name, text in {"run.json": json.dumps(record, indent=2) + "\n", **files}.items():
             write_text(new / name, text)
-        if run.exists():
-            run.rename(old)
-        new.rename(run)
+        with locked(run.parent.parent):  # nobody looks for the run while another takes its place
+            if run.exists():
+                run.rename(old)
+            new.rename(run)
 
 
 BEFORE = "before"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,9 +15,9 @@ from agn_bench import machine
 from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
 from agn_bench.execution.cell import Made
-from agn_bench.execution.cluster import connected, make_on_cluster
+from agn_bench.execution.cluster import Site, connected, make_on_cluster
 from agn_bench.execution.processes import make_here, make_in_processes
-from agn_bench.execution.work import Work
+from agn_bench.execution.work import Watcher, Work
 from agn_bench.experiment import Experiment
 from agn_bench.folder import Claim
 from agn_bench.inputs import BadInput
@@ -45,11 +46,11 @@ class Observer(Protocol):
     def found(self, config: RunConfig, run: Path) -> None:
         """The run was finished before, or by another process, and is not repeated."""
 
-    def waiting(self, runs: int) -> None:
-        """Only runs that another process is making are left."""
+    def waiting(self, reason: str) -> None:
+        """Nothing goes on here."""
 
     def tick(self) -> None:
-        """Now and then, while nothing happens."""
+        """Now and then, while nothing is reported."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Place:
     """At once, at most; fewer where they would not fit into memory, and one on a GPU."""
     scheduler: str = ""
     """Address of a Dask cluster's, which then makes them instead."""
+    device: str | None = None
+    """Of the cluster's workers; None: the best there is."""
     data_dir: Path | None = None
     """Of the data sets, where runs are made; None: the default."""
 
@@ -100,8 +103,34 @@ def run_all(
         OSError: a run could not be written, or the cluster is gone; what is finished is kept.
     """
     folders.prepare(folder)
+    if experiment or folders.planned(folder):
+        folders.check_threads(folder, machine.threads())
     configs = [recognised(config) for config in configs]
     report = Report([folders.run_folder(folder, config) for config in configs])
+    missing = _missing(configs, report, force)
+    sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", force, report)
+    with ExitStack() as stack:
+        make = _way_to_make(missing, place, sweep, stack) if missing else None
+        cell_of: dict[str, int] = {}
+        if experiment:
+            asked = {recognised(config).run_id: config for config in experiment.configs}
+            cell_of = {name: experiment.cell_of[config.configuration] for name, config in asked.items()}
+            folders.check_experiment(folder, experiment.name)
+            folders.plan(folder, experiment.name, experiment.description, machine.threads(), list(asked))
+        for config in report.found:
+            observer.found(config, folders.run_folder(folder, config))
+        for config, error in report.failures:
+            observer.failed(config, error)
+        stack.push(sweep.end)
+        while make and missing:
+            make(Work(missing, sweep.claim, lambda config: cell_of.get(config.run_id, 0)))
+            missing = sweep.wait_for_others()
+    report.warnings = folders.collect(folder)
+    return report
+
+
+def _missing(configs: Sequence[RunConfig], report: Report, force: bool) -> list[RunConfig]:
+    """The runs to be made; what is there goes into the report."""
     missing = []
     for config, run in zip(configs, report.runs, strict=True):
         try:
@@ -110,45 +139,29 @@ def run_all(
             report.failures.append((config, damaged))
             continue
         if there:
+            folders.clear_left(run)
             report.found.append(config)
         else:
             missing.append(config)
-    with ExitStack() as stack:
-        sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", force, report)
-        if missing and place.scheduler:
-            client = stack.enter_context(connected(place.scheduler))
-            threads = machine.threads()
+    return missing
 
-            def make(work: Work) -> None:
-                make_on_cluster(work, sweep, place.data_dir, threads, client)
 
-        else:
-            for config in missing:
-                _require_memory(config)
-            for name in sorted({config.dataset for config in missing}):
-                datasets.load(name, place.data_dir)
-            processes = at_once(missing, place.processes)
-
-            def make(work: Work) -> None:
-                if processes > 1:
-                    make_in_processes(work, sweep, place.data_dir, processes)
-                else:
-                    make_here(work, sweep, place.data_dir)
-
-        if experiment is not None:
-            threads = machine.threads()
-            folders.plan(folder, experiment.name, experiment.description, threads, experiment.configs)
-        for config in report.found:
-            observer.found(config, folders.run_folder(folder, config))
-        for config, error in report.failures:
-            observer.failed(config, error)
-        stack.push(sweep.end)
-        cell_of = experiment.cell_of if experiment is not None else {}
-        while missing:
-            make(Work(missing, sweep.claim, lambda config: cell_of.get(config.configuration, 0)))
-            missing = sweep.wait_for_others()
-    report.warnings = folders.collect(folder)
-    return report
+def _way_to_make(
+    missing: Sequence[RunConfig], place: Place, watcher: Watcher, stack: ExitStack
+) -> Callable[[Work], None]:
+    """The function that makes runs in `place`, having seen that it can."""
+    if place.scheduler:
+        client = stack.enter_context(connected(place.scheduler))
+        site = Site(client, place.scheduler, machine.threads(), place.device, place.data_dir)
+        return partial(make_on_cluster, watcher=watcher, site=site)
+    for config in missing:
+        _require_memory(config)
+    for name in sorted({config.dataset for config in missing}):
+        datasets.load(name, place.data_dir)
+    processes = at_once(missing, place.processes)
+    if processes > 1:
+        return partial(make_in_processes, watcher=watcher, data_dir=place.data_dir, processes=processes)
+    return partial(make_here, watcher=watcher, data_dir=place.data_dir)
 
 
 class _Sweep:
@@ -159,6 +172,7 @@ class _Sweep:
         self._report = report
         self._claims: dict[str, Claim] = {}
         self._elsewhere: list[RunConfig] = []
+        self._before = {run: _identity(run) for run in report.runs}
         self._collected, self._collecting_s = time.monotonic(), 0.0
 
     def claim(self, config: RunConfig) -> bool:
@@ -168,7 +182,7 @@ class _Sweep:
         if claim is None:
             self._elsewhere.append(config)
             return False
-        if not self._force and run.exists():  # made by another process since
+        if run.exists() and not (self._force and _identity(run) == self._before[run]):  # another has made it since
             claim.release()
             self._find(config)
             return False
@@ -203,6 +217,9 @@ class _Sweep:
         self._report.failures.append((config, error))
         self._observer.failed(config, error)
 
+    def waiting(self, reason: str) -> None:
+        self._observer.waiting(reason)
+
     def tick(self) -> None:
         self._observer.tick()
 
@@ -215,17 +232,26 @@ class _Sweep:
                 if claim is not None:
                     claim.release()
                     return waiting
-            self._observer.waiting(len(waiting))
+            self._observer.waiting(f"for {len(waiting)} that another process makes")
             time.sleep(0.5)
         return []
 
     def end(self, raised: type[BaseException] | None, *_: object) -> None:
         """Let go of what was not made; if it was cut short, collect what was."""
-        with suppress(OSError):  # the disk may be full
-            for claim in self._claims.values():
+        for claim in self._claims.values():
+            with suppress(OSError):  # the disk may be full
                 claim.release()
-            if raised is not None:
+        if raised is not None:
+            with suppress(Exception):  # what was raised says more
                 folders.collect(self._folder)
+
+
+def _identity(run: Path) -> int | None:
+    """What changes when a run is replaced; None if it is not there."""
+    try:
+        return (run / "run.json").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def at_once(configs: Sequence[RunConfig], processes: int) -> int:
@@ -233,7 +259,7 @@ def at_once(configs: Sequence[RunConfig], processes: int) -> int:
     if processes == 1 or len(configs) <= 1 or machine.backend() != "cpu":
         return 1
     largest = max(config.memory_bytes for config in configs) + PROCESS_BYTES
-    return max(1, min(processes, int(machine.memory_bytes() // largest)))
+    return max(1, int(min(processes, machine.memory_bytes() / largest)))
 
 
 def _require_memory(config: RunConfig) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_cli import agn_bench
 from test_sweep import same
+
+from agn_bench.config import resolve
+from agn_bench.execution.cluster import _make_there
 
 pytest.importorskip("distributed", reason="the extra cluster")
 
@@ -88,7 +93,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if len(lines) == 2:  # runs are being made
+            if len(lines) == 2:  # runs are being made, by all workers
                 workers[0].send_signal(signal.SIGKILL)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
@@ -102,6 +107,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         out, _ = other.communicate(timeout=60)
         assert other.returncode == 1
         assert "JAX has 1 threads already in the worker tcp://127.0.0.1:" in out
+        assert "restart the workers, or give --threads 1" in out
         assert not list((tmp_path / "other").glob("runs/*"))
 
 
@@ -139,3 +145,36 @@ def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(tmp
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.search(r"BadInput: --data-dir: not given, .* \(on the worker tcp://127.0.0.1:\d+\)", out)
+
+
+def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(local: tuple[Path, Path], tmp_path: Path) -> None:
+    with cluster(tmp_path, workers=0) as (address, *_):
+        process = agn_bench("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"waiting for workers of the cluster at {address}\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert len(err.splitlines()) == 2
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_what_listens_but_is_no_scheduler_is_refused(local: tuple[Path, Path], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        process = agn_bench("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_of_another_version_makes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the same configuration has another name."""
+    worker = SimpleNamespace(address="tcp://there:1")
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
+    config = resolve({"model": "mlp-8"})
+    answer = _make_there(config, "agn-n20-l13-s0-00000000", 1, None, None, "topic")
+    assert isinstance(answer, RuntimeError)
+    assert str(answer) == "the worker tcp://there:1 has another version of agn-bench"

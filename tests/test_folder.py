@@ -16,9 +16,10 @@ import pytest
 from test_results import Silent
 
 from agn_bench import folder as folders
-from agn_bench import sweep
+from agn_bench import machine, sweep
 from agn_bench.config import RunConfig, resolve, with_seeds
 from agn_bench.inputs import BadInput
+from agn_bench.merging import merge
 
 Make = Callable[..., list[Path]]
 
@@ -203,27 +204,60 @@ def test_runs_without_hashes_are_taken_as_they_are(configs: list[RunConfig], tmp
 def test_collecting_marks_the_runs_that_are_not_in_the_experiment(configs: list[RunConfig], tmp_path: Path) -> None:
     make(configs[:3], tmp_path)
     assert "in_experiment" not in pd.read_csv(tmp_path / "summary.csv")
-    folders.plan(tmp_path, "some", "", 1, configs[1:])
+    folders.plan(tmp_path, "some", "", 1, [config.run_id for config in configs[1:]])
     folders.collect(tmp_path)
     rows = pd.read_csv(tmp_path / "summary.csv")
     assert dict(zip(rows["seed"], rows["in_experiment"], strict=True)) == {0: False, 1: True, 2: True}
-    folders.plan(tmp_path, "some", "", 1, configs[:1])
+    folders.plan(tmp_path, "some", "", 1, [configs[0].run_id])
     folders.collect(tmp_path)
     rows = pd.read_csv(tmp_path / "summary.csv")
     assert dict(zip(rows["seed"], rows["in_experiment"], strict=True)) == {0: True, 1: False, 2: False}
 
 
 def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[RunConfig], tmp_path: Path) -> None:
-    folders.plan(tmp_path, "some", "", 1, configs)
-    folders.plan(tmp_path, "some", "", 2, configs)  # nothing was made yet
-    make(configs[:1], tmp_path)
-    with pytest.raises(BadInput, match=r"--threads 1: the runs in .* were made with 2"):
-        folders.plan(tmp_path, "some", "", 1, configs)
+    folders.check_experiment(tmp_path, "some")
+    folders.plan(tmp_path, "some", "", 2, [])
+    folders.check_experiment(tmp_path, "some")
     with pytest.raises(BadInput, match="the folder of the experiment some, not of other"):
-        folders.plan(tmp_path, "other", "", 2, configs)
+        folders.check_experiment(tmp_path, "other")
+    folders.check_threads(tmp_path, 1)  # nothing was made yet
+    (run,) = make(configs[:1], tmp_path)
+    threads = machine.threads()
+    folders.check_threads(tmp_path, threads)
+    with pytest.raises(
+        BadInput, match=rf"--threads 7: the runs in .* were made with {threads}, .*: {threads}, or another"
+    ):
+        folders.check_threads(tmp_path, 7)
+    record = json.loads((run / "run.json").read_text())
+    record["machine"]["device"] = "gpu: some"
+    (run / "run.json").write_text(json.dumps(record))
+    folders.check_threads(tmp_path, 7)
     (tmp_path / "experiment.json").write_text("{")
     with pytest.raises(BadInput, match=r"experiment\.json: cannot be read"):
         folders.collect(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv"])
+def test_a_collected_file_that_was_truncated_is_whole_again(
+    configs: list[RunConfig], tmp_path: Path, name: str
+) -> None:
+    """Wherever it was cut; a piece of a row is no row of a run that is not here."""
+    make(configs[:3], tmp_path)
+    before = collected(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    second = content.index(configs[1].run_id.encode())
+    for cut in (second, second + 5, second + len(configs[1].run_id) + 3, len(content) - 1):
+        (tmp_path / name).write_bytes(content[:cut])
+        folders.collect(tmp_path)
+        assert collected(tmp_path) == before
+
+
+def test_nothing_is_left_of_a_finished_run_whose_maker_was_killed(configs: list[RunConfig], tmp_path: Path) -> None:
+    (run,) = make(configs[:1], tmp_path)
+    run.with_name(f".{run.name}.lock").touch()
+    (run.with_name(f".{run.name}.abc") / "new").mkdir(parents=True)
+    assert sweep.run_all(configs[:1], tmp_path, Silent()).found == configs[:1]
+    assert nothing_left(tmp_path)
 
 
 def test_what_a_killed_process_left_of_a_collected_file_is_cleared(configs: list[RunConfig], tmp_path: Path) -> None:
@@ -242,7 +276,7 @@ def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], 
     make(configs[:3], tmp_path / "one")
     make(configs[2:], tmp_path / "two")
     make(configs, tmp_path / "all")
-    merged = folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    merged = merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     assert (len(merged.copied), len(merged.same), merged.different) == (4, 1, [])
     assert collected(tmp_path / "both") == collected(tmp_path / "all")
     for config in configs:
@@ -250,7 +284,7 @@ def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], 
         one, other = (folders.run_folder(tmp_path / place, config) for place in ("both", "all"))
         assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
     assert set(json.loads((tmp_path / "both" / "provenance.json").read_text())) == {c.run_id for c in configs}
-    again = folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    again = merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     assert (again.copied, len(again.same)) == ([], 5)
     assert collected(tmp_path / "both") == collected(tmp_path / "all")
     assert nothing_left(tmp_path)
@@ -261,7 +295,7 @@ def test_rows_without_run_folders_are_merged_too(configs: list[RunConfig], tmp_p
     make(configs[2:], tmp_path / "two")
     make(configs, tmp_path / "all")
     shutil.rmtree(tmp_path / "two" / "runs")
-    folders.merge([tmp_path / "two"], tmp_path / "one")
+    merge([tmp_path / "two"], tmp_path / "one")
     assert collected(tmp_path / "one") == collected(tmp_path / "all")
     assert set(json.loads((tmp_path / "one" / "provenance.json").read_text())) == {c.run_id for c in configs}
 
@@ -276,9 +310,9 @@ def test_runs_with_other_results_are_refused_and_with_force_the_first_is_kept(
     with pytest.raises(
         BadInput, match=rf"1 runs have other results than .*, as {configs[0].run_id}; accepted: .*--force"
     ):
-        folders.merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+        merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    merged = folders.merge([tmp_path / "two", tmp_path / "one"], tmp_path / "both", force=True)
+    merged = merge([tmp_path / "two", tmp_path / "one"], tmp_path / "both", force=True)
     assert (merged.copied, merged.different) == ([run.name], [run.name])
     assert collected(tmp_path / "both") == ((run / "summary.csv").read_bytes(), (run / "curve.csv").read_bytes())
 
@@ -294,14 +328,67 @@ def _with_other_results(run: Path) -> None:
     (run / "run.json").write_text(json.dumps(record))
 
 
+def test_who_made_a_run_is_no_difference(configs: list[RunConfig], tmp_path: Path) -> None:
+    """The same run made by hand and in a sweep."""
+    make(configs[:2], tmp_path / "one")
+    make(configs[:2], tmp_path / "two")
+    text = (tmp_path / "two" / "summary.csv").read_text()
+    (tmp_path / "two" / "summary.csv").write_text(text.replace("adhoc", "swept"))
+    shutil.rmtree(tmp_path / "two" / "runs")
+    merged = merge([tmp_path / "two", tmp_path / "one"], tmp_path / "both")
+    assert (len(merged.copied), len(merged.same), merged.different) == (2, 2, [])
+    assert len(list((tmp_path / "both" / "runs").iterdir())) == 2
+
+
+def test_rows_that_differ_are_results_that_differ(configs: list[RunConfig], tmp_path: Path) -> None:
+    make(configs[:1], tmp_path / "one")
+    make(configs[:1], tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "runs")
+    text = (tmp_path / "two" / "summary.csv").read_text()
+    (tmp_path / "two" / "summary.csv").write_text(text.replace("done", "diverged"))
+    with pytest.raises(BadInput, match="1 runs have other results"):
+        merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_parts_of_a_sweep_are_one_sweep_and_other_experiments_are_refused(
+    configs: list[RunConfig], tmp_path: Path
+) -> None:
+    names = [config.run_id for config in configs]
+    for index, part in enumerate(("one", "two")):
+        make([configs[index]], tmp_path / part)
+        folders.plan(tmp_path / part, "some", "what", 1, names[index : index + 1])
+    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    plan = folders.planned(tmp_path / "both")
+    assert plan == {"experiment": "some", "description": "what", "threads": 1, "runs": names[:2]}
+    assert pd.read_csv(tmp_path / "both" / "summary.csv")["in_experiment"].tolist() == [True, True]
+    folders.plan(tmp_path / "two", "other", "", 1, names)
+    with pytest.raises(BadInput, match="of several experiments: other, some; accepted: folders of one experiment"):
+        merge([tmp_path / "one", tmp_path / "two"], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_cannot_be_merged_is_refused(configs: list[RunConfig], tmp_path: Path) -> None:
     (run,) = make(configs[:1], tmp_path / "one")
     with pytest.raises(BadInput, match="there is no such folder"):
-        folders.merge([tmp_path / "none"], tmp_path / "both")
+        merge([tmp_path / "none"], tmp_path / "both")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="no experiment folder"):
-        folders.merge([tmp_path / "empty"], tmp_path / "both")
+        merge([tmp_path / "empty"], tmp_path / "both")
     _truncate(run)
     with pytest.raises(BadInput, match=r"curve\.csv was changed"):
-        folders.merge([tmp_path / "one"], tmp_path / "both")
+        merge([tmp_path / "one"], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("summary.csv", "a,b\n1,2\n"), ("curves.csv", ""), ("provenance.json", "[]")]
+)
+def test_a_source_with_other_files_is_refused(
+    configs: list[RunConfig], tmp_path: Path, name: str, content: str
+) -> None:
+    make(configs[:1], tmp_path / "one")
+    (tmp_path / "one" / name).write_text(content)
+    with pytest.raises(BadInput, match="its collected files cannot be read"):
+        merge([tmp_path / "one"], tmp_path / "both")
     assert not (tmp_path / "both").exists()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_cli import agn_bench
+from test_cli import TINY, agn_bench
 
 from agn_bench import folder as folders
 from agn_bench import results, sweep
@@ -24,17 +24,17 @@ Command = Callable[..., tuple[int, str, str]]
 
 FAST = """
 name = "fast"
-seeds = [0, 1, 2, 3, 4, 5, 6, 7]
+seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
 [base]
 model = "mlp-8"
 batch_size = 8
 local_steps = 2
-gradient_steps = 400
+gradient_steps = 800
 [[cells]]
 optimizer = ["agn", "easgd"]
 workers = [10, 20]
 """
-RUNS = 32
+RUNS = 64
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 SMALL = """
@@ -115,12 +115,12 @@ def test_killed_twenty_times_it_ends_with_the_same_bytes(fast: tuple[Path, Path]
         process = agn_bench(*words, start_new_session=True)
         if kill % 4 == 0:
             time.sleep(moments.uniform(0.1, 2.0))
-        else:  # while it makes runs, of which one takes some ten milliseconds
+        else:  # while it makes runs, of which one takes some hundred milliseconds
             assert process.stdout is not None
             for line in process.stdout:
                 if "] " in line:
                     break
-            time.sleep(moments.uniform(0.0, 0.3))
+            time.sleep(moments.uniform(0.0, 0.2))
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert ends(process), "orphans"
@@ -128,7 +128,8 @@ def test_killed_twenty_times_it_ends_with_the_same_bytes(fast: tuple[Path, Path]
         for collected in (tmp_path / "killed").glob("[!.]*.csv"):
             pd.read_csv(collected)
     assert finished == sorted(finished)  # none was lost
-    assert finished[-1] > 0
+    assert len(set(finished)) > 10  # it was killed in the midst of it
+    assert finished[-1] < RUNS
     process = agn_bench("sweep", file, "--out", tmp_path / "killed")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
@@ -207,10 +208,13 @@ def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: tuple[Pa
     process = agn_bench("sweep", file, "--out", tmp_path / "mine", start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of its processes
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "agn-bench: interrupted; what was finished is kept"
+    assert err.splitlines() == [
+        "agn-bench: interrupting … (once more to stop at once)",
+        "agn-bench: interrupted; what was finished is kept",
+    ]
     assert ends(process)
     kept = len(list((tmp_path / "mine").glob("runs/*")))
     assert 0 < kept < RUNS
@@ -219,6 +223,20 @@ def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: tuple[Pa
     out, _ = process.communicate(timeout=60)
     assert f"{RUNS - kept} runs made, {kept} found finished" in out
     same(tmp_path / "mine", whole)
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.0, 1.4, 1.8])
+def test_interrupting_while_its_processes_start_says_nothing_more(
+    fast: tuple[Path, Path], tmp_path: Path, seconds: float
+) -> None:
+    process = agn_bench("sweep", fast[0], "--out", tmp_path / "mine", start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert ends(process)
+    if "interrupting" in err:  # else Python itself was still starting
+        assert len(err.splitlines()) == 2
 
 
 # --- cells that fail, and cells that diverge ---
@@ -419,10 +437,39 @@ def test_bad_options_are_refused_before_anything_is_written(
 
 
 def test_the_threads_of_a_folder_are_kept(command: Command, small: Path, tmp_path: Path) -> None:
-    """What is set before JAX starts cannot change in this process, so the plan is another's here."""
-    command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
-    plan = tmp_path / "out" / "experiment.json"
-    plan.write_text(re.sub(r'"threads": \d+', '"threads": 7', plan.read_text()))
-    code, _, err = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
-    assert code == 2
-    assert "were made with 7, and all of a sweep have the same; accepted: 7, or another --out" in err
+    """What is set before JAX starts cannot change in this process, so the runs are another's here; for `run`, too."""
+    words = ("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
+    command(*words)
+    for run in (tmp_path / "out").glob("runs/*"):
+        text = (run / "run.json").read_text()
+        (run / "run.json").write_text(re.sub(r'"threads": \d+', '"threads": 7', text))
+    for again in (words, ("run", *TINY, "--out", tmp_path / "out")):
+        code, _, err = command(*again)
+        assert code == 2
+        assert "were made with 7, and all of a sweep have the same; accepted: 7, or another --out" in err
+
+
+def test_runs_made_by_hand_count_if_they_are_the_same(command: Command, small: Path, tmp_path: Path) -> None:
+    command("run", *TINY, "--optimizer", "easgd", "--out", tmp_path / "out")
+    _, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
+    assert "3 runs made, 1 found finished, 0 failed" in out
+    rows = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert rows["in_experiment"].all()
+    assert sorted(rows["experiment"]) == ["adhoc", "small", "small", "small"]
+
+
+def test_a_recorded_timeline_that_is_the_simulated_one_is_the_same_run(
+    command: Command, small: Path, tmp_path: Path
+) -> None:
+    """Under the name of the run that recorded it, in the plan too."""
+    command("run", *TINY, "--out", tmp_path / "first")
+    (commits,) = (tmp_path / "first").glob("runs/*/commits.csv")
+    cells = f'[[cells]]\ntimeline = "{commits}"\n'
+    small.write_text(SMALL[: SMALL.index("[[cells]]")].replace("[0, 1]", "[0]").replace("workers = 4\n", "") + cells)
+    code, _, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
+    assert code == 0
+    (row,) = pd.read_csv(tmp_path / "out" / "summary.csv").to_dict("records")
+    assert row["in_experiment"]
+    assert row["run_id"] == commits.parent.name
+    _, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out", "--dry-run")
+    assert "1 runs, 1 of them in" in out

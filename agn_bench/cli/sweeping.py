@@ -74,20 +74,22 @@ def sweep(
         configs = experiments.only(experiment.configs, only or [])
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:
-            _collect(folder)
-            return
+            raise typer.Exit(_collect(folder))
         if scheduler is not None and jobs is not None:
             raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
+        if scheduler is not None and not scheduler.strip():
+            raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
 
         from agn_bench import machine
 
-        machine.prepare(1 if threads is None else threads, device)
+        machine.prepare(1 if threads is None else threads, "cpu" if scheduler else device)
         fitting = max(1, machine.cores() // machine.threads())
         processes = fitting if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
 
         from agn_bench.sweep import Place, run_all
 
-        place = Place(processes, scheduler or "", None if data_dir is None else path("data_dir", data_dir))
+        data_folder = None if data_dir is None else path("data_dir", data_dir)
+        place = Place(processes, scheduler or "", device, data_folder)
         stop_if_asked()
         if dry_run:
             _show_plan(configs, folder, place, stop_if_asked)
@@ -103,29 +105,33 @@ def sweep(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _collect(folder: Path) -> None:
+def _collect(folder: Path) -> int:
+    """Collect what is there; the exit code."""
     from agn_bench import folder as folders
     from agn_bench.display import show_path
 
     terminal = console()
     if not (folder / "runs").is_dir() and not (folder / "summary.csv").is_file():
         raise BadInput("out", folder, "no runs are there yet", "the folder of a sweep that has begun")
-    folders.prepare(folder)
-    for warning in folders.collect(folder):
+    warnings = folders.prepare(folder)
+    for warning in warnings:
         terminal.print(f"  {warning}", highlight=False, markup=False, soft_wrap=True)
     show_path(terminal, folder, "summary.csv, curves.csv, provenance.json")
+    return EXIT_FAILED if warnings else 0
 
 
 def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
     from agn_bench import folder as folders
     from agn_bench import machine
+    from agn_bench.clock import recognised
     from agn_bench.display import readable_seconds, show_rows
     from agn_bench.estimate import estimate, kinds
     from agn_bench.progress import StepDisplay
     from agn_bench.sweep import at_once
 
     terminal = console()
+    configs = [recognised(config) for config in configs]
     missing = [config for config in configs if not folders.run_folder(folder, config).exists()]
     there = {config.run_id for config in configs} - {config.run_id for config in missing}
     cells: dict[str, list[Any]] = {}
@@ -150,7 +156,8 @@ def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> No
         return
     processes = at_once(missing, place.processes)
     with StepDisplay(terminal, "short runs", len(kinds(missing)), stop_if_asked) as display:
-        found = estimate(missing, processes, place.data_dir, display.step)
+        found = estimate(missing, processes, place.data_dir, display.step, stop_if_asked)
+    stop_if_asked()
     threads = "1 thread" if machine.threads() == 1 else f"{machine.threads()} threads"
     where = f"{processes} at once, with {threads} each"
     memory = f"{found.process_bytes / 1e9:.1f} GB each at most, of {machine.memory_bytes() / 1e9:.0f} GB"
@@ -186,14 +193,17 @@ def merge(
     ] = False,
 ) -> None:
     """Join the results that several machines made of one experiment: runs, collected files, provenance."""
-    from agn_bench import folder as experiment_folders
     from agn_bench.display import show_path
+    from agn_bench.merging import merge as merged_folders
 
     sources = [path("DIR", folder) for folder in folders]
     target = path("out", out)
-    merged = experiment_folders.merge(sources, target, force)
+    merged = merged_folders(sources, target, force)
     terminal = console()
     said = f"{len(merged.copied)} runs copied, {len(merged.same)} there already"
     kept = f", {len(merged.different)} with other results kept as they were" if merged.different else ""
     terminal.print(said + kept, highlight=False)
+    if len(merged.threads) > 1:
+        numbers = " and ".join(map(str, sorted(merged.threads)))
+        terminal.print(f"  made with {numbers} threads: last bits may differ for that", highlight=False)
     show_path(terminal, target, "summary.csv, curves.csv, provenance.json, runs/")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,127 +22,230 @@ from agn_bench import machine
 from agn_bench.config import RunConfig
 from agn_bench.execution.cell import Made, make
 from agn_bench.execution.processes import portable
-from agn_bench.execution.work import Watcher, Work
+from agn_bench.execution.work import Program, Watcher, Work
 from agn_bench.inputs import BadInput
 from agn_bench.records import Progress
 
 _SECONDS_TO_CONNECT = 10.0
+_SECONDS_TO_FETCH = 10.0
 _SECONDS_A_TICK = 0.5
 _SECONDS_A_REPORT = 1.0
-_SCHEDULER = "tcp://host:8786, where a Dask scheduler answers"
+_TICKS_TO_WAIT = 6
+_MOST_AT_ONCE = 200
+"""Runs that the cluster knows of: enough for it to see how many workers it could use; each holds a claim here."""
+_TRIES = 3
+"""Of a run whose workers died. Dask counts three deaths a try, also of workers that had not begun with it yet."""
+_ACCEPTED = "tcp://host:8786, where a Dask scheduler answers"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster, and how its workers make runs."""
+
+    client: Any
+    """A distributed.Client, of which hardly anything is typed."""
+    address: str
+    """Of the scheduler."""
+    threads: int
+    """Of JAX, in every worker."""
+    device: str | None = None
+    data_dir: Path | None = None
+    """The data sets' folder on the workers; None: where each worker finds them itself."""
+
+    def gone(self) -> ConnectionError:
+        return ConnectionError(f"the scheduler at {self.address} is gone or was restarted; what was finished is kept")
+
+    def check(self) -> None:
+        if self.client.status not in ("running", "connecting"):
+            raise self.gone()
 
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """A connection to a scheduler.
+    """A client of the scheduler at `address`.
 
     Raises:
         BadInput: nothing answers there, or the extra `cluster` is not installed.
     """
     try:
-        from distributed import Client  # of which hardly anything is typed
+        from distributed import Client
     except ImportError:
         problem = "Dask distributed is not installed"
         raise BadInput("scheduler", address, problem, "pip install 'agn-bench[cluster]'") from None
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say is raised, too
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            answers.put(Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False))
+        except BaseException as error:
+            answers.put(error)
+
+    # In a thread, since its own timeout does not hold for something that listens but does not answer.
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        client: Any = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise BadInput("scheduler", address, f"no answer ({str(error).splitlines()[0]})", _SCHEDULER) from None
+        answer = answers.get(timeout=2 * _SECONDS_TO_CONNECT)
+    except queue.Empty:
+        answer = TimeoutError("it listens, but says nothing")
+    if isinstance(answer, BaseException):
+        reason = (str(answer) or type(answer).__name__).splitlines()[0]
+        raise BadInput("scheduler", address, f"no answer ({reason})", _ACCEPTED)
     try:
-        yield client
+        yield answer
     finally:
         with suppress(Exception):
-            client.close(timeout=2)
+            answer.close(timeout=2)
 
 
-def make_on_cluster(work: Work, watcher: Watcher, data_dir: Path | None, threads: int, client: Any) -> None:
+def make_on_cluster(work: Work, watcher: Watcher, site: Site) -> None:
     """Make all runs on the cluster's workers, as many at once as they have threads.
 
-    Args:
-        data_dir: the data sets' folder on the workers; None: where each worker finds them itself.
-        threads: of JAX, in every worker.
-
-    A run whose worker dies is made again elsewhere.
+    A run whose worker dies is made again elsewhere, a few times.
 
     Raises:
         ConnectionError: the scheduler is gone.
     """
-    messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-    topic = f"agn-bench-{uuid4().hex}"
-    client.subscribe_topic(topic, lambda event: messages.put(event[1]))
-    running: dict[str, RunConfig] = {}
-    begun: set[str] = set()
-    futures: dict[str, Any] = {}
-    for config in work.all():
-        name = config.run_id
-        running[name] = config
-        futures[name] = client.submit(_make_there, config, name, threads, data_dir, topic, key=f"{name}-{topic}")
-        futures[name].add_done_callback(lambda future, name=name: messages.put((name, future)))
-    while running:
-        watcher.tick()
-        if client.status not in ("running", "connecting"):
-            raise _gone(client)
-        try:
-            name, message = messages.get(timeout=_SECONDS_A_TICK)
-        except queue.Empty:
-            continue
-        if name not in running:
-            continue  # a late report
-        config = running[name]
-        if name not in begun:
-            begun.add(name)
-            watcher.started(config)
-        if message is futures[name]:
-            del running[name], futures[name]  # so that the cluster forgets the result
-            if message.status == "cancelled":
-                raise _gone(client)
-            _end(message, config, watcher)
-        elif message:
-            watcher.progressed(config, Progress(*message))
-
-
-def _gone(client: Any) -> ConnectionError:
-    address = client.scheduler.address
-    return ConnectionError(f"the scheduler at {address} is gone or was restarted; what was finished is kept")
-
-
-def _end(future: Any, config: RunConfig, watcher: Watcher) -> None:
+    site.check()
     try:
-        answer = future.result(timeout=60)
-    except Exception as error:  # the cluster's; a run's own come as answers
-        answer = RuntimeError(f"{type(error).__name__} on the cluster: {error}")
-    if isinstance(answer, Made):
-        watcher.made(config, answer)
-    else:
-        watcher.failed(config, answer)
+        _Cluster(work, watcher, site).make()
+    except OSError:
+        raise
+    except Exception:
+        site.check()  # a client that was closed raises errors of its own
+        raise
 
 
-def _make_there(config: RunConfig, run_id: str, threads: int, data_dir: Path | None, topic: str) -> Made | Exception:
+class _Cluster:
+    """The runs that a cluster is making."""
+
+    def __init__(self, work: Work, watcher: Watcher, site: Site) -> None:
+        self._work, self._watcher, self._site = work, watcher, site
+        self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._topic = f"agn-bench-{uuid4().hex}"
+        self._running: dict[str, RunConfig] = {}
+        self._futures: dict[str, Any] = {}
+        self._tries: Counter[str] = Counter()
+        self._begun: set[str] = set()
+        self._compiled: set[Program] = set()
+
+    def make(self) -> None:
+        self._site.client.subscribe_topic(self._topic, lambda event: self._messages.put(event[1]))
+        self._fill()
+        silent = 0
+        while self._running:
+            self._watcher.tick()
+            self._site.check()
+            try:
+                name, message = self._messages.get(timeout=_SECONDS_A_TICK)
+            except queue.Empty:
+                silent += 1
+                if silent >= _TICKS_TO_WAIT and not self._begun:
+                    self._watcher.waiting(f"for workers of the cluster at {self._site.address}")
+                continue
+            if name in self._running:  # else it is a late report
+                self._receive(name, message)
+
+    def _fill(self) -> None:
+        while len(self._running) < _MOST_AT_ONCE and (config := self._work.take(self._compiled)) is not None:
+            self._running[config.run_id] = config
+            self._submit(config)
+
+    def _submit(self, config: RunConfig) -> None:
+        name, site = config.run_id, self._site
+        self._tries[name] += 1
+        future = site.client.submit(
+            _make_there,
+            config,
+            name,
+            site.threads,
+            site.device,
+            site.data_dir,
+            self._topic,
+            key=f"{name}-{self._tries[name]}-{self._topic}",
+        )
+        future.add_done_callback(lambda future: self._messages.put((name, future)))
+        self._futures[name] = future
+
+    def _receive(self, name: str, message: Any) -> None:
+        """A report of a run, or that it has ended."""
+        config = self._running[name]
+        if isinstance(message, list | tuple):
+            if name not in self._begun:
+                self._begun.add(name)
+                self._watcher.started(config)
+            if message:
+                self._watcher.progressed(config, Progress(*message))
+            return
+        if message is not self._futures[name]:
+            return  # of a try that was given up
+        if message.status == "cancelled":
+            raise self._site.gone()
+        answer = _answer(message)
+        if answer is None:
+            if self._tries[name] < _TRIES:
+                self._submit(config)
+                return
+            answer = ChildProcessError("the workers that made it died, time and again; was there too little memory?")
+        del self._running[name], self._futures[name]  # so that the cluster forgets the result
+        if name not in self._begun:
+            self._watcher.started(config)
+        if isinstance(answer, Made):
+            self._watcher.made(config, answer)
+        else:
+            self._watcher.failed(config, answer)
+        self._fill()
+
+
+def _answer(future: Any) -> Made | Exception | None:
+    """What became of a run; None if it was lost with its worker."""
+    from distributed import KilledWorker
+
+    try:
+        answer: Made | Exception = future.result(timeout=_SECONDS_TO_FETCH)
+    except (TimeoutError, KilledWorker):
+        return None
+    except Exception as error:  # the cluster's; a run's own are answers
+        return RuntimeError(f"{type(error).__name__} on the cluster: {error}")
+    return answer
+
+
+def _make_there(
+    config: RunConfig, run_id: str, threads: int, device: str | None, data_dir: Path | None, topic: str
+) -> Made | Exception:
     """Make a run on a Dask worker."""
     from distributed import get_worker
 
     worker = get_worker()
     if config.run_id != run_id:
         return RuntimeError(f"the worker {worker.address} has another version of agn-bench")
-    machine.prepare(threads)
-    if machine.threads() != threads:
-        problem = f"JAX has {machine.threads()} threads already in the worker {worker.address}, not {threads}"
-        return RuntimeError(problem)
-    worker.log_event(topic, [run_id, []])
-    reported = time.monotonic()
-
-    def on_progress(progress: Progress) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > _SECONDS_A_REPORT:
-            reported = time.monotonic()
-            worker.log_event(topic, [run_id, [float(value) for value in astuple(progress)]])
-
     try:
-        return make(config, data_dir, on_progress)
+        machine.prepare(threads, device)
+        if machine.threads() != threads:
+            problem = f"JAX has {machine.threads()} threads already in the worker {worker.address}, not {threads}"
+            return RuntimeError(f"{problem}; restart the workers, or give --threads {machine.threads()}")
+        worker.log_event(topic, [run_id, []])
+        return make(config, data_dir, _Reporter(worker, topic, run_id))
     except BadInput as error:
         accepted = f"{error.accepted} (on the worker {worker.address})"
         return BadInput(error.option, error.value, error.problem, accepted)
     except Exception as error:
         return portable(error)
+
+
+class _Reporter:
+    """Tells the caller how far a run is, now and then, and ends it when nobody waits for it any more."""
+
+    def __init__(self, worker: Any, topic: str, run_id: str) -> None:
+        self._worker, self._topic, self._run_id = worker, topic, run_id
+        self._task = worker.get_current_task()
+        self._reported = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._reported < _SECONDS_A_REPORT:
+            return
+        self._reported = time.monotonic()
+        task = self._worker.state.tasks.get(self._task)
+        if task is None or task.state == "cancelled":
+            raise ConnectionError("nobody waits for this run any more")
+        self._worker.log_event(self._topic, [self._run_id, [float(value) for value in astuple(progress)]])

@@ -11,8 +11,10 @@ import os
 import pickle
 import signal
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -58,7 +60,8 @@ def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, proce
                 connection = connection or _start(stack, data_dir)
                 compiled[connection] = programs
                 running[connection] = config
-                connection.send(config)
+                with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
+                    connection.send(config)
                 watcher.started(config)
 
         for _ in range(processes):
@@ -70,7 +73,7 @@ def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, proce
                 config = running[connection]
                 try:
                     message = connection.recv()
-                except (EOFError, ConnectionError):
+                except (EOFError, OSError):  # it may die within a message, too
                     message = None
                 if isinstance(message, Progress):
                     watcher.progressed(config, message)
@@ -92,13 +95,14 @@ def _start(stack: ExitStack, data_dir: Path | None) -> Connection:
     context = multiprocessing.get_context("spawn")  # a fork of a process in which JAX runs may hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, data_dir), daemon=True)
-    process.start()
+    with _deaf_to_interrupts():
+        process.start()
     theirs.close()
 
     def end() -> None:
-        ours.close()
         process.terminate()
         process.join(_SECONDS_TO_END)
+        ours.close()
         process.kill()
         process.join()
 
@@ -106,8 +110,22 @@ def _start(stack: ExitStack, data_dir: Path | None) -> Connection:
     return ours
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C, which reaches all of a terminal's, does not interrupt while they import."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would otherwise be started now, and lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, data_dir: Path | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that started this ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     machine.prepare(machine.threads())
     while True:

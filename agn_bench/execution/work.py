@@ -22,8 +22,11 @@ class Watcher(Protocol):
 
     def failed(self, config: RunConfig, error: Exception) -> None: ...
 
+    def waiting(self, reason: str) -> None:
+        """Nothing goes on."""
+
     def tick(self) -> None:
-        """Now and then, while nothing happens."""
+        """Now and then, while nothing is reported."""
 
 
 Program = tuple[object, ...]
@@ -64,19 +67,13 @@ class Work:
         while self._waiting:
             waiting = self._waiting[0]
             program = min(waiting, key=lambda program: (program not in compiled, self._compiled[program]))
-            if program not in compiled:
-                compiled.add(program)
-                self._compiled[program] += 1
             config = waiting[program].popleft()
             if not waiting[program]:
                 del waiting[program]
             if not waiting:
                 del self._waiting[0]
             if self._allowed(config):
+                self._compiled[program] += program not in compiled
+                compiled.add(program)
                 return config
         return None
-
-    def all(self) -> list[RunConfig]:
-        """The rest at once, in the order in which one process would make them."""
-        compiled: set[Program] = set()
-        return list(iter(lambda: self.take(compiled), None))
