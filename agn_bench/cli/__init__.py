@@ -4,6 +4,7 @@
     options.py     options that several commands take
     training.py    run
     sweeping.py    sweep, merge
+    data.py        data fetch, verify
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
     reading.py     table, plot, list, reproduce
@@ -17,9 +18,10 @@ from agn_bench.cli.base import app, main
 # isort: off
 from agn_bench.cli import training
 from agn_bench.cli import sweeping
+from agn_bench.cli import data
 from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
 # isort: on
 
-__all__ = ["app", "bench", "main", "reading", "sweeping", "timing", "training"]
+__all__ = ["app", "bench", "data", "main", "reading", "sweeping", "timing", "training"]

@@ -16,6 +16,8 @@ from agn_bench.inputs import BadInput
 from agn_bench.registry import DATASETS, DatasetEntry
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
+IDX_DATASETS = [name for name, entry in DATASETS.items() if not entry.embedded]
+"""Those that are read from a folder."""
 _TEST_EVERY = 5
 _IDX_UNSIGNED_BYTE = 0x08
 
@@ -34,8 +36,8 @@ class Dataset:
 def load(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set `name`, from the installation or from IDX files (plain or .gz) in `data_dir`.
 
-    Without `data_dir` the environment variable AGN_BENCH_DATA_DIR names the folder; the files lie in it, or in its
-    subfolder of the data set's name.
+    Without `data_dir` the environment variable AGN_BENCH_DATA_DIR names the folder, and without that it is where
+    `agn-bench data fetch` puts data sets; the files lie in it, or in its subfolder of the data set's name.
 
     Raises:
         BadInput: the folder or a file is missing, or a file's content is not the data set's.
@@ -85,10 +87,31 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
     )
 
 
+def cache_folder() -> Path:
+    """Where `agn-bench data fetch` puts data sets if nothing else is said: the platform's folder for such."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("agn-bench")
+
+
+def _given_folder(data_dir: Path | None) -> str:
+    return str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE, "")
+
+
+def folder_to_fetch_to(name: str, data_dir: Path | None) -> Path:
+    """The data set's own folder; if its files lie beside those of others already, the folder of these."""
+    folder = Path(_given_folder(data_dir) or cache_folder())
+    files = [folder / f"{file}{ending}" for file in DATASETS[name].sha256 for ending in ("", ".gz")]
+    return folder if any(file.is_file() for file in files) and not (folder / name).is_dir() else folder / name
+
+
 def _folder(name: str, data_dir: Path | None) -> Path:
-    given = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE, "")
-    accepted = f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz"
+    given = _given_folder(data_dir)
+    files = ", ".join(DATASETS[name].sha256)
+    accepted = f"a folder with {files}, plain or .gz; `agn-bench data fetch {name}` gets them"
     if not given:
+        if (cache_folder() / name).is_dir():
+            return cache_folder() / name
         raise BadInput(
             "data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted
         )

