@@ -136,8 +136,9 @@ def test_the_committed_benchmark_of_training_is_what_the_readme_says() -> None:
     long, one = rows[rows["local_steps"] >= 15], rows[rows["local_steps"] == 1]
     most = long["model"].map({"mlp-small": 1.10, "mlp-paper": 1.05})
     assert (long["simulation_over_bare"].round(2) <= most).all()
-    assert (one[one["model"] == "mlp-paper"]["simulation_over_bare"] <= 1.25).all()
-    assert (long["pytorch_loop_over_simulation"] >= 1.3).all()
+    assert (one["simulation_over_bare"].round(2) <= 1.25).all()
+    assert (rows["plain_jax_over_simulation"] >= 1).all()
+    assert (long[long["model"] == "mlp-small"]["pytorch_loop_over_simulation"] >= 1.3).all()
 
     def span(numbers: pd.Series, form: str) -> str:
         least, most = form.format(numbers.min()), form.format(numbers.max())

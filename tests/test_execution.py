@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
+import struct
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from agn_bench import sweep
 from agn_bench.config import RunConfig, resolve, with_seeds
+from agn_bench.execution import processes
 from agn_bench.execution.work import Program, Work
 from agn_bench.inputs import BadInput
 from agn_bench.records import Progress
@@ -97,6 +101,19 @@ def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(tmp_path: 
     again = sweep.run_all(configs, tmp_path, Watcher(), TWO)
     assert {config.seed for config in again.made} == {0, 1}
     assert {config.seed for config in again.found} == {2, 3}
+
+
+def _die_within_a_message(connection: Connection, data_dir: Path | None) -> None:
+    connection.recv()
+    os.write(connection.fileno(), struct.pack("!i", 1000) + b"the first of a thousand bytes")
+    os._exit(1)
+
+
+def test_a_process_that_dies_within_a_message_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_serve", _die_within_a_message)
+    report = sweep.run_all(with_seeds(resolve(SMALL), 3), tmp_path, Watcher(), TWO)
+    assert [str(error) for _, error in report.failures] == ["its process died; was there too little memory?"] * 3
+    assert not multiprocessing.active_children()
 
 
 def test_what_a_callback_raises_ends_all(tmp_path: Path) -> None:
