@@ -137,9 +137,9 @@ class RunConfig:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def digest_of(content: dict[str, Any], semantics: int = SEMANTICS_VERSION) -> str:
-    """8 hex digits of the hash of a configuration's values and the semantics version."""
-    text = json.dumps({"semantics": semantics, **content}, sort_keys=True)
+def digest_of(content: dict[str, Any], semantics: int | None = None) -> str:
+    """8 hex digits of the hash of a configuration's values and the semantics version, by default the present one."""
+    text = json.dumps({"semantics": SEMANTICS_VERSION if semantics is None else semantics, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -114,7 +114,7 @@ class RunDisplay:
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:
-        self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "failed")
+        self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "")  # else it is raised
 
     def found(self, config: RunConfig, run: Path) -> None:
         if self._whole:
@@ -144,7 +144,8 @@ class RunDisplay:
             self._whole.ended(config)
             count = f"[{self._whole}] "
             self._show_whole()
-        self._say(f"{count}{name}: {what}")
+        if what:
+            self._say(f"{count}{name}: {what}")
 
     def _show_whole(self) -> None:
         if self._whole and self._whole_task is not None:

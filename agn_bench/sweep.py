@@ -172,6 +172,7 @@ class _Sweep:
         self._report = report
         self._claims: dict[str, Claim] = {}
         self._elsewhere: list[RunConfig] = []
+        self._new = not folder.exists()
         self._before = {run: _identity(run) for run in report.runs}
         self._collected, self._collecting_s = time.monotonic(), 0.0
 
@@ -244,6 +245,10 @@ class _Sweep:
         if raised is not None:
             with suppress(Exception):  # what was raised says more
                 folders.collect(self._folder)
+        if self._new and not self._report.made:
+            with suppress(OSError):  # others may have made something
+                (self._folder / "runs").rmdir()
+                self._folder.rmdir()
 
 
 def _identity(run: Path) -> int | None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference
+from test_results import Silent
 
 from agn_bench import clock, results, sweep
 from agn_bench.clock import active_timeline, recognised, timeline_of
@@ -45,18 +46,6 @@ COLUMNS = ("worker", "phase", "start_s", "compute_end_s", "arrive_s", "served_s"
 SMALL = {"workers": 4, "local_steps": 3, "gradient_steps": 130}
 UNEVEN = "worker,applied_s\n0,1\n1,2\n0,3\n2,3.5\n0,4\n0,6\n2,7\n"
 """Worker 0 makes four exchanges, 1 one and 2 two."""
-
-
-class Silent:
-    """Watches runs and says nothing."""
-
-    def started(self, config: RunConfig) -> None: ...
-
-    def progressed(self, config: RunConfig, progress: Any) -> None: ...
-
-    def ended(self, run: Path) -> None: ...
-
-    def found(self, run: Path) -> None: ...
 
 
 @pytest.fixture
