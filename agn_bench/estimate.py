@@ -57,12 +57,11 @@ def estimate(
         Exception: what a short run fails with.
     """
     seconds, largest = 0.0, 0.0
-    programs = {config.program for config in configs}
     for alike in kinds(configs).values():
         on_step(f"{alike[0].model}, {alike[0].local_optimizer}")
         measured = _Measured(alike[0], processes, data_dir, on_tick)
         seconds += sum(measured.seconds(config) for config in alike)
-        seconds += measured.compiling_s * len(programs & {config.program for config in alike})
+        seconds += measured.compiling_s * len({config.program for config in alike})
         largest = max(largest, *(measured.process_bytes + config.memory_bytes for config in alike))
     at_once = max(1, min(processes, len(configs)))
     return Estimate(seconds / at_once + _SECONDS_TO_START, largest)

@@ -14,14 +14,13 @@ from agn_bench import folder as folders
 from agn_bench import machine
 from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Made
+from agn_bench.execution.cell import Made, load_once
 from agn_bench.execution.cluster import Site, connected, make_on_cluster
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
 from agn_bench.experiment import Experiment
 from agn_bench.folder import Claim
 from agn_bench.inputs import BadInput
-from agn_bench.problems import datasets
 from agn_bench.records import Progress
 from agn_bench.results import write_run
 
@@ -157,7 +156,7 @@ def _way_to_make(
     for config in missing:
         _require_memory(config)
     for name in sorted({config.dataset for config in missing}):
-        datasets.load(name, place.data_dir)
+        load_once(name, place.data_dir)
     processes = at_once(missing, place.processes)
     if processes > 1:
         return partial(make_in_processes, watcher=watcher, data_dir=place.data_dir, processes=processes)

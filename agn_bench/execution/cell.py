@@ -34,7 +34,7 @@ def make(config: RunConfig, data_dir: Path | None, on_progress: Callable[[Progre
     from agn_bench.simulate import simulate
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    result = simulate(config, _dataset(config.dataset, data_dir), on_progress)
+    result = simulate(config, load_once(config.dataset, data_dir), on_progress)
     facts = {
         "started": started,
         "machine": machine.describe(),
@@ -44,6 +44,6 @@ def make(config: RunConfig, data_dir: Path | None, on_progress: Callable[[Progre
 
 
 @lru_cache(maxsize=1)
-def _dataset(name: str, data_dir: Path | None) -> Dataset:
-    """Read once by a process that makes several runs."""
+def load_once(name: str, data_dir: Path | None) -> Dataset:
+    """A data set, read once by a process that sees that it is there and makes several runs with it."""
     return datasets.load(name, data_dir)
