@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-QUICK := results/quick
+METHODS := results/four-methods
 CLUSTER := results/paper-cluster
 
-.PHONY: run test lint quick paper-cluster bench docs clean
+.PHONY: run test lint four-methods paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -20,11 +20,11 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-quick: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
-	$(BIN)/agn-bench sweep experiments/quick.toml
-	$(BIN)/agn-bench table $(QUICK)
-	$(BIN)/agn-bench table $(QUICK) --accuracy test_accuracy --out $(QUICK)/tables/test-accuracy.csv
-	$(BIN)/agn-bench plot $(QUICK)
+four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
+	$(BIN)/agn-bench sweep experiments/four-methods.toml
+	$(BIN)/agn-bench table $(METHODS)
+	$(BIN)/agn-bench table $(METHODS) --accuracy test_accuracy --out $(METHODS)/tables/test-accuracy.csv
+	$(BIN)/agn-bench plot $(METHODS)
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times, and map where AGN is stable on it
 	$(BIN)/agn-bench calibrate agn_bench/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

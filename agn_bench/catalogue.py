@@ -86,6 +86,9 @@ def _experiments() -> list[Row]:
         try:
             experiment = read_experiment_file(path)
             runs, what = str(len(experiment.configs)), experiment.description
+            if experiment.sizes:
+                counts = {size: len(read_experiment_file(path, size=size).configs) for size in experiment.sizes}
+                runs = ", ".join(f"{size} {count}" for size, count in counts.items())
         except BadInput as error:
             runs, what = "–", str(error).splitlines()[0]
         rows.append({"experiment": str(path), "runs": runs, "what": what})

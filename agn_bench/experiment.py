@@ -7,6 +7,8 @@
     [[cells]]                   # a list multiplies out; a cell beats the base, the base beats the preset
     optimizer = ["easgd", "dynsgd"]
     local_steps = [10, 30]
+    [sizes.quick]               # the same at another size: a base that beats the file's, other seeds, other cells
+    base = { preset = "quick" }
 
 All that is wrong with a file is said at once, each with its line.
 """
@@ -27,7 +29,8 @@ from agn_bench.delays import profile_names
 from agn_bench.inputs import BadFile, BadInput, NeverAccepted, choose, line_of, read_bytes, shown, whole_number
 
 MOST_RUNS = 10_000
-_KEYS = ("name", "description", "seeds", "base", "cells")
+_KEYS = ("name", "description", "seeds", "base", "cells", "sizes")
+_SIZE_KEYS = ("seeds", "base", "cells")
 _CELL_OPTIONS = [name for name in OPTIONS if name != "seed"]
 _TEXTS = ("preset", "optimizer", "local_optimizer", "model", "dataset", "data_split", "delays", "delay", "timeline")
 _FILES = ("delays", "timeline")
@@ -46,13 +49,16 @@ class Experiment:
     configs: tuple[RunConfig, ...]
     cell_of: Mapping[str, int] = field(default_factory=dict)
     """Which of the file's cells a configuration (RunConfig.configuration) is of; earlier ones are made first."""
+    sizes: tuple[str, ...] = ()
+    """At which its file can be read."""
 
 
-def read_experiment_file(path: Path, seeds: object = None) -> Experiment:
+def read_experiment_file(path: Path, seeds: object = None, size: str | None = None) -> Experiment:
     """Read an experiment file.
 
     Args:
         seeds: so many, counting up from the file's first, instead of the file's own.
+        size: one of the file's sizes, by default its first; the experiment's name ends with it.
 
     Paths of delays and timelines count from the file's folder.
 
@@ -66,7 +72,7 @@ def read_experiment_file(path: Path, seeds: object = None) -> Experiment:
     except (ValueError, RecursionError) as error:
         problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
         raise BadInput("FILE", path, problem, _ACCEPTED) from None
-    reader = _Reader(path, text, tables)
+    reader = _Reader(path, text, tables, size)
     experiment = reader.experiment(seeds)
     if reader.problems:
         raise BadFile("FILE", path, reader.problems)
@@ -117,16 +123,45 @@ def _in_order(text: str) -> tuple[float, str]:
 class _Reader:
     """Turns a parsed experiment file into runs, and notes what is wrong with it."""
 
-    def __init__(self, path: Path, text: str, tables: dict[str, Any]) -> None:
-        self._path, self._text, self._tables = path, text, tables
+    def __init__(self, path: Path, text: str, tables: dict[str, Any], size: str | None) -> None:
+        self._path, self._text = path, text
         self._problems: dict[str, int] = {}
         self._cell_of: dict[str, int] = {}
         self._lines: dict[tuple[str, str | None, int | None], int | None] = {}
+        self._size, self._own = "", dict[str, Any]()
+        """The size that is read, and what the file says of it alone."""
+        self._sizes = tables.get("sizes", {})
+        self._tables = tables
+        self._take_size(size)
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with the file, from its top down."""
         return sorted(self._problems, key=lambda text: self._problems[text])
+
+    def _take_size(self, size: str | None) -> None:
+        """Put what a size says over what the file says of all."""
+        sizes, self._sizes = self._sizes, {}
+        well_formed = isinstance(sizes, dict) and all(isinstance(one, dict) for one in sizes.values())
+        if not well_formed or ("sizes" in self._tables and not sizes):
+            accepted = "[sizes.NAME], each with seeds, base or cells"
+            self._refuse(self._line("sizes"), f"sizes = {shown(sizes)}", "not tables", accepted)
+            return
+        if not sizes:
+            if size is not None:
+                raise BadInput("size", size, f"{self._path} has no sizes", "no --size")
+            return
+        chosen = next(iter(sizes)) if size is None else choose("size", size, sizes)
+        for key in sizes[chosen]:
+            self._choose(key, _SIZE_KEYS, self._line("sizes", chosen))
+        self._sizes, self._size, self._own = sizes, chosen, sizes[chosen]
+        replaced = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
+        base, own = self._tables.get("base", {}), self._own.get("base", {})
+        if isinstance(base, dict) and isinstance(own, dict):
+            replaced["base"] = {**base, **own}
+        elif "base" in self._own:
+            replaced["base"] = own
+        self._tables = {**self._tables, **replaced}
 
     def experiment(self, seeds: object) -> Experiment:
         """The runs; worth nothing if there were problems."""
@@ -143,7 +178,8 @@ class _Reader:
             cells = []
         found = [config for index, cell in enumerate(cells) for config in self._cell(base, cell, index)]
         configs = tuple(replace(config, seed=seed) for config in found for seed in chosen)
-        return Experiment(name, str(description), configs, self._cell_of)
+        name += f"-{self._size}" if self._size else ""
+        return Experiment(name, str(description), configs, self._cell_of, tuple(self._sizes))
 
     def _name(self) -> str:
         name = self._tables.get("name")
@@ -286,7 +322,11 @@ class _Reader:
     def _line(self, table: str, key: str | None = None, index: int | None = None) -> int | None:
         """The line of a key of the file, of its base, or of one of its cells; or of the cell itself."""
 
+        of_size = table in self._own and (table != "base" or key is None or key in self._own["base"])
+
         def there(tables: dict[str, Any]) -> bool:
+            if of_size:
+                tables = tables.get("sizes", {}).get(self._size, {})
             if table not in tables:
                 return False
             content = tables[table]

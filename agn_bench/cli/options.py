@@ -14,7 +14,11 @@ from agn_bench.registry import DATASETS, DEFAULTS, MODELS, PRESETS
 
 Preset = Annotated[
     str | None,
-    option(f"Settings: {names_of(PRESETS)} (seconds, or the full size); default {DEFAULTS['preset']}.", "NAME", WORK),
+    option(
+        f"Settings: {names_of(PRESETS)} (from seconds to ten minutes a run); default {DEFAULTS['preset']}.",
+        "NAME",
+        WORK,
+    ),
 ]
 Epochs = Annotated[
     str | None,

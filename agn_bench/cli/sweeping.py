@@ -22,6 +22,7 @@ def sweep(
         list[str] | None,
         option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", _WHICH),
     ] = None,
+    size: Annotated[str | None, option("One of the file's sizes; default its first.", "NAME", _WHICH)] = None,
     seeds: Annotated[
         str | None, option("So many seeds, counting up from the file's first; default the file's.", "N", _WHICH)
     ] = None,
@@ -70,7 +71,7 @@ def sweep(
     from agn_bench import experiment as experiments
 
     with interrupts_wait() as stop_if_asked:
-        experiment = experiments.read_experiment_file(path("FILE", file), seeds)
+        experiment = experiments.read_experiment_file(path("FILE", file), seeds, size)
         configs = experiments.only(experiment.configs, only or [])
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:
