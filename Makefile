@@ -6,7 +6,11 @@ READY := .venv/.ready
 METHODS := results/four-methods
 CLUSTER := results/paper-cluster
 
-.PHONY: run test lint four-methods paper-cluster bench docs clean
+SIZE ?= quick
+FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
+	stability-map baselines staleness beale
+
+.PHONY: run test lint reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -20,15 +24,25 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+reproduce: $(READY)  ## the paper's tables, figures and claims; SIZE=quick takes minutes, reduced hours, paper days
+	$(BIN)/agn-bench reproduce --size $(SIZE)
+
+$(FIGURES:%=figure-%): figure-%: $(READY)  ## one of them, as in make figure-agn-vs-others SIZE=reduced
+	$(BIN)/agn-bench reproduce $* --size $(SIZE)
+
+figures tables: redraw
+
+redraw: $(READY)  ## all of them at all sizes that are there, from the CSV files alone
+	$(BIN)/agn-bench reproduce --no-run
+
 four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
 	$(BIN)/agn-bench sweep experiments/four-methods.toml
 	$(BIN)/agn-bench table $(METHODS)
 	$(BIN)/agn-bench table $(METHODS) --accuracy test_accuracy --out $(METHODS)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(METHODS)
 
-paper-cluster: $(READY)  ## fit the paper's cluster to its published times, and map where AGN is stable on it
+paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
-	$(BIN)/agn-bench reproduce stability-map --out $(CLUSTER)
 
 bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks

@@ -9,6 +9,8 @@ from agn_bench import registry
 from agn_bench.delays import load_profile, profile_names
 from agn_bench.experiment import read_experiment_file
 from agn_bench.inputs import BadInput
+from agn_bench.paper.artefacts import ARTEFACTS
+from agn_bench.paper.claims import CLAIMS
 
 Row = dict[str, str]
 
@@ -82,7 +84,9 @@ def _presets() -> list[Row]:
 def _experiments() -> list[Row]:
     """Of the folder `experiments` here; what cannot be read says so."""
     rows = []
-    for path in sorted(Path("experiments").glob("*.toml")):
+    for path in sorted(Path("experiments").rglob("*.toml")):
+        if path.name == CLAIMS:
+            continue
         try:
             experiment = read_experiment_file(path)
             runs, what = str(len(experiment.configs)), experiment.description
@@ -95,6 +99,13 @@ def _experiments() -> list[Row]:
     return rows
 
 
+def _artefacts() -> list[Row]:
+    return [
+        {"artefact": name, "what": entry.title, "runs of": " ".join(entry.experiments) or "–"}
+        for name, entry in ARTEFACTS.items()
+    ]
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
@@ -103,4 +114,5 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "delays": _delays,
     "presets": _presets,
     "experiments": _experiments,
+    "artefacts": _artefacts,
 }

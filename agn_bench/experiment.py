@@ -155,7 +155,7 @@ class _Reader:
         for key in sizes[chosen]:
             self._choose(key, _SIZE_KEYS, self._line("sizes", chosen))
         self._sizes, self._size, self._own = sizes, chosen, sizes[chosen]
-        replaced = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
+        replaced: dict[str, Any] = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
         base, own = self._tables.get("base", {}), self._own.get("base", {})
         if isinstance(base, dict) and isinstance(own, dict):
             replaced["base"] = {**base, **own}

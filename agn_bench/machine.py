@@ -76,6 +76,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def runs_at_once() -> int:
+    """So many, of the threads of this process each, fill its cores."""
+    return max(1, cores() // threads())
+
+
 @cache
 def describe() -> dict[str, Any]:
     """Where a run was made: versions, commit, hardware, threads, device. No path and no host name.

@@ -82,6 +82,42 @@ def counted_curve(
     )
 
 
+def steady(values: np.ndarray, gradient_steps: np.ndarray) -> np.ndarray:
+    """A training curve's values, NaN where a window has fewer than half as many mini-batches as the median one.
+
+    So it is at the end of a run, when few workers have something left to do: an average over a few mini-batches says
+    little.
+
+    Args:
+        gradient_steps: done by each point's time.
+    """
+    ahead = np.concatenate([gradient_steps[POINTS_PER_WINDOW:], np.full(POINTS_PER_WINDOW, gradient_steps[-1])])
+    count = ahead[: len(gradient_steps)] - gradient_steps
+    if not count.any():
+        return values
+    return np.where(count >= max(1, np.median(count[count > 0]) / 2), values, np.nan)
+
+
+def largest_drop(curve: Curve) -> float:
+    """How far the curve falls, at most, below what it had reached before."""
+    values = curve[1]
+    return float((np.maximum.accumulate(values) - values).max())
+
+
+def share_below(curve: Curve, level: float) -> float:
+    """The fraction of the curve's time that it spends under `level`, between its points taken as linear."""
+    times, values = curve
+    fine = np.linspace(times[0], times[-1], 10_001)
+    return float((np.interp(fine, times, values) < level).mean())
+
+
+def last_part(curve: Curve, fraction: float) -> float:
+    """Mean of the curve over the last `fraction` of its time."""
+    times, values = curve
+    fine = np.linspace(times[-1] - fraction * (times[-1] - times[0]), times[-1], 1001)
+    return float(np.interp(fine, times, values).mean())
+
+
 def value_at(curve: Curve, time_s: float) -> float:
     """The curve's value at a time; NaN outside of it."""
     times, values = curve

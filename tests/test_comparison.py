@@ -12,6 +12,7 @@ import pytest
 
 from agn_bench import comparison, results, tables
 from agn_bench.figures import accuracy
+from agn_bench.figures.look import over_seeds
 from agn_bench.inputs import BadInput
 
 BASE = {
@@ -93,7 +94,7 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
     assert row["accuracy_at_6s_mean"] == pytest.approx((0.1 + 0.6) / 2)
     assert row["accuracy_at_10s_mean"] == pytest.approx((0.1 + 1.0) / 2)
     assert (row["diverged"], row["reached_0.5"]) == (1, 1)
-    times, mean, std = accuracy._over_seeds(both)
+    times, mean, std = over_seeds(both.curves)
     assert times[-1] == 10.0
     assert mean[-1] == pytest.approx(0.55)
     assert std[-1] == pytest.approx(0.45)
@@ -101,7 +102,7 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
 
 def test_the_mean_is_drawn_while_all_seeds_last(experiment: Callable[..., Path], tmp_path: Path) -> None:
     (both,) = read(experiment(({}, [(1.0, 0.2), (8.0, 0.2)]), ({}, [(2.0, 0.4), (5.0, 0.4), (9.0, 0.4)])))
-    times, mean, _ = accuracy._over_seeds(both)
+    times, mean, _ = over_seeds(both.curves)
     np.testing.assert_array_equal(times, [2.0, 5.0, 8.0])
     np.testing.assert_allclose(mean, 0.3)
     assert len(accuracy.accuracy_over_time([both], "train_accuracy", tmp_path / "drawn")) == 2

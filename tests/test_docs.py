@@ -71,7 +71,7 @@ def test_the_experiments_of_the_readme_and_of_the_page_of_files_can_be_read(tmp_
 
 
 def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:
-    table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "accuracy.csv")
+    table = pd.read_csv(ROOT / "results" / "four-methods" / "tables" / "accuracy.csv")
     assert set(table["optimizer"]) == {"agn", "easgd", "dynsgd", "downpour"}
     assert set(table["seeds"]) == {3}
     for row in table.to_dict("records"):
@@ -84,7 +84,7 @@ def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -
 
 
 def test_the_areas_on_the_test_set_in_the_readme_are_those_of_the_committed_results() -> None:
-    table = pd.read_csv(ROOT / "results" / "quick" / "tables" / "test-accuracy.csv").set_index("optimizer")
+    table = pd.read_csv(ROOT / "results" / "four-methods" / "tables" / "test-accuracy.csv").set_index("optimizer")
     agn, easgd, dynsgd = (
         f"{table.loc[name, 'area_mean']:.3f} ± {table.loc[name, 'area_std']:.3f}" for name in ("agn", "easgd", "dynsgd")
     )

@@ -252,9 +252,81 @@ def test_a_misspelt_key_does_not_cause_further_complaints(write: Write) -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.toml")), ids=lambda path: path.stem)
+PROJECT = [path for path in sorted(Path("experiments").rglob("*.toml")) if path.name != "claims.toml"]
+
+
+@pytest.mark.parametrize("path", PROJECT, ids=lambda path: path.stem)
 def test_the_projects_own_experiments_can_be_read(path: Path) -> None:
-    experiment = read(path)
-    assert experiment.name == path.stem
-    assert experiment.description
-    assert experiment.configs
+    for size in read(path).sizes or (None,):
+        experiment = read_experiment_file(path, size=size)
+        assert experiment.name == (f"{path.stem}-{size}" if size else path.stem)
+        assert experiment.description
+        assert experiment.configs
+
+
+# --- sizes ---
+
+SIZED = """
+name = "sized"
+seeds = [0]
+[base]
+workers = 10
+learning_rate = 0.1
+[[cells]]
+local_steps = [5, 10]
+[sizes.small]
+base = { preset = "quick" }
+[sizes.large]
+seeds = [0, 1, 2]
+base = { preset = "paper", learning_rate = 0.01 }
+[[sizes.large.cells]]
+optimizer = ["agn", "easgd"]
+local_steps = 20
+"""
+
+
+def test_a_size_beats_the_base_and_replaces_seeds_and_cells(write: Write) -> None:
+    path = write(SIZED)
+    first = read_experiment_file(path)
+    assert (first.name, first.sizes) == ("sized-small", ("small", "large"))
+    assert first == read_experiment_file(path, size="small")
+    assert [(c.local_steps, c.learning_rate, c.model, c.seed) for c in first.configs] == [
+        (5, 0.1, "mlp-small", 0),
+        (10, 0.1, "mlp-small", 0),
+    ]
+    large = read_experiment_file(path, size="large")
+    assert large.name == "sized-large"
+    assert {(c.optimizer, c.local_steps, c.learning_rate, c.model) for c in large.configs} == {
+        ("agn", 20, 0.01, "mlp-paper"),
+        ("easgd", 20, 0.01, "mlp-paper"),
+    }
+    assert [c.seed for c in large.configs] == [0, 1, 2, 0, 1, 2]
+    assert {c.workers for c in large.configs} == {10}
+
+
+def test_a_size_that_the_file_does_not_have_is_refused(write: Write) -> None:
+    with pytest.raises(BadInput, match="--size huge: unknown; accepted: small, large"):
+        read_experiment_file(write(SIZED), size="huge")
+    with pytest.raises(BadInput, match="has no sizes"):
+        read_experiment_file(write(GRID), size="small")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "size", "says"),
+    [
+        ('base = { preset = "quick" }', 'base = { preset = "vast" }', "small", "line 10, preset"),
+        ('base = { preset = "quick" }', "base = 5", "small", "line 10, base = 5: not a table"),
+        ("local_steps = 20", 'local_steps = "x"', "large", "line 16, local_steps"),
+        ("seeds = [0, 1, 2]", "seeds = [1, 1]", "large", "line 12, seeds"),
+        ("seeds = [0, 1, 2]", "speeds = 5", "large", "speeds: unknown"),
+        ("workers = 10", "workers = 0", "large", "line 5, workers"),
+        ("[sizes.small]", "[sizes]\nsmall = 1\n[other]", "small", "not tables"),
+    ],
+)
+def test_problems_of_a_size_are_told_with_the_lines_of_the_file(
+    write: Write, old: str, new: str, size: str, says: str
+) -> None:
+    assert old in SIZED
+    with pytest.raises(BadInput) as refused:
+        read_experiment_file(write(SIZED.replace(old, new, 1)), size=size)
+    assert says in str(refused.value)

@@ -7,7 +7,8 @@
     data.py        data fetch, verify
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
-    reading.py     table, plot, list, reproduce
+    reading.py     table, plot, list
+    reproducing.py reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
 """
@@ -22,6 +23,7 @@ from agn_bench.cli import data
 from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
+from agn_bench.cli import reproducing
 # isort: on
 
-__all__ = ["app", "bench", "data", "main", "reading", "sweeping", "timing", "training"]
+__all__ = ["app", "bench", "data", "main", "reading", "reproducing", "sweeping", "timing", "training"]

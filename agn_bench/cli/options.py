@@ -58,4 +58,27 @@ Timeline = Annotated[
 Seed = Annotated[str | None, option("Of parameters, data order and delays; default 0.", "N", RUN)]
 Threads = Annotated[str | None, option("CPU threads; default all cores.", "N", RUN)]
 Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Repeat what is finished already; default off.", rich_help_panel=RUN)
+]
+DataDir = Annotated[
+    str | None,
+    option(
+        "Folder of the four IDX files, plain or .gz, where runs are made; default the variable AGN_BENCH_DATA_DIR.",
+        "DIR",
+        PROBLEM,
+    ),
+]
+Jobs = Annotated[
+    str | None,
+    option("Runs at once on this machine; default as many as there are cores for; one on a GPU.", "N", RUN),
+]
+RunThreads = Annotated[
+    str | None,
+    option("CPU threads of every run, wherever it is made (last bits depend on it); default 1.", "N", RUN),
+]
+Scheduler = Annotated[
+    str | None,
+    option("Make the runs on a Dask cluster, as in tcp://host:8786; needs the extra cluster.", "ADDRESS", RUN),
+]
 Folders = Annotated[list[str], typer.Argument(help="Experiment folders: summary.csv and curves.csv.", metavar="DIR…")]

@@ -1,4 +1,4 @@
-"""The commands that read: table, plot, list; and reproduce, which puts our numbers beside the published ones."""
+"""The commands that read: table, plot, list."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import RUN, app, console, facts_of, option, path, reporting
-from agn_bench.registry import DEFAULTS
+from agn_bench.cli.base import app, console, option, path
 
 _ACCURACY = Annotated[
     str,
@@ -82,12 +81,14 @@ def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, models, datasets, delays, presets or experiments; default all.",
+            help="optimizers, local-optimizers, models, datasets, delays, presets, experiments, artefacts; default all",
             metavar="WHAT",
         ),
     ] = None,
 ) -> None:
-    """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here."""
+    """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here, and what
+    `reproduce` makes.
+    """
     from agn_bench import catalogue
     from agn_bench.display import show_rows
     from agn_bench.inputs import choose
@@ -99,41 +100,3 @@ def list_names(
             show_rows(console(), name, rows)
         elif what is not None:
             console().print(f"no {name} here")
-
-
-@app.command()
-def reproduce(
-    context: typer.Context,
-    name: Annotated[
-        str, typer.Argument(help="stability-map: AGN's growth rate over the published grid.", metavar="NAME")
-    ],
-    delays: options.Delays = None,
-    delay: options.Delay = None,
-    threads: options.Threads = None,
-    out: Annotated[str, option("Folder to write to; default results/adhoc/paper.", "DIR", RUN)] = "results/adhoc/paper",
-) -> None:
-    """The paper's results beside ours.
-
-    stability-map: does the sign of AGN's growth rate, computed without training from timelines served in random order
-    and first in first out, tell the published cells that suffered (test accuracy under 98.3 %, up to 30 local steps)?
-    """
-    from agn_bench.delays import load_profile
-    from agn_bench.inputs import choose
-
-    choose("NAME", name, ("stability-map",))
-    profile = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
-    folder = path("out", out)
-    with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench import results
-        from agn_bench.display import show_path, show_rows
-        from agn_bench.paper import STABILITY_TIMELINES, stability_map
-        from agn_bench.progress import StepDisplay
-
-        with StepDisplay(terminal, "timelines", STABILITY_TIMELINES, stop_if_asked) as display:
-            told_right, pictures = stability_map(profile, folder, display.step)
-        results.record_provenance(folder, {f"reproduce {name}": facts_of(context)})
-    rows = [{"order of service": order, "cells told right": f"{right} of 49"} for order, right in told_right.items()]
-    show_rows(terminal, "published cells told by the growth rate's sign", rows)
-    for picture in pictures:
-        show_path(terminal, picture)
-    show_path(terminal, folder / "tables", "stability-map.csv, growth-rate-*.csv, test-accuracy.csv, fifo-share.csv")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, PROBLEM, RUN, app, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, RUN, app, console, interrupts_wait, option, path
 from agn_bench.inputs import BadInput, whole_number
 
 _MOST_JOBS = 1024
@@ -42,27 +42,13 @@ def sweep(
             rich_help_panel=_WHICH,
         ),
     ] = False,
-    jobs: Annotated[
-        str | None,
-        option("Runs at once on this machine; default as many as there are cores for; one on a GPU.", "N", RUN),
-    ] = None,
-    threads: Annotated[
-        str | None,
-        option("CPU threads of every run, wherever it is made (last bits depend on it); default 1.", "N", RUN),
-    ] = None,
+    jobs: options.Jobs = None,
+    threads: options.RunThreads = None,
     device: options.Device = None,
-    data_dir: Annotated[
-        str | None,
-        option("Folder of the IDX files where runs are made; default the variable AGN_BENCH_DATA_DIR.", "DIR", PROBLEM),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        option("Make the runs on a Dask cluster, as in tcp://host:8786; needs the extra cluster.", "ADDRESS", RUN),
-    ] = None,
+    data_dir: options.DataDir = None,
+    scheduler: options.Scheduler = None,
     out: Annotated[str | None, option("Experiment folder; default results/ and the file's name.", "DIR", RUN)] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Repeat runs that are finished already; default off.", rich_help_panel=RUN)
-    ] = False,
+    force: options.Force = False,
 ) -> None:
     """Make every run of an experiment file that is not there yet, several at once, here or on a cluster.
 
@@ -76,34 +62,40 @@ def sweep(
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:
             raise typer.Exit(_collect(folder))
-        if scheduler is not None and jobs is not None:
-            raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
-        if scheduler is not None and not scheduler.strip():
-            raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
-
-        from agn_bench import machine
-
-        machine.prepare(1 if threads is None else threads, "cpu" if scheduler else device)
-        fitting = max(1, machine.cores() // machine.threads())
-        processes = fitting if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
-
-        from agn_bench.sweep import Place, run_all
-
-        data_folder = None if data_dir is None else path("data_dir", data_dir)
-        place = Place(processes, scheduler or "", device, data_folder)
+        place = place_of(jobs, threads, device, data_dir, scheduler)
         stop_if_asked()
         if dry_run:
-            _show_plan(configs, folder, place, stop_if_asked)
+            show_plan(configs, folder, place, stop_if_asked)
             return
 
         from agn_bench.progress import RunDisplay
+        from agn_bench.sweep import run_all
 
         terminal = console()
         with RunDisplay(terminal, stop_if_asked, configs) as display:
             report = run_all(configs, folder, display, place, experiment=experiment, force=force)
-    _show_report(terminal, report, folder)
+    show_report(terminal, report, folder)
     if report.failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+def place_of(
+    jobs: str | None, threads: str | None, device: str | None, data_dir: str | None, scheduler: str | None
+) -> Any:
+    """Where runs are to be made, this process having been prepared for it (see machine.prepare)."""
+    if scheduler is not None and jobs is not None:
+        raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
+    if scheduler is not None and not scheduler.strip():
+        raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
+
+    from agn_bench import machine
+
+    machine.prepare(1 if threads is None else threads, "cpu" if scheduler else device)
+    processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
+
+    from agn_bench.sweep import Place
+
+    return Place(processes, scheduler or "", device, None if data_dir is None else path("data_dir", data_dir))
 
 
 def _collect(folder: Path) -> int:
@@ -121,7 +113,7 @@ def _collect(folder: Path) -> int:
     return EXIT_FAILED if warnings else 0
 
 
-def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> None:
+def show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
     from agn_bench import folder as folders
     from agn_bench import machine
@@ -166,7 +158,7 @@ def _show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> No
     terminal.print(line, highlight=False, soft_wrap=True)
 
 
-def _show_report(terminal: Any, report: Any, folder: Path) -> None:
+def show_report(terminal: Any, report: Any, folder: Path) -> None:
     from agn_bench.display import show_path
 
     def say(line: str) -> None:

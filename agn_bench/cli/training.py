@@ -76,10 +76,7 @@ def run(
     batch_size: options.BatchSize = None,
     model: options.Model = None,
     dataset: options.Dataset = None,
-    data_dir: Annotated[
-        str | None,
-        option("Folder of the four IDX files, plain or .gz; default the variable AGN_BENCH_DATA_DIR.", "DIR", PROBLEM),
-    ] = None,
+    data_dir: options.DataDir = None,
     data_split: Annotated[
         str | None,
         option(f"{_SPLITS}; default {DEFAULTS['data_split']}.", "NAME", PROBLEM),
@@ -108,9 +105,7 @@ def run(
     threads: options.Threads = None,
     device: options.Device = None,
     out: Annotated[str, option("Experiment folder to write to; default results/adhoc.", "DIR", RUN)] = "results/adhoc",
-    force: Annotated[
-        bool, typer.Option("--force", help="Repeat runs that are finished already; default off.", rich_help_panel=RUN)
-    ] = False,
+    force: options.Force = False,
 ) -> None:
     """Train with many simulated asynchronous workers: one configuration, one or several seeds.
 
@@ -136,7 +131,7 @@ def run(
         terminal = console()
         with RunDisplay(terminal, stop_if_asked) as display:
             folder = None if data_dir is None else path("data_dir", data_dir)
-            processes = max(1, machine.cores() // machine.threads())
+            processes = machine.runs_at_once()
             report = run_all(configs, path("out", out), display, Place(processes, data_dir=folder), force=force)
         stop_if_asked()
     for _, error in report.failures:

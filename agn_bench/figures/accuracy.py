@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agn_bench.comparison import Configuration
-from agn_bench.figures.look import COLOURS, STYLES, picture
+from agn_bench.figures.look import COLOURS, STYLES, over_seeds, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, s
     with picture(stem, 1, 2, figsize=(9, 3.8)) as (figure, (whole, detail), paths):
         means = []
         for index, configuration in enumerate(configurations):
-            times, mean, std = _over_seeds(configuration)
+            times, mean, std = over_seeds(configuration.curves)
             means.append(mean)
             for axes in (whole, detail):
                 _draw(axes, index, configuration, times, mean, std)
@@ -49,15 +49,6 @@ def _draw(
     style = STYLES[(index + index // len(COLOURS)) % len(STYLES)]
     axes.plot(times, mean, style, color=colour, label=label, linewidth=1.6)
     axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
-
-
-def _over_seeds(configuration: Configuration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, mean and population standard deviation over the seeds, while all of them last."""
-    curves = configuration.curves
-    times = np.unique(np.concatenate([curve[0] for curve in curves]))
-    times = times[(times >= max(curve[0][0] for curve in curves)) & (times <= min(curve[0][-1] for curve in curves))]
-    values = np.array([np.interp(times, *curve) for curve in curves])
-    return times, values.mean(axis=0), values.std(axis=0)
 
 
 def _detail_range(means: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from agn_bench.metrics import Curve
 from agn_bench.results import written_aside
 
 # Okabe and Ito's palette: told apart by colour-blind readers; line styles tell them apart in print.
@@ -26,7 +29,9 @@ _LOOK: dict[Any, Any] = {
 
 
 @contextmanager
-def picture(stem: Path, rows: int, columns: int, figsize: tuple[float, float]) -> Iterator[tuple[Any, Any, list[Path]]]:
+def picture(
+    stem: Path, rows: int, columns: int, figsize: tuple[float, float], sharey: bool = False
+) -> Iterator[tuple[Any, Any, list[Path]]]:
     """A figure to draw on, its axes, and the files `stem`.png and `stem`.svg that it is written to at the end."""
     import matplotlib as mpl
 
@@ -35,7 +40,7 @@ def picture(stem: Path, rows: int, columns: int, figsize: tuple[float, float]) -
 
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
     with mpl.rc_context(_LOOK):
-        figure, axes = plt.subplots(rows, columns, figsize=figsize, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=figsize, sharey=sharey, layout="constrained")
         try:
             yield figure, axes, paths
             for path in paths:
@@ -44,3 +49,19 @@ def picture(stem: Path, rows: int, columns: int, figsize: tuple[float, float]) -
                     figure.savefig(aside, format=path.suffix[1:], dpi=160, metadata=metadata)
         finally:
             plt.close(figure)
+
+
+def ordered_colours(count: int) -> list[Any]:
+    """So many colours from dark to light, for lines that have an order; told apart by the colour-blind, and in grey."""
+    import matplotlib as mpl
+
+    map_ = mpl.colormaps["viridis"]
+    return [map_(0.9 * index / max(1, count - 1)) for index in range(count)]
+
+
+def over_seeds(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times, mean and population standard deviation over the seeds, while all of them last."""
+    times = np.unique(np.concatenate([curve[0] for curve in curves]))
+    times = times[(times >= max(curve[0][0] for curve in curves)) & (times <= min(curve[0][-1] for curve in curves))]
+    values = np.array([np.interp(times, *curve) for curve in curves])
+    return times, values.mean(axis=0), values.std(axis=0)

@@ -1,11 +1,9 @@
-"""The published numbers, and ours beside them."""
+"""Where AGN is stable: growth rates from the timeline alone, beside the published and the reproduced accuracies."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from agn_bench import results
 from agn_bench.clock import active_timeline
 from agn_bench.delays import Profile
 from agn_bench.figures.clock import heat_maps
+from agn_bench.paper.published import published_grid
 from agn_bench.registry import message_bytes
 from agn_bench.survey import grid
 from agn_bench.timeline.stability import growth_rate
@@ -31,13 +30,6 @@ FIFO_SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 STABILITY_TIMELINES = 49 * SEEDS * (1 + len(FIFO_SHARES))
 """That stability_map simulates."""
-
-
-def published_grid() -> list[dict[str, float]]:
-    """The 49 published cells: times in seconds, accuracies in percent."""
-    text = (resources.files("agn_bench") / "published" / "grid.csv").read_text(encoding="utf-8")
-    rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(text.splitlines())]
-    return [{**row, "workers": int(row["workers"]), "local_steps": int(row["local_steps"])} for row in rows]
 
 
 def is_weak(cell: dict[str, float]) -> bool:

@@ -1,0 +1,12 @@
+"""The paper's tables, figures and claims, ours beside the published ones. From CSV files: nothing here trains.
+
+published.py   the published numbers
+runs.py        the runs of a size (quick, reduced, paper) that are there
+grid.py        AGN and EASGD over workers and local steps: efficiencies, wins, accuracy against workers, agreement
+tuning.py      every method at its best
+beale.py       AGN's paths on the Beale function
+stability.py   where AGN is stable, by the timeline alone
+claims.py      what the paper's text claims, measured and judged by rules set beforehand
+artefacts.py   what there is to reproduce: of each table and figure its name, its runs, how it is made
+report.py      REPRODUCTION.md
+"""

@@ -1,0 +1,251 @@
+"""REPRODUCTION.md: the claims, and every table and figure in place, from the CSV files of all sizes that are there."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agn_bench import results
+from agn_bench.paper.artefacts import ARTEFACTS, Artefact, computed_tables
+from agn_bench.paper.claims import CONFIRMED, REFUTED, Claim, Finding, findings, verdict
+from agn_bench.paper.runs import SIZES, Results
+
+REPORT = "REPRODUCTION.md"
+Judged = list[tuple[Claim, list[Finding]]]
+
+
+def claims_rows(judged: Judged) -> list[dict[str, Any]]:
+    """A row a measure, for tables/claims.csv."""
+    return [
+        {
+            "claim": claim.number,
+            "text": claim.text,
+            "verdict": verdict(own),
+            "measure": finding.rule.measure,
+            "what": finding.rule.what,
+            "rule": finding.rule.text,
+            "published": finding.published,
+            "seeds": len(finding.values),
+            "mean": finding.mean,
+            "half_width_95": finding.half_width,
+            "measure_verdict": finding.verdict,
+        }
+        for claim, own in judged
+        for finding in own
+    ]
+
+
+def judge(runs: Results, root: Path) -> Judged:
+    """Judge the claims at a size; writes tables/claims.csv."""
+    judged = findings(runs, computed_tables(root))
+    results.write_table(runs.folder / "tables" / "claims.csv", claims_rows(judged))
+    return judged
+
+
+def shown_verdict(own: Sequence[Finding]) -> str:
+    """The verdict of a claim, and whether single seeds stand behind it."""
+    found = verdict(own)
+    single = any(len(finding.values) == 1 and not _without_seeds(finding) for finding in own)
+    return found + (" (one seed)" if single and found in (CONFIRMED, REFUTED) else "")
+
+
+def _without_seeds(finding: Finding) -> bool:
+    return finding.rule.measure.startswith(("beale_", "staleness_"))
+
+
+def shown_value(finding: Finding) -> str:
+    """Mean ± half of the 95 % interval."""
+    if not finding.values:
+        return "–"
+    spread = finding.half_width
+    return f"{finding.mean:.4g}" + ("" if math.isnan(spread) else f" ± {spread:.2g}")
+
+
+def write_report(root: Path, sizes: Sequence[Results]) -> Path:
+    """Write the report on these sizes."""
+    judged = {runs.size: judge(runs, root) for runs in sizes}
+    parts = [_head(sizes), _claims(judged), *(_section(name, root, sizes) for name in ARTEFACTS)]
+    path = root / REPORT
+    results.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
+    return path
+
+
+_ABOUT = """*Accumulated Gradient Normalization* (Hermans, Spanakis, Möckel 2017, [arXiv 1710.02368](https://arxiv.org/abs/1710.02368)):
+its claims, tables and figures beside ours. Written by `agn-bench reproduce` from the CSV files beside it; the command,
+commit and machine of every run are in `provenance.json` there. Deviations (±) in tables are sample standard deviations
+over the seeds."""
+
+_RULES = """Each is judged by measures and rules set beforehand, in [experiments/paper/claims.toml](../experiments/paper/claims.toml):
+the 95 % interval of the mean over the seeds has to be on one side of the limit, or the measure is undecided. What rests on
+one seed has no interval, and is indicative only."""  # noqa: E501
+
+
+def _head(sizes: Sequence[Results]) -> str:
+    rows = []
+    for runs in sizes:
+        names = list(runs.experiments)
+        missing, total = runs.missing(names), len(runs.asked(names))
+        seeds = max((len(runs.seeds(name)) for name in names), default=0)
+        rows.append(
+            {
+                "size": f"`{runs.size}`",
+                "what": SIZES[runs.size],
+                "seeds": seeds,
+                "runs": f"{total - missing} of {total}",
+                "results": f"[{runs.folder.name}]({runs.folder.name})",
+            }
+        )
+    return "\n".join(
+        [
+            "# The paper, reproduced",
+            "",
+            _ABOUT,
+            "",
+            _table(rows),
+        ]
+    )
+
+
+def _claims(judged: dict[str, Judged]) -> str:
+    lines = [
+        "## Claims",
+        "",
+        _RULES,
+        "",
+    ]
+    sizes = list(judged)
+    rows = []
+    for index, (claim, _) in enumerate(judged[sizes[0]]):
+        row: dict[str, Any] = {"": claim.number, "claim": claim.text}
+        row |= {f"`{size}`": shown_verdict(judged[size][index][1]) for size in sizes}
+        rows.append(row)
+    lines += [_table(rows), "", "Measure by measure; mean ± half of the 95 % interval:", ""]
+    measures = []
+    for index, (claim, own) in enumerate(judged[sizes[0]]):
+        for place, finding in enumerate(own):
+            row = {"": claim.number, "measure": finding.rule.what, "published": finding.published}
+            row["claim holds if"] = finding.rule.text
+            for size in sizes:
+                ours = judged[size][index][1][place]
+                row[f"`{size}`"] = f"{shown_value(ours)} {_MARKS.get(ours.verdict, '?')}" if ours.values else "–"
+            measures.append(row)
+    lines += [_table(measures), "", "✓ speaks for the claim, ✗ against it, ? undecided, – not there."]
+    return "\n".join(lines)
+
+
+_MARKS = {CONFIRMED: "✓", REFUTED: "✗"}
+
+
+def _section(name: str, root: Path, sizes: Sequence[Results]) -> str:
+    """An artefact: of every size its pictures and tables."""
+    artefact = ARTEFACTS[name]
+    if artefact.shared:
+        body = _files(artefact, root, artefact.shared)
+        return (
+            "\n\n".join([f"## {artefact.title}", *([artefact.about] if artefact.about else []), *body]) if body else ""
+        )
+    parts = []
+    for runs in sizes:
+        body = _files(artefact, root, runs.folder.name)
+        if not body:
+            continue
+        missing, total = runs.missing(artefact.experiments), len(runs.asked(artefact.experiments))
+        note = f": {total - missing} of {total} runs are there" if missing else ""
+        parts += [f"### Size `{runs.size}`{note}", *body]
+    if not parts:
+        return ""
+    command = f"`agn-bench reproduce {name}`, `make figure-{name}`."
+    return "\n\n".join([f"## {artefact.title}", " ".join(filter(None, [artefact.about, command])), *parts])
+
+
+def _files(artefact: Artefact, root: Path, folder: str) -> list[str]:
+    """Pictures and tables of an artefact that are in a folder, as Markdown."""
+    parts = []
+    for figure in artefact.figures:
+        if (root / folder / "figures" / f"{figure}.png").is_file():
+            parts.append(f"![{artefact.title}: {folder}]({folder}/figures/{figure}.png)")
+    for table in artefact.tables:
+        path = root / folder / "tables" / f"{table}.csv"
+        if path.is_file():
+            parts.append(f"[{table}.csv]({folder}/tables/{table}.csv)\n\n{_csv_table(path)}")
+    return parts
+
+
+def _csv_table(path: Path) -> str:
+    """A CSV file's rows, mean and deviation together, rounded as a reader wants them; long and wide ones fold away."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [_readable(row) for row in csv.DictReader(file)]
+    if not rows:
+        return "nothing is there yet"
+    text = _table(rows)
+    if len(rows) > _MOST_ROWS:
+        return f"<details><summary>{len(rows)} rows</summary>\n\n{text}\n\n</details>"
+    return text
+
+
+_MOST_ROWS = 20
+
+
+def _readable(row: dict[str, str]) -> dict[str, str]:
+    shown = {}
+    for name, value in row.items():
+        if name.endswith("_std"):
+            continue
+        std = row.get(f"{name}_std", "")
+        shown[_heading(name)] = number_shown(name, value) + (
+            f" ± {number_shown(name, std, spread=True)}" if std else ""
+        )
+    return shown
+
+
+_PERCENT = ("accuracy", "_train", "_test", "largest_drop")
+
+
+def is_percent(name: str) -> bool:
+    """Whether a table's column holds fractions that the report shows in percent."""
+    base = name.removesuffix("_published").removesuffix("_best").removesuffix("_mean")
+    return base.endswith(_PERCENT) or base.startswith(("published_test", "published_last"))
+
+
+def number_shown(name: str, value: str, spread: bool = False) -> str:
+    """A cell of a CSV file as the report shows it; several numbers are separated by slashes."""
+    if not value:
+        return "–"
+    try:
+        numbers = [float(part) for part in value.split(" / ")]
+    except ValueError:
+        return value
+    return " / ".join(_figure(name, one, spread) for one in numbers)
+
+
+def _figure(name: str, value: float, spread: bool) -> str:
+    if is_percent(name):
+        return f"{100 * value:.2f}"
+    if name.endswith("_s") or "time_s" in name:
+        return f"{value:.0f}"
+    if value == int(value) and abs(value) < 1e6 and not spread:
+        return f"{value:.0f}"
+    return (
+        f"{value:.4g}"
+        if abs(value) >= 0.1 and not spread
+        else f"{value:.3f}"
+        if abs(value) >= 0.001
+        else f"{value:.2g}"
+    )
+
+
+def _heading(name: str) -> str:
+    unit = " (%)" if is_percent(name) else " (s)" if name.endswith("_s") or "time_s" in name else ""
+    words = name.replace("_time_s", " time").replace("time_s", "time").removesuffix("_s").replace("_", " ")
+    return words + unit
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table."""
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(row[name]).replace("|", "\\|") for name in head) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""The runs of a size: which there are to be, by the experiment files in experiments/paper, and those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agn_bench
+from agn_bench import metrics, results
+from agn_bench.config import RunConfig
+from agn_bench.experiment import Experiment, read_experiment_file
+from agn_bench.inputs import BadInput
+from agn_bench.registry import DATASETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIZES = {
+    "quick": "4,000 digits, small network, SGD, a part of the grid, one seed: minutes, and indicative only",
+    "reduced": "all of MNIST, small network, otherwise the paper's protocol, three seeds",
+    "paper": "the paper's data, network and protocol",
+}
+
+EXPERIMENTS = ("agn-vs-others", "agn-vs-dynsgd", "downpour", "dynsgd", "grid", "baselines")
+"""The experiment files, in order of importance."""
+
+
+def experiments_folder() -> Path:
+    """Where the program's experiment files are: beside the package in a checkout, inside it where it is installed."""
+    package = Path(agn_bench.__file__).parent
+    inside = package / "experiments"
+    return inside if inside.is_dir() else package.parent / "experiments"
+
+
+def experiments_of(size: str) -> dict[str, Experiment]:
+    """The experiments that there are at a size, by the names of their files."""
+    found = {}
+    for name in EXPERIMENTS:
+        path = experiments_folder() / "paper" / f"{name}.toml"
+        if size in read_experiment_file(path).sizes:
+            found[name] = read_experiment_file(path, size=size)
+    return found
+
+
+def whole(size: str, experiments: dict[str, Experiment]) -> Experiment:
+    """All experiments of a size as one: runs that several have are made once."""
+    configs: dict[str, RunConfig] = {}
+    cell_of: dict[str, int] = {}
+    before = 0
+    for experiment in experiments.values():
+        for config in experiment.configs:
+            configs.setdefault(config.run_id, config)
+        for configuration, cell in experiment.cell_of.items():
+            cell_of.setdefault(configuration, before + cell)
+        before += 1 + max(experiment.cell_of.values())
+    return Experiment(size, f"the paper's tables and figures: {SIZES[size]}", tuple(configs.values()), cell_of)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its configuration, its row of summary.csv, its curves as they count."""
+
+    config: RunConfig
+    row: Any
+    """By the columns of summary.csv."""
+    train: metrics.Curve
+    test: metrics.Curve
+    steady: metrics.Curve
+    """The training curve while the workers are at work, without its noisy end (metrics.steady)."""
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+
+class Results:
+    """A size's runs that are there, read from its collected CSV files."""
+
+    def __init__(self, size: str, folder: Path) -> None:
+        """Read the collected files of the experiment folder `folder`, if it has any.
+
+        Raises:
+            BadInput: they cannot be read, or have runs of another size.
+        """
+        self.size, self.folder = size, folder
+        self.experiments = experiments_of(size)
+        self._runs: dict[str, Run] = {}
+        if (folder / "summary.csv").is_file():
+            summary, curves = results.read_experiment(folder)
+            self._check_size(summary)
+            self._read(summary, curves)
+
+    def _check_size(self, summary: pd.DataFrame) -> None:
+        """Raise BadInput if the folder has runs of another size."""
+        own = {(config.dataset, config.model, config.local_optimizer) for config in self._asked.values()}
+        kinds = zip(summary["dataset"], summary["model"], summary["local_optimizer"], strict=True)
+        others = [run for run, kind in zip(summary["run_id"], kinds, strict=True) if kind not in own]
+        if others:
+            problem = f"has {len(others)} runs that are not of size {self.size}, as {others[0]}"
+            raise BadInput("out", self.folder, problem, f"a folder of size {self.size} alone: another --out")
+
+    def _read(self, summary: pd.DataFrame, curves: pd.DataFrame) -> None:
+        for name, table, column in (
+            ("summary.csv", summary, "last_batch_accuracy"),
+            ("curves.csv", curves, "gradient_steps"),
+        ):
+            if column not in table:
+                accepted = "the collected files as `reproduce` wrote them"
+                raise BadInput("out", self.folder / name, f"has no column {column}", accepted)
+        points = dict(tuple(curves.groupby("run_id")))
+        for row in summary.to_dict("records"):
+            config = self._asked.get(row["run_id"])
+            if config is not None:
+                self._runs[row["run_id"]] = _run(config, row, points[row["run_id"]])
+
+    @cached_property
+    def _asked(self) -> dict[str, RunConfig]:
+        return {c.run_id: c for experiment in self.experiments.values() for c in experiment.configs}
+
+    @property
+    def count(self) -> int:
+        """Of the runs that are there."""
+        return len(self._runs)
+
+    def asked(self, names: Sequence[str]) -> set[str]:
+        """The runs that these experiments have at this size."""
+        return {c.run_id for name in names if name in self.experiments for c in self.experiments[name].configs}
+
+    def missing(self, names: Sequence[str]) -> int:
+        """How many of them are not there."""
+        return len(self.asked(names) - self._runs.keys())
+
+    def seeds(self, name: str) -> list[int]:
+        """Of an experiment."""
+        return sorted({config.seed for config in self.experiments[name].configs}) if name in self.experiments else []
+
+    def cells(self, name: str) -> list[list[Run]]:
+        """An experiment's configurations in the file's order, of each the runs that are there, by seed."""
+        found: dict[RunConfig, list[Run]] = {}
+        for config in self.experiments[name].configs if name in self.experiments else ():
+            runs = found.setdefault(replace(config, seed=0), [])
+            if config.run_id in self._runs:
+                runs.append(self._runs[config.run_id])
+        return list(found.values())
+
+    def cell(self, name: str, optimizer: str, workers: int, local_steps: int) -> list[Run]:
+        """The runs of one of an experiment's configurations that are there, by seed."""
+        asked = (optimizer, workers, local_steps)
+        for runs in self.cells(name):
+            if runs and (runs[0].config.optimizer, runs[0].config.workers, runs[0].config.local_steps) == asked:
+                return runs
+        return []
+
+
+def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
+    time_s = points["time_s"].to_numpy()
+    counted = partial(
+        metrics.counted_curve,
+        time_s,
+        horizon_s=float(row["sim_time_s"]),
+        diverged_s=float(row["diverged_s"]) if row["status"] == "diverged" else None,
+        chance=1 / DATASETS[config.dataset].classes,
+    )
+    train = points["train_accuracy"].to_numpy()
+    quiet = metrics.steady(train, points["gradient_steps"].to_numpy())
+    return Run(config, row, counted(train), counted(points["test_accuracy"].to_numpy()), counted(quiet))

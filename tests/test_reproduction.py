@@ -1,0 +1,455 @@
+"""The paper's tables, figures and claims: from runs made by hand, from a small reproduction, and as committed."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agn_bench import metrics, results
+from agn_bench.config import RunConfig
+from agn_bench.inputs import BadInput
+from agn_bench.paper import artefacts, beale, claims, grid, report, runs, tuning
+from agn_bench.paper.published import published_table
+
+ROOT = Path(__file__).parent.parent
+Command = Callable[..., tuple[int, str, str]]
+Accuracy = Callable[[RunConfig], float]
+
+
+def write_results(
+    folder: Path, configs: list[RunConfig], accuracy: Accuracy, time_s: Accuracy, test: Accuracy | None = None
+) -> None:
+    """Collected files of runs whose training curve is level: its accuracy, and its length."""
+    rows, points = [], []
+    for config in configs:
+        values = {name: getattr(config, name, None) for name in results.CONFIGURATION_COLUMNS}
+        rows.append(
+            {
+                "run_id": config.run_id,
+                "configuration": config.configuration,
+                **values,
+                "seed": config.seed,
+                "delays": config.delays.name,
+                "status": "done",
+                "sim_time_s": time_s(config),
+                "last_batch_accuracy": accuracy(config),
+                "test_accuracy": (test or accuracy)(config),
+                "diverged_s": None,
+            }
+        )
+        for at in np.linspace(0, time_s(config), 21):
+            points.append(
+                {
+                    "run_id": config.run_id,
+                    "time_s": at,
+                    "gradient_steps": round(1000 * at / time_s(config)),
+                    "train_accuracy": accuracy(config),
+                    "test_accuracy": accuracy(config),
+                }
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
+    pd.DataFrame(points).to_csv(folder / "curves.csv", index=False)
+
+
+def published(config: RunConfig, column: str) -> float:
+    table = published_table().set_index(["workers", "local_steps"])
+    return float(table.loc[(config.workers, config.local_steps), f"{config.optimizer}_{column}"])
+
+
+@pytest.fixture
+def as_published(tmp_path: Path) -> runs.Results:
+    """A grid of the paper's size whose runs have the published numbers."""
+    configs = [*runs.experiments_of("paper")["grid"].configs]
+    write_results(
+        tmp_path,
+        configs,
+        lambda config: published(config, "train"),
+        lambda config: published(config, "time_s"),
+        lambda config: published(config, "test"),
+    )
+    return runs.Results("paper", tmp_path)
+
+
+# --- sizes ---
+
+
+@pytest.mark.parametrize(("size", "cells", "seeds"), [("quick", 18, 1), ("reduced", 98, 3), ("paper", 98, 1)])
+def test_every_size_has_its_grid(size: str, cells: int, seeds: int) -> None:
+    experiments = runs.experiments_of(size)
+    configs = experiments["grid"].configs
+    assert len({config.configuration for config in configs}) == cells
+    assert len(configs) == cells * seeds
+    assert {(c.optimizer, c.local_optimizer) for c in configs} == {
+        (method, "sgd" if size == "quick" else "adam") for method in ("agn", "easgd")
+    }
+
+
+def test_runs_that_several_experiments_have_are_made_once_and_in_order_of_importance() -> None:
+    experiments = runs.experiments_of("paper")
+    whole = runs.whole("paper", experiments)
+    names = [config.run_id for config in whole.configs]
+    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2  # AGN 20, 15 and EASGD 20, 30 are in two files
+    order = [whole.cell_of[config.configuration] for config in whole.configs]
+    assert order == sorted(order)
+    first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:4]]
+    assert first == [("agn", 20, 15), ("easgd", 20, 30), ("dynsgd", 20, 10), ("dynsgd", 20, 3)]
+    diagonal = experiments["grid"].configs[:14]
+    assert all(c.workers == c.local_steps for c in diagonal)
+
+
+def test_results_of_another_size_are_refused(tmp_path: Path) -> None:
+    configs = list(runs.experiments_of("quick")["downpour"].configs)
+    write_results(tmp_path, configs, lambda config: 0.5, lambda config: 100.0)
+    assert runs.Results("quick", tmp_path).count == 5
+    with pytest.raises(BadInput, match="not of size paper"):
+        runs.Results("paper", tmp_path)
+
+
+def test_collected_files_without_a_needed_column_are_refused(tmp_path: Path) -> None:
+    write_results(tmp_path, list(runs.experiments_of("quick")["downpour"].configs), lambda c: 0.5, lambda c: 100.0)
+    pd.read_csv(tmp_path / "curves.csv").drop(columns="gradient_steps").to_csv(tmp_path / "curves.csv", index=False)
+    with pytest.raises(BadInput, match="no column gradient_steps"):
+        runs.Results("quick", tmp_path)
+
+
+# --- the grid ---
+
+
+def test_the_published_grid_fed_in_gives_itself(as_published: runs.Results) -> None:
+    summary = grid.summary_table(as_published)
+    assert len(summary) == 49
+    for row in grid.agreement_table(as_published)[:4]:
+        assert row["mean_distance"] == pytest.approx(0, abs=1e-12)
+    assert [row["cells"] for row in grid.agreement_table(as_published)] == [37, 37, 49, 49, 49, 37]
+    table = grid.workers_table(as_published).set_index("workers")
+    for name in ("agn_train_best", "agn_train_mean", "easgd_test_best", "easgd_test_mean"):
+        np.testing.assert_allclose(table[name], table[f"{name}_published"])
+    # From the printed table: the best of 40 workers is 99.24 %, the mean of EASGD's seven with 10 workers 98.89 %.
+    assert table.loc[40, "agn_train_best"] == pytest.approx(0.9924)
+    assert table.loc[10, "easgd_train_mean"] == pytest.approx(0.9888714)
+
+
+def test_level_curves_give_the_ratio_of_their_levels_as_efficiency(as_published: runs.Results) -> None:
+    summary = grid.summary_table(as_published).set_index(["workers", "local_steps"])
+    assert summary.loc[(10, 10), "efficiency"] == pytest.approx(1.0000 / 0.9922)
+    assert summary.loc[(40, 10), "efficiency"] == pytest.approx(0.9417 / 0.9657)
+
+
+def test_wins_are_counted_both_ways(as_published: runs.Results) -> None:
+    published_row, ours = grid.wins_table(as_published)
+    assert (published_row["wins_at_least_1"], published_row["wins_above_1"]) == (34, 33)
+    ratio = published_table()["agn_train"] / published_table()["easgd_train"]
+    assert ours["wins_above_1"] == int((ratio.round(3) > 1).sum())
+
+
+def test_what_is_missing_is_blank_and_counted(tmp_path: Path) -> None:
+    configs = list(runs.experiments_of("paper")["grid"].configs[:3])  # both methods of one cell, AGN of the next
+    write_results(tmp_path, configs, lambda config: 0.9, lambda config: 500.0)
+    found = runs.Results("paper", tmp_path)
+    summary = grid.summary_table(found).set_index(["workers", "local_steps"])
+    assert summary["efficiency"].notna().sum() == 1
+    assert summary["agn_test"].notna().sum() == 2
+    assert found.missing(["grid"]) == 95
+    (_, same_cells, _) = grid.wins_table(found)
+    assert same_cells["cells"] == 1
+    for claim, findings in claims.findings(found, {}):
+        if claim.number in (1, 2, 3, 4, 5, 6, 7, 8):
+            assert claims.verdict(findings) == claims.MISSING
+
+
+# --- claims ---
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((1.2, 1.21, 1.22), claims.CONFIRMED),
+        ((0.8, 0.81, 0.82), claims.REFUTED),
+        ((0.9, 1.1, 1.3), claims.UNDECIDED),  # 1.1 ± 0.497
+        ((1.2,), claims.CONFIRMED),
+        ((1.0,), claims.REFUTED),  # at the limit it is not above
+        ((2.5, 2.5, 2.5), claims.REFUTED),
+        ((), claims.MISSING),
+    ],
+)
+def test_a_measure_speaks_for_a_claim_if_its_whole_interval_is_on_one_side(
+    values: tuple[float, ...], verdict: str
+) -> None:
+    finding = claims.Finding(claims.Rule("some", "something", above=1.0, below=2.0), "", values)
+    assert finding.verdict == verdict
+
+
+def test_the_interval_is_students() -> None:
+    finding = claims.Finding(claims.Rule("some", "something"), "", (0.9, 1.1, 1.3))
+    assert finding.half_width == pytest.approx(4.302653 * 0.2 / math.sqrt(3), rel=1e-6)  # t of 2 degrees of freedom
+    assert math.isnan(claims.Finding(claims.Rule("some", "something"), "", (1.0,)).half_width)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        ((1.5, 1.5), claims.CONFIRMED),
+        ((1.5, 0.5), claims.REFUTED),
+        ((1.5, None), claims.UNDECIDED),
+        ((None, 0.5), claims.REFUTED),
+        ((None, None), claims.MISSING),
+    ],
+)
+def test_a_claim_holds_if_all_of_its_measures_do(verdicts: tuple[float | None, ...], whole: str) -> None:
+    rule = claims.Rule("some", "something", above=1.0)
+    findings = [claims.Finding(rule, "", () if value is None else (value,)) for value in verdicts]
+    assert claims.verdict(findings) == whole
+
+
+def test_every_rule_has_a_measure_and_every_measure_a_rule() -> None:
+    named = [rule.measure for claim in claims.read_claims() for rule in claim.rules]
+    assert sorted(named) == sorted([*claims.GRID_MEASURES, *claims.RUN_MEASURES, *claims.COMPUTED_MEASURES])
+    assert [claim.number for claim in claims.read_claims()] == list(range(1, 11))
+    for claim in claims.read_claims():
+        assert set(claim.experiments) <= set(runs.EXPERIMENTS)
+        assert all(math.isfinite(rule.above) or math.isfinite(rule.below) for rule in claim.rules)
+
+
+def test_the_published_grid_bears_out_what_the_paper_says_of_it() -> None:
+    """The rules may not be such that the paper's own numbers break them."""
+    for claim in claims.read_claims():
+        for rule in claim.rules:
+            if rule.measure in claims.GRID_MEASURES:
+                value = claims.GRID_MEASURES[rule.measure](published_table())
+                assert claims.Finding(rule, "", (value,)).verdict == claims.CONFIRMED, rule.measure
+    assert claims.GRID_MEASURES["cells_won"](published_table()) == 33 / 49
+    assert claims.GRID_MEASURES["cells_with_higher_training_accuracy"](published_table()) == 42 / 49
+    assert claims.GRID_MEASURES["time_40_over_20_l10"](published_table()) == pytest.approx(748.94 / 839.94)
+
+
+def test_the_slowest_and_the_rule_of_thumb_are_told_by_areas(tmp_path: Path) -> None:
+    """Level curves whose level falls with λ: λ = 40 is slowest for every n, and the least λ is best."""
+    configs = list(runs.experiments_of("paper")["grid"].configs)
+    write_results(tmp_path, configs, lambda c: 1 - c.local_steps / 100, lambda c: 500.0)
+    found = runs.Results("paper", tmp_path)
+    assert claims.RUN_MEASURES["workers_for_which_l40_is_slowest"](found) == [1.0]
+    # (n + 4) / 2 is 7, 9.5, 12, 14.5, 17, 19.5, 22: nearest are 10, 10, 10, 15, 15, 20, 20.
+    behind = np.mean([0, 0, 0, 0.05, 0.05, 0.10, 0.10])
+    assert claims.RUN_MEASURES["rule_of_thumb_minus_best"](found) == [pytest.approx(-behind)]
+
+
+# --- curves ---
+
+
+def test_the_largest_drop_is_from_the_best_so_far() -> None:
+    curve = (np.arange(6.0), np.array([0.1, 0.8, 0.5, 0.9, 0.7, 0.95]))
+    assert metrics.largest_drop(curve) == pytest.approx(0.3)
+    assert metrics.largest_drop((np.arange(3.0), np.array([0.1, 0.2, 0.3]))) == 0
+
+
+def test_shares_of_time_and_last_parts_of_a_straight_line() -> None:
+    line = (np.array([10.0, 30.0]), np.array([0.0, 1.0]))
+    assert metrics.share_below(line, 0.25) == pytest.approx(0.25, abs=1e-3)
+    assert metrics.last_part(line, 0.1) == pytest.approx(0.95)
+
+
+def test_a_curve_is_steady_while_its_windows_are_at_least_half_full() -> None:
+    """Ten mini-batches between points, then two: windows of five points hold 50 of them, and less at the end."""
+    steps = np.concatenate([np.arange(0, 300, 10), 300 + 2 * np.arange(1, 11)])
+    quiet = metrics.steady(np.ones(len(steps)), steps)
+    count = np.concatenate([steps[5:], np.full(5, steps[-1])]) - steps
+    np.testing.assert_array_equal(np.isnan(quiet), count < 25)
+    assert np.isnan(quiet[-8:]).all()
+    assert not np.isnan(quiet[:26]).any()
+
+
+# --- tuning ---
+
+
+def test_the_best_setting_of_each_method_is_told_by_the_area(tmp_path: Path) -> None:
+    configs = list(runs.experiments_of("reduced")["baselines"].configs)
+
+    def accuracy(config: RunConfig) -> float:
+        value = config.alpha if config.optimizer == "easgd" else config.learning_rate
+        best = 0.1 if config.optimizer == "easgd" else 3e-3
+        return (0.9 if value == best else 0.8) + 0.001 * config.seed
+
+    write_results(tmp_path, configs, accuracy, lambda config: 500.0)
+    rows = {row["method"]: row for row in tuning.tuning_table(runs.Results("reduced", tmp_path))}
+    assert list(rows)[-2:] in (["one worker", "synchronous"], ["synchronous", "one worker"])
+    assert rows["easgd"]["best"] == 0.1
+    assert rows["easgd"]["tried"] == "0.01 0.02 0.05 0.1 0.2"
+    for name in ("agn", "dynsgd", "downpour", "one worker", "synchronous"):
+        assert rows[name]["best"] == 3e-3
+    assert rows["agn"]["area"] == pytest.approx(0.901)
+    assert rows["agn"]["test_accuracy_std"] == pytest.approx(0.001)
+    assert math.isnan(rows["synchronous"]["area"])
+
+
+# --- Beale ---
+
+
+def test_the_gradient_is_that_of_the_function() -> None:
+    generator = np.random.default_rng(0)
+    for x, y in generator.uniform(-3, 3, (20, 2)):
+        step = 1e-6
+        by_x = (beale.beale(x + step, y) - beale.beale(x - step, y)) / (2 * step)
+        by_y = (beale.beale(x, y + step) - beale.beale(x, y - step)) / (2 * step)
+        np.testing.assert_allclose(beale.gradient(x, y), (by_x, by_y), rtol=1e-5, atol=1e-4)
+    assert beale.beale(*beale.MINIMUM) == 0
+    assert beale.gradient(*beale.MINIMUM) == (0, 0)
+
+
+def test_the_paths_are_descent_its_mean_and_a_straight_line() -> None:
+    descent = beale.path(1)
+    first = np.array(beale.START) - 0.001 * np.array(beale.gradient(*beale.START))
+    np.testing.assert_allclose(descent[1], first, rtol=1e-12)
+    # AGN's first exchange: the mean of 15 steps of descent.
+    points = [beale.START]
+    for _ in range(15):
+        points.append(beale.descend(points[-1], 1))
+    mean = np.array(beale.START) + (np.array(points[-1]) - beale.START) / 15
+    np.testing.assert_allclose(beale.path(15)[1], mean, rtol=1e-12)
+
+
+def test_turns_and_detours_of_a_square_corner() -> None:
+    corner = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [2.0, 2.0]])
+    np.testing.assert_allclose(beale.turns(corner), [0, np.pi / 2])
+    assert beale.detour(corner) == pytest.approx(4 / math.sqrt(8))
+    assert beale.detour(corner[:3]) == 1
+
+
+# --- the command, on a small problem ---
+
+
+@pytest.fixture
+def small(quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's own experiment files, with a data set and a network that train in milliseconds."""
+    folder = tmp_path / "experiments"
+    shutil.copytree(ROOT / "experiments" / "paper", folder / "paper")
+    problem = f'dataset = "{quick_dataset}", model = "mlp-6", gradient_steps = 1600, batch_size = 16'
+    for path in (folder / "paper").glob("*.toml"):
+        text = path.read_text(encoding="utf-8")
+        text = text.replace('base = { preset = "quick" }', f"base = {{ {problem} }}")
+        path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(runs, "experiments_folder", lambda: folder)
+    monkeypatch.setattr(claims, "experiments_folder", lambda: folder)
+    from agn_bench.paper import stability
+
+    monkeypatch.setattr(stability, "ROUNDS", 20)
+    monkeypatch.setattr(stability, "SEEDS", 2)
+    monkeypatch.setattr(stability, "FIFO_SHARES", (0.0, 1.0))
+    return folder
+
+
+def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    code, said, err = command("reproduce", "--out", out)
+    assert code == 0, err
+    assert "32 runs made, 0 found finished, 0 failed" in said
+    text = (out / "REPRODUCTION.md").read_text(encoding="utf-8")
+    for name, artefact in artefacts.ARTEFACTS.items():
+        if name == "baselines":  # at size reduced alone
+            continue
+        folder = out / (artefact.shared or "quick")
+        for figure in artefact.figures:
+            assert (folder / "figures" / f"{figure}.png").stat().st_size > 10_000
+            assert (folder / "figures" / f"{figure}.svg").is_file()
+            assert f"figures/{figure}.png" in text
+        for table in artefact.tables:
+            assert (folder / "tables" / f"{table}.csv").is_file()
+            assert f"tables/{table}.csv" in text
+    for link in re.findall(r"\]\((?!http|\.\.)([^)]+)\)", text):
+        assert (out / link).exists(), link
+    assert "32 of 32" in text
+    judged = pd.read_csv(out / "quick" / "tables" / "claims.csv")
+    assert sorted(judged["claim"].unique()) == list(range(1, 11))
+    assert {"quick", "paper-cluster", "beale"} <= {
+        path.parent.name for path in out.glob("*/provenance.json") if path.stat().st_size
+    }
+
+    # Again: nothing is made, and every file is the same to the byte; drawn from the collected files alone, too.
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.suffix in (".csv", ".md", ".png", ".svg")}
+    code, said, _ = command("reproduce", "--out", out)
+    assert (code, "0 runs made, 32 found finished" in said) == (0, True)
+    shutil.rmtree(out / "quick" / "runs")
+    for folder in ("figures", "tables"):
+        shutil.rmtree(out / "quick" / folder)
+    code, said, _ = command("reproduce", "--no-run", "--out", out)
+    assert code == 0
+    assert {p: p.read_bytes() for p in before if "runs" not in p.parts} == {
+        p: content for p, content in before.items() if "runs" not in p.parts
+    }
+
+
+def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_path: Path) -> None:
+    code, said, err = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
+    assert code == 0, err
+    assert "2 runs made" in said
+    assert (tmp_path / "r" / "quick" / "figures" / "agn-vs-dynsgd.png").is_file()
+    assert not (tmp_path / "r" / "quick" / "figures" / "downpour.png").exists()
+    assert "2 of 32" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nothing",), "NAME nothing: unknown"),
+        (("--size", "huge"), "--size huge: unknown"),
+        (("--no-run",), "has no results of any size"),
+        (("--no-run", "--force"), "--no-run"),
+        (("baselines",), "has no runs of baselines"),
+        (("--jobs", "0"), "--jobs 0"),
+        (("--threads", "many"), "--threads many"),
+        (("--scheduler", " "), "--scheduler"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    command: Command, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    code, _, err = command("reproduce", *words, "--out", tmp_path / "r")
+    assert code == 2
+    assert says in err
+    assert len(err.splitlines()) <= 2
+    assert not (tmp_path / "r").exists()
+
+
+def test_another_sizes_results_in_a_folder_are_an_error_and_stay_as_they_are(
+    small: Path, command: Command, tmp_path: Path
+) -> None:
+    code, _, err = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
+    assert code == 0, err
+    (tmp_path / "r" / "quick").rename(tmp_path / "r" / "paper")
+    before = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
+    for words in (("--size", "paper"), ("--no-run",)):
+        code, _, err = command("reproduce", *words, "--out", tmp_path / "r")
+        assert code == 2
+        assert "not of size paper" in err
+    assert {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()} == before
+
+
+def test_a_full_disk_leaves_the_report_as_it_was(
+    small: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r"
+    assert command("reproduce", "agn-vs-dynsgd", "--out", out)[0] == 0
+    before = (out / "REPRODUCTION.md").read_bytes()
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(report.results, "write_text", full)
+    code, _, err = command("reproduce", "--no-run", "--out", out)
+    assert code == 1
+    assert "No space left on device" in err
+    assert len(err.splitlines()) == 1
+    assert (out / "REPRODUCTION.md").read_bytes() == before
+
+
+def test_the_makefile_has_a_target_for_every_artefact() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (listed,) = re.findall(r"^FIGURES := (.*)$", text, flags=re.M)
+    assert listed.split() == list(artefacts.ARTEFACTS)
