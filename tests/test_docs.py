@@ -63,11 +63,13 @@ def test_the_experiments_of_the_readme_and_of_the_page_of_files_can_be_read(tmp_
 
     page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
     (here,) = re.findall(r"\n\n((?:    .*\n)*    name = (?:.*\n)+?)\n", README)
-    (there,) = re.findall(r"```\n(name = .*?)```", page, flags=re.DOTALL)
+    there, sized = re.findall(r"```\n(name = .*?)```", page, flags=re.DOTALL)
+    path = tmp_path / "some.toml"
     for text in (textwrap.dedent(here), there):
-        path = tmp_path / "some.toml"
         path.write_text(text)
         assert len(read_experiment_file(path).configs) == 15
+    path.write_text(sized)
+    assert [len(read_experiment_file(path, size=size).configs) for size in ("small", "large")] == [6, 18]
 
 
 def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -> None:

@@ -124,7 +124,7 @@ def findings(results: Results, computed: dict[str, pd.DataFrame]) -> list[tuple[
     """What the measures of every claim say.
 
     Args:
-        computed: tables that are not made from runs: `beale` (a row a path) and `staleness` (of n = 20).
+        computed: tables that are not made from runs: `beale` (a row a path) and `staleness` (of n = 20, a row a number of local steps).
     """
     tables = seed_tables(results)
     found = []
@@ -308,14 +308,13 @@ def _of_path(name: str, column: str, over: str = "") -> Callable[[dict[str, pd.D
     return measured
 
 
-def _of_staleness(measure: Callable[[Any, Any], float]) -> Callable[[dict[str, pd.DataFrame]], list[float]]:
-    """A number of the histogram: staleness and how many exchanges had it."""
+def _of_staleness(column: str, minus: float = 0) -> Callable[[dict[str, pd.DataFrame]], list[float]]:
+    """A number of the histogram with 15 local steps."""
 
     def measured(computed: dict[str, pd.DataFrame]) -> list[float]:
         if "staleness" not in computed:
             return []
-        table = computed["staleness"]
-        return [float(measure(table["staleness"].to_numpy(), table["exchanges"].to_numpy()))]
+        return [float(computed["staleness"].set_index("local_steps").loc[15, column]) - minus]
 
     return measured
 
@@ -325,7 +324,7 @@ COMPUTED_MEASURES: dict[str, Callable[[dict[str, Any]], list[float]]] = {
     "beale_detour_ratio": _of_path("AGN, λ = 15", "length_over_distance", "gradient descent"),
     "beale_straightness": _of_path("AGN, λ = ∞", "length_over_distance"),
     "beale_distance_from_minimum": _of_path("AGN, λ = ∞", "distance_from_minimum"),
-    "staleness_mean_minus_19": _of_staleness(lambda tau, count: (tau * count).sum() / count.sum() - 19),
-    "staleness_peak_minus_19_5": _of_staleness(lambda tau, count: tau[count.argmax()] - 19.5),
-    "staleness_largest": _of_staleness(lambda tau, count: tau[count > 0].max()),
+    "staleness_mean_minus_19": _of_staleness("mean_staleness", minus=19),
+    "staleness_peak_minus_19_5": _of_staleness("most_frequent", minus=19.5),
+    "staleness_largest": _of_staleness("largest"),
 }
