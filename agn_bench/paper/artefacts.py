@@ -451,8 +451,8 @@ ARTEFACTS = {
         _staleness,
         ("staleness",),
         ("staleness-by-local-steps",),
-        "With 15 local steps, and how it changes with them. The published histogram peaks at 19 to 20, has a low plateau "
-        "from 0 to 12 and a thin tail to 140; the paper does not say with how many local steps.",
+        "With 15 local steps, and how it changes with them. The published histogram peaks at 19 to 20, has a low "
+        "plateau from 0 to 12 and a thin tail to 140; the paper does not say with how many local steps.",
         computed=f"{CLUSTER}/tables/staleness.csv",
         shared=CLUSTER,
     ),

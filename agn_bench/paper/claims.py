@@ -124,7 +124,7 @@ def findings(results: Results, computed: dict[str, pd.DataFrame]) -> list[tuple[
     """What the measures of every claim say.
 
     Args:
-        computed: tables that are not made from runs: `beale` (a row a path) and `staleness` (of n = 20, a row a number of local steps).
+        computed: tables that need no runs: `beale`, a row a path, and `staleness` of n = 20, a row a number of local steps.
     """
     tables = seed_tables(results)
     found = []
@@ -314,7 +314,7 @@ def _of_staleness(column: str, minus: float = 0) -> Callable[[dict[str, pd.DataF
     def measured(computed: dict[str, pd.DataFrame]) -> list[float]:
         if "staleness" not in computed:
             return []
-        return [float(computed["staleness"].set_index("local_steps").loc[15, column]) - minus]
+        return [float(computed["staleness"].set_index("local_steps")[column][15]) - minus]
 
     return measured
 
