@@ -98,15 +98,10 @@ def steady(values: np.ndarray, gradient_steps: np.ndarray) -> np.ndarray:
     return np.where(count >= max(1, np.median(count[count > 0]) / 2), values, np.nan)
 
 
-START_UP = 0.2
-"""Of a run's time: at its beginning every local phase gets ahead of the center, and falls back when it pulls."""
-
-
-def largest_drop(curve: Curve) -> float:
-    """How far the curve falls, at most, below what it had reached before, after its START_UP."""
-    times, values = curve
-    values = values[times >= times[0] + START_UP * (times[-1] - times[0])]
-    return float((np.maximum.accumulate(values) - values).max())
+def largest_drop(curve: Curve, since_s: float = 0.0) -> float:
+    """How far the curve falls, at most, below what it had reached before, from `since_s` on."""
+    values = curve[1][curve[0] >= since_s]
+    return float((np.maximum.accumulate(values) - values).max(initial=0.0))
 
 
 def share_below(curve: Curve, level: float) -> float:

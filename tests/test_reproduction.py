@@ -247,8 +247,7 @@ def test_the_slowest_and_the_rule_of_thumb_are_told_by_areas(tmp_path: Path) -> 
 def test_the_largest_drop_is_from_the_best_so_far() -> None:
     curve = (np.arange(6.0), np.array([0.1, 0.8, 0.5, 0.9, 0.7, 0.95]))
     assert metrics.largest_drop(curve) == pytest.approx(0.3)
-    start_up = (np.arange(11.0), np.array([0.9, 0.1, 0.2, 0.5, 0.4, *np.linspace(0.6, 0.9, 6)]))
-    assert metrics.largest_drop(start_up) == pytest.approx(0.1)  # what it had reached in the first fifth is forgotten
+    assert metrics.largest_drop(curve, since_s=2.0) == pytest.approx(0.2)
     assert metrics.largest_drop((np.arange(3.0), np.array([0.1, 0.2, 0.3]))) == 0
 
 

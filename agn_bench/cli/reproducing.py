@@ -21,7 +21,7 @@ def reproduce(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Tables and figures, as in `list artefacts`; default all.", metavar="[NAME…]"),
+        typer.Argument(help="What to make runs for, as in `list artefacts`; default all.", metavar="[NAME…]"),
     ] = None,
     size: Annotated[
         str | None,
@@ -53,47 +53,62 @@ def reproduce(
     ] = "results",
     force: options.Force = False,
 ) -> None:
-    """The paper's tables, figures and claims beside ours: makes the runs, draws, judges, writes REPRODUCTION.md.
+    """The paper's tables, figures and claims beside ours: makes runs, draws all that is there, judges, and reports.
 
-    Stopped in whatever way, the same command goes on. What is not there yet is counted in the report.
+    Stopped in whatever way, the same command goes on. REPRODUCTION.md covers all sizes that are there, and counts what
+    is missing.
     """
     from agn_bench import results
-    from agn_bench.paper.artefacts import ARTEFACTS, needed
+    from agn_bench.paper.artefacts import ARTEFACTS, BEALE, CLUSTER, needed, shown_at
+    from agn_bench.paper.report import REPORT
     from agn_bench.paper.runs import SIZES, Results, whole
 
     wanted = list(dict.fromkeys(choose("NAME", name, ARTEFACTS) for name in names or ARTEFACTS))
     root = path("out", out)
+    there = [name for name in SIZES if (root / name / "summary.csv").is_file()]
     if size is not None:
         choose("size", size, SIZES)
-    if no_run and (dry_run or force):
-        raise BadInput("no-run", "on", f"given together with --{'dry-run' if dry_run else 'force'}", "one of the two")
-    sizes = [name for name in SIZES if (root / name / "summary.csv").is_file()] if no_run else []
-    drawn = [size] if size else sizes if no_run else ["quick"]
-    if not drawn:
-        raise BadInput("out", root, "has no results of any size", f"a folder with one of {', '.join(SIZES)} in it")
+    if no_run:
+        _refuse_with_no_run(context)
+        if size is not None and size not in there:
+            raise BadInput("size", size, f"there is nothing of it in {root}", ", ".join(there) or "to make runs first")
+        if not there:
+            raise BadInput("out", root, "has no results of any size", f"a folder with one of {', '.join(SIZES)} in it")
+    chosen = size or (there[0] if no_run else "quick")
     with interrupts_wait() as stop_if_asked:
-        for place in [root, *(root / name for name in drawn)]:
+        runs = Results(chosen, root / chosen)
+        for name in names or ():
+            if not shown_at(name, runs):
+                have = ", ".join(each for each in SIZES if shown_at(name, Results(each, root / each)))
+                raise BadInput("size", chosen, f"has no runs of {name}", have)
+        for place in (root, root / chosen, root / CLUSTER, root / BEALE):
             results.check_report("out", place)
+        results.check_file("out", root / REPORT)
         terminal = console()
         failed = False
         if not no_run:
-            runs = Results(drawn[0], root / drawn[0])
             experiment = whole(runs.size, runs.experiments)
             asked = runs.asked(needed(wanted))
             configs = [config for config in experiment.configs if config.run_id in asked]
-            if names and not configs and needed(wanted):
-                raise BadInput("size", runs.size, f"has no runs of {', '.join(names)}", "reduced")
-            place = place_of(jobs, threads, device, data_dir, scheduler)
+            site = place_of(jobs, threads, device, data_dir, scheduler)
             stop_if_asked()
             if dry_run:
-                show_plan(configs, runs.folder, place, stop_if_asked)
+                show_plan(configs, runs.folder, site, stop_if_asked)
                 return
             if configs:
-                failed = _make_runs(terminal, configs, runs.folder, place, experiment, force, stop_if_asked)
+                failed = _make_runs(terminal, configs, runs.folder, site, experiment, force, stop_if_asked)
             _compute(context, terminal, wanted, root, force, stop_if_asked)
-        _draw(terminal, wanted, root, drawn, stop_if_asked)
+        sizes = [each for each in SIZES if each == chosen or each in there]
+        _draw(terminal, root, sizes, stop_if_asked)
     if failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _refuse_with_no_run(context: typer.Context) -> None:
+    """Options that say how runs are made say nothing where none is."""
+    for name in ("dry_run", "force", "jobs", "threads", "device", "data_dir", "scheduler"):
+        if context.params[name]:
+            raise BadInput(name, "given", "together with --no-run, which makes no runs", "one of the two")
 
 
 def _make_runs(
@@ -113,9 +128,14 @@ def _make_runs(
 def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, force: bool, stop_if_asked: Any) -> None:
     """Make the tables that need no training, if they are not there."""
     from agn_bench import results
-    from agn_bench.paper.artefacts import ARTEFACTS
+    from agn_bench.paper.artefacts import ARTEFACTS, COMPUTED, computed_path
 
-    missing = [name for name in wanted if (file := ARTEFACTS[name].computed) and (force or not (root / file).is_file())]
+    missing = [
+        name
+        for name in wanted
+        if (tables := ARTEFACTS[name].computed)
+        and (force or not all(computed_path(root, table).is_file() for table in tables))
+    ]
     if not missing:
         return
     from agn_bench.paper.computing import COMPUTE, steps
@@ -123,41 +143,34 @@ def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, for
 
     with StepDisplay(terminal, "timelines and paths", sum(steps(name) for name in missing), stop_if_asked) as display:
         for name in missing:
-            folder = root / Path(ARTEFACTS[name].computed).parts[0]
-            results.check_report("out", folder)
+            folder = root / COMPUTED[ARTEFACTS[name].computed[0]][0]
             COMPUTE[name](folder, display.step)
             results.record_provenance(folder, {f"reproduce {name}": facts_of(context)})
     stop_if_asked()
 
 
-def _draw(terminal: Any, wanted: Sequence[str], root: Path, drawn: Sequence[str], stop_if_asked: Any) -> None:
-    """Tables and pictures of these sizes from CSV files, then the report on all sizes that are there."""
+def _draw(terminal: Any, root: Path, sizes: Sequence[str], stop_if_asked: Any) -> None:
+    """All tables and pictures of all sizes that are there, so that the report shows nothing that is out of date."""
     from agn_bench.display import show_path, show_rows
-    from agn_bench.paper.artefacts import ARTEFACTS
-    from agn_bench.paper.claims import verdict
-    from agn_bench.paper.report import judge, shown_verdict, write_report
-    from agn_bench.paper.runs import SIZES, Results
+    from agn_bench.paper.artefacts import ARTEFACTS, make
+    from agn_bench.paper.report import shown_verdict, write_report
+    from agn_bench.paper.runs import Results
     from agn_bench.progress import StepDisplay
 
-    there = [name for name in SIZES if name in drawn or (root / name / "summary.csv").is_file()]
-    every = {name: Results(name, root / name) for name in there}
-    with StepDisplay(terminal, "tables and figures", len(wanted) * len(drawn) + 1, stop_if_asked) as display:
-        for size in drawn:
-            runs = every[size]
-            for name in wanted:
-                artefact = ARTEFACTS[name]
-                shown = set(artefact.experiments) & runs.experiments.keys() or not artefact.experiments
-                if shown and (not artefact.computed or (root / artefact.computed).is_file()):
-                    artefact.make(runs, root)
-                display.step(f"{name}, {size}")
-        report = write_report(root, list(every.values()))
+    every = [Results(size, root / size) for size in sizes]
+    with StepDisplay(terminal, "tables and figures", len(ARTEFACTS) * len(every) + 1, stop_if_asked) as display:
+        for runs in every:
+            for name in ARTEFACTS:
+                make(name, runs, root)
+                display.step(f"{name}, {runs.size}")
+        report, judged = write_report(root, every)
         display.step(report.name)
-    for size in drawn:
-        rows = [
-            {"": claim.number, "claim": claim.text, size: shown_verdict(findings)}
-            for claim, findings in judge(every[size], root)
-            if verdict(findings)
-        ]
-        show_rows(terminal, f"the paper's claims at size {size}", rows)
-        show_path(terminal, root / size, "figures/, tables/, summary.csv, curves.csv, provenance.json, runs/")
+    claims = [claim for claim, _ in judged[sizes[0]]]
+    rows: list[dict[str, Any]] = [{"": claim.number, "claim": claim.text} for claim in claims]
+    for size, found in judged.items():
+        for row, (_, findings) in zip(rows, found, strict=True):
+            row[size] = shown_verdict(findings)
+    show_rows(terminal, "the paper's claims", rows)
+    for size in sizes:
+        show_path(terminal, root / size, "figures/, tables/, summary.csv, curves.csv, provenance.json")
     show_path(terminal, report)

@@ -144,7 +144,8 @@ def show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> Non
         }
         for cell in cells.values()
     ]
-    show_rows(terminal, f"{len(configs)} runs, {len(there)} of them in {folder} already", rows)
+    if rows:
+        show_rows(terminal, f"{len(configs)} runs, {len(there)} of them in {folder} already", rows)
     if not missing:
         return
     processes = at_once(missing, place.processes)

@@ -73,18 +73,18 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
     return paths
 
 
-def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path) -> list[Path]:
+def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path, digits: int = 2) -> list[Path]:
     """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
 
     Titles that begin with `growth` are coloured around 0, where AGN turns unstable; the others by their own range.
     """
     with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
         for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
-            _heat_map(one, title, table)
+            _heat_map(one, title, table, digits)
     return paths
 
 
-def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
+def _heat_map(axes: Axes, title: str, table: pd.DataFrame, digits: int) -> None:
     values = table.to_numpy(dtype=float)
     around_0 = title.startswith("growth")
     if around_0:
@@ -97,7 +97,7 @@ def _heat_map(axes: Axes, title: str, table: pd.DataFrame) -> None:
     for (row, column), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        text = f"{value:.2f}" if np.isfinite(value) else ""
+        text = f"{value:.{digits}f}" if np.isfinite(value) else ""
         weight = "bold" if around_0 and value > 0 else "normal"
         axes.text(
             column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8, weight=weight

@@ -23,63 +23,58 @@ class Line:
 
     label: str
     curves: Sequence[metrics.Curve]
+    colour: int | None = None
+    """Of COLOURS, with a line style of its own; None: by its place among the panel's lines."""
 
 
 @dataclass(frozen=True)
 class Panel:
     title: str
     lines: Sequence[Line]
+    least: float = 0.8
+    """Where the axis of accuracies begins."""
 
 
-def curves_over_time(
-    panels: Sequence[Panel], stem: Path, least: float, *, what: str = "training accuracy"
-) -> list[Path]:
-    """Panels side by side with common axes; each line is the mean over its seeds, its band their standard deviation.
-
-    Args:
-        least: where the axis of accuracies begins.
-    """
+def curves_over_time(panels: Sequence[Panel], stem: Path) -> list[Path]:
+    """Training accuracy in panels side by side; each line is the mean over its seeds, its band their deviation."""
     columns = len(panels)
-    with picture(stem, 1, columns, figsize=(min(4.6 * columns, 9.2), 3.6), sharey=True) as (_, axes, paths):
+    with picture(stem, 1, columns, figsize=(4.6 * max(columns, 1.3), 3.6)) as (_, axes, paths):
         for one, panel in zip(np.atleast_1d(axes), panels, strict=True):
-            _draw_panel(one, panel, [(colour, style) for colour, style in zip(COLOURS, _styles(), strict=False)])
-            one.set_ylim(least, 1.0)
+            places = [index if line.colour is None else line.colour for index, line in enumerate(panel.lines)]
+            _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
             one.set_xlabel("simulated time (s)")
             one.legend(loc="lower right", fontsize=8)
-        np.atleast_1d(axes)[0].set_ylabel(what)
+        np.atleast_1d(axes)[0].set_ylabel("training accuracy")
     return paths
 
 
-def small_multiples(rows: Mapping[str, Sequence[Panel]], stem: Path, least: float) -> list[Path]:
-    """A row of panels for each name; the lines have an order, and one legend serves all panels."""
-    columns = max(map(len, rows.values()))
-    size = (2.0 * columns, 2.2 * len(rows) + 0.5)
-    with picture(stem, len(rows), columns, figsize=size, sharey=True) as (figure, axes, paths):
-        grid = np.atleast_2d(axes)
-        labels = list(dict.fromkeys(line.label for panels in rows.values() for panel in panels for line in panel.lines))
+_COLUMNS = 4
+
+
+def small_multiples(panels: Sequence[Panel], stem: Path) -> list[Path]:
+    """Panels in rows of four; their lines have an order, and one legend serves all."""
+    rows = -(-len(panels) // _COLUMNS)
+    with picture(stem, rows, _COLUMNS, figsize=(9.2, 2.0 * rows + 0.5), sharey=True) as (figure, axes, paths):
+        labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
         colours = dict(zip(labels, ordered_colours(len(labels)), strict=True))
         handles: dict[str, Any] = {}
-        for row, (name, panels) in zip(grid, rows.items(), strict=True):
-            for one, panel in zip(row, panels, strict=False):
-                looks = [(colours[line.label], "-") for line in panel.lines]
-                handles |= _draw_panel(one, panel, looks, width=1.0)
-                one.set_ylim(least, 1.0)
-                one.tick_params(labelsize=7)
-            for empty in row[len(panels) :]:
-                empty.set_visible(False)
-            row[0].set_ylabel(f"{name}\ntraining accuracy", fontsize=8)
-        for one in grid[-1]:
-            one.set_xlabel("simulated time (s)", fontsize=8)
+        flat = np.atleast_2d(axes).ravel()
+        for one, panel in zip(flat, panels, strict=False):
+            handles |= _draw_panel(one, panel, [(colours[line.label], "-") for line in panel.lines], width=1.0)
+            one.tick_params(labelsize=8)
+        for empty in flat[len(panels) :]:
+            empty.set_visible(False)
+        figure.supxlabel("simulated time (s)", fontsize=9)
+        figure.supylabel("training accuracy", fontsize=9)
         shown = [label for label in labels if label in handles]
-        figure.legend(
-            [handles[label] for label in shown], shown, loc="outside lower center", ncols=len(shown), fontsize=8
-        )
+        drawn = [handles[label] for label in shown]
+        figure.legend(drawn, shown, loc="outside lower center", ncols=len(shown), fontsize=9)
     return paths
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Sequence[tuple[Any, str]], width: float = 1.5) -> dict[str, Any]:
     handles = {}
-    for line, (colour, style) in zip(panel.lines, looks, strict=False):
+    for line, (colour, style) in zip(panel.lines, looks, strict=True):
         if not line.curves:
             continue
         times, mean, std = over_seeds(line.curves)
@@ -87,11 +82,8 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Sequence[tuple[Any, str]], widt
         axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
     axes.set_title(panel.title, fontsize=9)
     axes.set_xlim(left=0)
+    axes.set_ylim(panel.least, 1.0)
     return handles
-
-
-def _styles() -> list[str]:
-    return [STYLES[(index + index // len(COLOURS)) % len(STYLES)] for index in range(2 * len(COLOURS))]
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ def over_workers(
             one.set_xticks(list(workers))
             one.set_xlabel("workers n")
         np.atleast_1d(axes)[0].set_ylabel(ylabel)
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=8)
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8)
     return paths
 
 

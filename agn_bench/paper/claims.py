@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.paper.grid import by_workers, seed_tables
-from agn_bench.paper.published import published_table
-from agn_bench.paper.runs import Results, Run, experiments_folder
+from agn_bench.paper.curves import drop, end, gain_in_the_second_half, share_under_90_percent
+from agn_bench.paper.grid import by_workers, published_of, seed_tables, wins
+from agn_bench.paper.runs import Results, Run, experiments_folder, half_width
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLAIMS = "claims.toml"
 """Beside the experiment files."""
-CONFIDENCE = 0.95
 LAYERS = 4
 """Of weights in the paper's network, for its rule of thumb λ ≈ (n + layers) / 2."""
 
 CONFIRMED, REFUTED, UNDECIDED, MISSING = "confirmed", "refuted", "undecided", "missing"
+ELSEWHERE = "not at this size"
+"""Of a measure: its cells are not among the size's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Finding:
     published: str
     values: tuple[float, ...]
     """A number a seed."""
+    complete: bool = False
+    """Whether all runs of the claim's experiments are there."""
 
     @property
     def mean(self) -> float:
@@ -76,17 +79,12 @@ class Finding:
     @property
     def half_width(self) -> float:
         """Of the 95 % interval of the mean; NaN for fewer than two seeds."""
-        count = len(self.values)
-        if count < 2:
-            return float("nan")
-        from scipy.stats import t
-
-        return float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * np.std(self.values, ddof=1) / math.sqrt(count))
+        return half_width(self.values)
 
     @property
     def verdict(self) -> str:
         if not self.values:
-            return MISSING
+            return ELSEWHERE if self.complete else MISSING
         spread = 0.0 if len(self.values) < 2 else self.half_width
         low, high = self.mean - spread, self.mean + spread
         if self.rule.above < low and high < self.rule.below:
@@ -97,13 +95,13 @@ class Finding:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """Of a claim: confirmed if all of its measures speak for it, refuted if one speaks against it."""
-    found = {finding.verdict for finding in findings}
+    """Of a claim: confirmed if all of its measures that the size has speak for it, refuted if one speaks against it."""
+    found = {finding.verdict for finding in findings} - {ELSEWHERE}
     if REFUTED in found:
         return REFUTED
     if found == {CONFIRMED}:
         return CONFIRMED
-    return MISSING if found == {MISSING} else UNDECIDED
+    return MISSING if found <= {MISSING} else UNDECIDED
 
 
 def read_claims() -> list[Claim]:
@@ -124,23 +122,25 @@ def findings(results: Results, computed: dict[str, pd.DataFrame]) -> list[tuple[
     """What the measures of every claim say.
 
     Args:
-        computed: tables that need no runs: `beale`, a row a path, and `staleness` of n = 20, a row a number of local steps.
+        computed: tables that need no runs, by their names (see artefacts.COMPUTED).
     """
-    tables = seed_tables(results)
+    tables, published_table = seed_tables(results), published_of(results)
     found = []
     for claim in read_claims():
         own = []
+        complete = results.missing(claim.experiments) == 0
         for rule in claim.rules:
             published = rule.published
             if rule.measure in GRID_MEASURES:
                 measure = GRID_MEASURES[rule.measure]
                 values = [measure(table) for table in tables]
-                published = f"{measure(published_table()):.4g}"
+                published = f"{measure(published_table):.4g}"
             elif rule.measure in RUN_MEASURES:
                 values = RUN_MEASURES[rule.measure](results)
             else:
                 values = COMPUTED_MEASURES[rule.measure](computed)
-            own.append(Finding(rule, published, tuple(value for value in values if not math.isnan(value))))
+            known = tuple(value for value in values if not math.isnan(value))
+            own.append(Finding(rule, published, known, complete))
         found.append((claim, own))
     return found
 
@@ -155,7 +155,7 @@ def _cells_with_higher_training_accuracy(table: pd.DataFrame) -> float:
 
 def _cells_won(table: pd.DataFrame) -> float:
     known = table["efficiency"].dropna()
-    return float((known > 1).mean()) if len(known) == len(table) else float("nan")
+    return wins(known) / len(known) if len(known) == len(table) else float("nan")
 
 
 def _between(name: str, more: int, fewer: int) -> Callable[[pd.DataFrame], float]:
@@ -217,24 +217,10 @@ def _over_cells(
     return measured
 
 
-def _drop(run: Run) -> float:
-    return metrics.largest_drop(run.steady)
-
-
-def _end(run: Run) -> float:
-    return metrics.last_part(run.steady, 0.1)
-
-
-def _gain_in_the_second_half(run: Run) -> float:
-    times, _ = run.steady
-    middle = metrics.value_at(run.steady, float(times[0] + times[-1]) / 2)
-    return metrics.last_part(run.steady, 0.05) - middle
-
-
 def _areas(results: Results, seed: int) -> dict[int, dict[int, float]]:
     """Areas under AGN's training curves of a seed, by n and λ; of one n up to the end of the shortest."""
     curves: dict[int, dict[int, metrics.Curve]] = {}
-    for runs in results.cells("grid"):
+    for _, runs in results.cells("grid"):
         for run in runs:
             if run.seed == seed and run.config.optimizer == "agn":
                 curves.setdefault(run.config.workers, {})[run.config.local_steps] = run.train
@@ -273,22 +259,22 @@ def _rule_of_thumb_minus_best(results: Results) -> list[float]:
 
 
 RUN_MEASURES: dict[str, Measured] = {
-    "easgd_gain_in_the_second_half": _of_run("agn-vs-others", ("easgd", 20, 30), _gain_in_the_second_half),
-    "time_under_90_percent_n40_l10": _of_run("grid", ("agn", 40, 10), lambda run: metrics.share_below(run.steady, 0.9)),
-    "largest_drop_n40_l15": _of_run("grid", ("agn", 40, 15), _drop),
-    "least_drop_n25_to_35_l10": _over_cells("grid", [("agn", n, 10) for n in (25, 30, 35)], _drop, min),
+    "easgd_gain_in_the_second_half": _of_run("agn-vs-others", ("easgd", 20, 30), gain_in_the_second_half),
+    "time_under_90_percent_n40_l10": _of_run("grid", ("agn", 40, 10), share_under_90_percent),
+    "largest_drop_n40_l15": _of_run("grid", ("agn", 40, 15), drop),
+    "least_drop_n25_to_35_l10": _over_cells("grid", [("agn", n, 10) for n in (25, 30, 35)], drop, min),
     "largest_drop_n40_l20_and_more": _over_cells(
-        "grid", [("agn", 40, local_steps) for local_steps in (20, 25, 30, 35, 40)], _drop, max
+        "grid", [("agn", 40, local_steps) for local_steps in (20, 25, 30, 35, 40)], drop, max
     ),
     "workers_for_which_l40_is_slowest": _workers_for_which_l40_is_slowest,
     "rule_of_thumb_minus_best": _rule_of_thumb_minus_best,
-    "dynsgd_drop_l10": _of_run("agn-vs-others", ("dynsgd", 20, 10), _drop),
-    "dynsgd_drop_l15": _of_run("agn-vs-dynsgd", ("dynsgd", 20, 15), _drop),
-    "dynsgd_drop_l1": _of_run("dynsgd", ("dynsgd", 20, 1), _drop),
-    "downpour_end_n10_l1": _of_run("downpour", ("downpour", 10, 1), _end),
-    "downpour_end_n20_l1": _of_run("downpour", ("downpour", 20, 1), _end),
+    "dynsgd_drop_l10": _of_run("agn-vs-others", ("dynsgd", 20, 10), drop),
+    "dynsgd_drop_l15": _of_run("agn-vs-dynsgd", ("dynsgd", 20, 15), drop),
+    "dynsgd_drop_l1": _of_run("dynsgd", ("dynsgd", 20, 1), drop),
+    "downpour_end_n10_l1": _of_run("downpour", ("downpour", 10, 1), end),
+    "downpour_end_n20_l1": _of_run("downpour", ("downpour", 20, 1), end),
     "downpour_best_end_l5_and_more": _over_cells(
-        "downpour", [("downpour", 10, local_steps) for local_steps in (5, 10, 20)], _end, max
+        "downpour", [("downpour", 10, local_steps) for local_steps in (5, 10, 20)], end, max
     ),
 }
 
@@ -300,9 +286,9 @@ def _of_path(name: str, column: str, over: str = "") -> Callable[[dict[str, pd.D
     """A column of a path's row in the table `beale`, over that of another path."""
 
     def measured(computed: dict[str, pd.DataFrame]) -> list[float]:
-        if "beale" not in computed:
+        if "shapes" not in computed:
             return []
-        values = computed["beale"].set_index("path")[column]
+        values = computed["shapes"].set_index("path")[column]
         return [float(values[name] / values[over] if over else values[name])]
 
     return measured
@@ -312,9 +298,9 @@ def _of_staleness(column: str, minus: float = 0) -> Callable[[dict[str, pd.DataF
     """A number of the histogram with 15 local steps."""
 
     def measured(computed: dict[str, pd.DataFrame]) -> list[float]:
-        if "staleness" not in computed:
+        if "staleness-by-local-steps" not in computed:
             return []
-        return [float(computed["staleness"].set_index("local_steps")[column][15]) - minus]
+        return [float(computed["staleness-by-local-steps"].set_index("local_steps")[column][15]) - minus]
 
     return measured
 

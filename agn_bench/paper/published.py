@@ -25,7 +25,7 @@ def published_curves() -> list[dict[str, str]]:
 
 
 def published_table() -> pd.DataFrame:
-    """The published grid in the columns and units of grid.seed_table: accuracies as fractions."""
+    """The published grid in the columns and units of grid.py: accuracies as fractions."""
     import pandas as pd
 
     table = pd.DataFrame(published_grid()).rename(columns={"temporal_efficiency_agn_over_easgd": "efficiency"})

@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench import results
-from agn_bench.paper.artefacts import ARTEFACTS, Artefact, computed_tables
-from agn_bench.paper.claims import CONFIRMED, REFUTED, Claim, Finding, findings, verdict
+from agn_bench.paper.artefacts import ARTEFACTS, COMPUTED, Artefact, computed_path, computed_table
+from agn_bench.paper.claims import (
+    COMPUTED_MEASURES,
+    CONFIRMED,
+    ELSEWHERE,
+    MISSING,
+    REFUTED,
+    UNDECIDED,
+    Claim,
+    Finding,
+    findings,
+    verdict,
+)
 from agn_bench.paper.runs import SIZES, Results
 
 REPORT = "REPRODUCTION.md"
@@ -40,7 +51,8 @@ def claims_rows(judged: Judged) -> list[dict[str, Any]]:
 
 def judge(runs: Results, root: Path) -> Judged:
     """Judge the claims at a size; writes tables/claims.csv."""
-    judged = findings(runs, computed_tables(root))
+    computed = {table: computed_table(root, table) for table in COMPUTED if computed_path(root, table).is_file()}
+    judged = findings(runs, computed)
     results.write_table(runs.folder / "tables" / "claims.csv", claims_rows(judged))
     return judged
 
@@ -48,29 +60,27 @@ def judge(runs: Results, root: Path) -> Judged:
 def shown_verdict(own: Sequence[Finding]) -> str:
     """The verdict of a claim, and whether single seeds stand behind it."""
     found = verdict(own)
-    single = any(len(finding.values) == 1 and not _without_seeds(finding) for finding in own)
-    return found + (" (one seed)" if single and found in (CONFIRMED, REFUTED) else "")
-
-
-def _without_seeds(finding: Finding) -> bool:
-    return finding.rule.measure.startswith(("beale_", "staleness_"))
+    if found not in (CONFIRMED, REFUTED):
+        return found
+    single = any(len(finding.values) == 1 and finding.rule.measure not in COMPUTED_MEASURES for finding in own)
+    part = any(finding.verdict in (ELSEWHERE, MISSING) for finding in own)
+    notes = ["in part"] * part + ["one seed"] * single
+    return found + (f" ({', '.join(notes)})" if notes else "")
 
 
 def shown_value(finding: Finding) -> str:
     """Mean ± half of the 95 % interval."""
-    if not finding.values:
-        return "–"
     spread = finding.half_width
     return f"{finding.mean:.4g}" + ("" if math.isnan(spread) else f" ± {spread:.2g}")
 
 
-def write_report(root: Path, sizes: Sequence[Results]) -> Path:
-    """Write the report on these sizes."""
+def write_report(root: Path, sizes: Sequence[Results]) -> tuple[Path, dict[str, Judged]]:
+    """Write the report on these sizes; where it is, and how the claims were judged at each."""
     judged = {runs.size: judge(runs, root) for runs in sizes}
     parts = [_head(sizes), _claims(judged), *(_section(name, root, sizes) for name in ARTEFACTS)]
     path = root / REPORT
     results.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
-    return path
+    return path, judged
 
 
 _ABOUT = """*Accumulated Gradient Normalization* (Hermans, Spanakis, Möckel 2017, [arXiv 1710.02368](https://arxiv.org/abs/1710.02368)):
@@ -127,16 +137,21 @@ def _claims(judged: dict[str, Judged]) -> str:
     for index, (claim, own) in enumerate(judged[sizes[0]]):
         for place, finding in enumerate(own):
             row = {"": claim.number, "measure": finding.rule.what, "published": finding.published}
-            row["claim holds if"] = finding.rule.text
-            for size in sizes:
-                ours = judged[size][index][1][place]
-                row[f"`{size}`"] = f"{shown_value(ours)} {_MARKS.get(ours.verdict, '?')}" if ours.values else "–"
+            row["speaks for it if"] = finding.rule.text
+            row |= {f"`{size}`": _marked(judged[size][index][1][place]) for size in sizes}
             measures.append(row)
-    lines += [_table(measures), "", "✓ speaks for the claim, ✗ against it, ? undecided, – not there."]
+    legend = (
+        "✓ speaks for the claim, ✗ against it, ? undecided, – runs are missing, n/a: its cells are not at this size."
+    )
+    lines += [_table(measures), "", legend]
     return "\n".join(lines)
 
 
-_MARKS = {CONFIRMED: "✓", REFUTED: "✗"}
+_MARKS = {CONFIRMED: " ✓", REFUTED: " ✗", UNDECIDED: " ?", ELSEWHERE: "n/a", MISSING: "–"}
+
+
+def _marked(finding: Finding) -> str:
+    return (shown_value(finding) if finding.values else "") + _MARKS[finding.verdict]
 
 
 def _section(name: str, root: Path, sizes: Sequence[Results]) -> str:
@@ -175,7 +190,7 @@ def _files(artefact: Artefact, root: Path, folder: str) -> list[str]:
 
 
 def _csv_table(path: Path) -> str:
-    """A CSV file's rows, mean and deviation together, rounded as a reader wants them; long and wide ones fold away."""
+    """A CSV file's rows, mean and deviation together, rounded as a reader wants them; many rows fold away."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = [_readable(row) for row in csv.DictReader(file)]
     if not rows:
@@ -224,22 +239,19 @@ def number_shown(name: str, value: str, spread: bool = False) -> str:
 def _figure(name: str, value: float, spread: bool) -> str:
     if is_percent(name):
         return f"{100 * value:.2f}"
+    if "efficiency" in name or "area" in name or name.isdigit():
+        return f"{value:.4f}" if "area" in name else f"{value:.3f}"
     if name.endswith("_s") or "time_s" in name:
-        return f"{value:.0f}"
+        return f"{value:.1f}" if spread else f"{value:.0f}"
     if value == int(value) and abs(value) < 1e6 and not spread:
         return f"{value:.0f}"
-    return (
-        f"{value:.4g}"
-        if abs(value) >= 0.1 and not spread
-        else f"{value:.3f}"
-        if abs(value) >= 0.001
-        else f"{value:.2g}"
-    )
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1g}"
 
 
 def _heading(name: str) -> str:
-    unit = " (%)" if is_percent(name) else " (s)" if name.endswith("_s") or "time_s" in name else ""
-    words = name.replace("_time_s", " time").replace("time_s", "time").removesuffix("_s").replace("_", " ")
+    points = name.startswith("largest_drop")
+    unit = " (points)" if points else " (%)" if is_percent(name) else " (s)" if "time_s" in name else ""
+    words = name.replace("_time_s", " time").replace("time_s", "time").replace("_", " ")
     return words + unit
 
 

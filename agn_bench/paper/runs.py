@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import agn_bench
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
@@ -75,6 +77,10 @@ class Run:
     def seed(self) -> int:
         return self.config.seed
 
+    @property
+    def diverged(self) -> bool:
+        return bool(self.row["status"] == "diverged")
+
 
 class Results:
     """A size's runs that are there, read from its collected CSV files."""
@@ -103,13 +109,21 @@ class Results:
             raise BadInput("out", self.folder, problem, f"a folder of size {self.size} alone: another --out")
 
     def _read(self, summary: pd.DataFrame, curves: pd.DataFrame) -> None:
+        import pandas as pd
+
+        accepted = "the collected files as `reproduce` wrote them"
         for name, table, column in (
             ("summary.csv", summary, "last_batch_accuracy"),
             ("curves.csv", curves, "gradient_steps"),
         ):
             if column not in table:
-                accepted = "the collected files as `reproduce` wrote them"
                 raise BadInput("out", self.folder / name, f"has no column {column}", accepted)
+            if not pd.api.types.is_numeric_dtype(table[column]):
+                raise BadInput("out", self.folder / name, f"has text in column {column}", accepted)
+        without = summary["run_id"][~summary["run_id"].isin(curves["run_id"][curves["train_accuracy"].notna()])]
+        if not without.empty:
+            problem = f"has no training accuracy of {without.iloc[0]}"
+            raise BadInput("out", self.folder / "curves.csv", problem, accepted)
         points = dict(tuple(curves.groupby("run_id")))
         for row in summary.to_dict("records"):
             config = self._asked.get(row["run_id"])
@@ -137,22 +151,42 @@ class Results:
         """Of an experiment."""
         return sorted({config.seed for config in self.experiments[name].configs}) if name in self.experiments else []
 
-    def cells(self, name: str) -> list[list[Run]]:
-        """An experiment's configurations in the file's order, of each the runs that are there, by seed."""
+    def cells(self, name: str) -> list[tuple[RunConfig, list[Run]]]:
+        """An experiment's configurations (with seed 0) in the file's order, with the runs that are there, by seed."""
         found: dict[RunConfig, list[Run]] = {}
         for config in self.experiments[name].configs if name in self.experiments else ():
             runs = found.setdefault(replace(config, seed=0), [])
             if config.run_id in self._runs:
                 runs.append(self._runs[config.run_id])
-        return list(found.values())
+        return list(found.items())
 
     def cell(self, name: str, optimizer: str, workers: int, local_steps: int) -> list[Run]:
         """The runs of one of an experiment's configurations that are there, by seed."""
-        asked = (optimizer, workers, local_steps)
-        for runs in self.cells(name):
-            if runs and (runs[0].config.optimizer, runs[0].config.workers, runs[0].config.local_steps) == asked:
+        for config, runs in self.cells(name):
+            if (config.optimizer, config.workers, config.local_steps) == (optimizer, workers, local_steps):
                 return runs
         return []
+
+
+CONFIDENCE = 0.95
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values."""
+    if len(values) < 2:
+        return float("nan")
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Two columns: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two values."""
+    nothing = float("nan")
+    return {
+        name: float(np.mean(values)) if values else nothing,
+        f"{name}_std": float(np.std(values, ddof=1)) if len(values) > 1 else nothing,
+    }
 
 
 def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:

@@ -1,8 +1,11 @@
-"""Fair baselines: every method at the best of as many settings, beside one worker alone and synchronous training."""
+"""Fair baselines: every method at the best of as many settings, beside one worker alone and synchronous training.
+
+Settings are chosen by the area under the training curve of the same seeds that are reported, so each method is shown at
+the best that its settings gave. EASGD's α is tuned at the common learning rate; of the others the learning rate is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,32 +13,40 @@ import numpy as np
 
 from agn_bench import metrics
 from agn_bench.config import RunConfig
-from agn_bench.paper.runs import Results, Run
-from agn_bench.registry import DEFAULTS
+from agn_bench.paper.runs import Results, Run, half_width, spread
+from agn_bench.registry import DEFAULT_ALPHA, DEFAULTS, LOCAL_OPTIMIZERS
 
 Row = dict[str, Any]
+Setting = tuple[float, list[Run]]
 
 CONTROLS = ("one worker", "synchronous")
-"""With the same data, but a clock of their own: their seconds are not compared."""
+"""With the same data, but a clock of their own: areas under their curves are not compared with the others'."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A method with the settings that were tried, best first."""
+    """A method with the settings that were tried, in order of their value, and their runs by seed."""
 
     name: str
     option: str
     """What was tuned: alpha or learning_rate."""
-    tried: list[list[Run]]
-    """Of each setting the runs, by seed."""
+    tried: list[Setting]
 
     @property
-    def best(self) -> list[Run]:
-        return self.tried[0]
+    def best(self) -> Setting:
+        """By the mean area."""
+        return max(self.tried, key=lambda setting: np.mean(areas(setting[1])))
 
     @property
-    def settings(self) -> list[float]:
-        return sorted(float(getattr(runs[0].config, self.option)) for runs in self.tried)
+    def usual(self) -> Setting:
+        """The paper's value."""
+        value = DEFAULT_ALPHA if self.option == "alpha" else LOCAL_OPTIMIZERS["adam"].learning_rate
+        return next(setting for setting in self.tried if setting[0] == value)
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best is the least or the largest that was tried: a better one may lie beyond."""
+        return self.best[0] in (self.tried[0][0], self.tried[-1][0])
 
 
 def method_of(config: RunConfig) -> str:
@@ -45,51 +56,57 @@ def method_of(config: RunConfig) -> str:
     return "one worker" if config.batch_size == DEFAULTS["batch_size"] else "synchronous"
 
 
+def areas(runs: list[Run]) -> list[float]:
+    """Of each run the area under its training curve."""
+    return [metrics.area(run.train, float(run.row["sim_time_s"])) for run in runs]
+
+
 def tuned(results: Results) -> list[Tuned]:
-    """Every method, the best first by the mean area under the training curve (of the runs' own length); those with
-    settings that are not there yet are left out.
-    """
-    groups: dict[str, list[list[Run]]] = {}
+    """Every method all of whose runs are there, the best first, the controls last."""
+    groups: dict[str, list[Setting]] = {}
     incomplete = set()
-    for config, runs in zip(_configurations(results), results.cells("baselines"), strict=True):
-        groups.setdefault(method_of(config), []).append(runs)
+    for config, runs in results.cells("baselines"):
+        option = _option(method_of(config))
+        groups.setdefault(method_of(config), []).append((float(getattr(config, option)), runs))
         if len(runs) < len(results.seeds("baselines")):
             incomplete.add(method_of(config))
     found = [
-        Tuned(name, "alpha" if name == "easgd" else "learning_rate", sorted(tried, key=area, reverse=True))
+        Tuned(name, _option(name), sorted(tried, key=lambda setting: setting[0]))
         for name, tried in groups.items()
         if name not in incomplete
     ]
-    return sorted(found, key=lambda one: (one.name in CONTROLS, -area(one.best)))
+    return sorted(found, key=lambda one: (one.name in CONTROLS, -np.mean(areas(one.best[1]))))
 
 
-def _configurations(results: Results) -> list[RunConfig]:
-    """Of the experiment's cells, in the order of Results.cells."""
-    seeds = len(results.seeds("baselines"))
-    return list(results.experiments["baselines"].configs[::seeds]) if seeds else []
-
-
-def area(runs: list[Run]) -> float:
-    """Mean over seeds of the area under the training curve."""
-    return float(np.mean([metrics.area(run.train, float(run.row["sim_time_s"])) for run in runs]))
+def _option(method: str) -> str:
+    return "alpha" if method == "easgd" else "learning_rate"
 
 
 def tuning_table(results: Results) -> list[Row]:
-    """A row a method: what was tried, its best, and what that reaches; beside it the setting of the paper."""
+    """A row a method: its best setting and what that reaches, beside the area at the paper's setting.
+
+    `agn_minus_area`: AGN's area minus the method's, both at their best, seed by seed, with half of the 95 % interval.
+    """
+    found = {one.name: one for one in tuned(results)}
     rows = []
-    for one in tuned(results):
+    for one in found.values():
+        value, runs = one.best
         row: Row = {
             "method": one.name,
             "tuned": one.option,
-            "tried": " ".join(f"{value:g}" for value in one.settings),
-            "best": getattr(one.best[0].config, one.option),
-            "seeds": len(one.best),
+            "best": value,
+            "at_edge": "yes" if one.at_edge else "no",
+            "seeds": len(runs),
+            "diverged": sum(run.diverged for run in runs),
         }
-        row["diverged"] = sum(run.row["status"] == "diverged" for run in one.best)
-        comparable = one.name not in CONTROLS
-        row |= _spread("area", one.best, lambda run: metrics.area(run.train, run.row["sim_time_s"]), comparable)
-        row |= _spread("last_batch_accuracy", one.best, lambda run: run.row["last_batch_accuracy"])
-        row |= _spread("test_accuracy", one.best, lambda run: run.row["test_accuracy"])
+        compared = one.name not in CONTROLS
+        row |= spread("area", areas(runs) if compared else [])
+        row |= spread("area_at_the_papers_setting", areas(one.usual[1]) if compared else [])
+        differences = np.subtract(areas(found["agn"].best[1]), areas(runs)) if compared and "agn" in found else []
+        row["agn_minus_area"] = float(np.mean(differences)) if len(differences) else float("nan")
+        row["agn_minus_area_half_width_95"] = half_width(list(differences))
+        row |= spread("last_batch_accuracy", [run.row["last_batch_accuracy"] for run in runs])
+        row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
         rows.append(row)
     return rows
 
@@ -98,17 +115,10 @@ def every_setting_table(results: Results) -> list[Row]:
     """A row a setting that was tried."""
     rows = []
     for one in tuned(results):
-        for runs in sorted(one.tried, key=lambda runs: getattr(runs[0].config, one.option)):
-            row: Row = {"method": one.name, one.option: getattr(runs[0].config, one.option), "seeds": len(runs)}
-            row["diverged"] = sum(run.row["status"] == "diverged" for run in runs)
-            row |= _spread("area", runs, lambda run: metrics.area(run.train, run.row["sim_time_s"]))
-            row |= _spread("test_accuracy", runs, lambda run: run.row["test_accuracy"])
+        for value, runs in one.tried:
+            row: Row = {"method": one.name, "tuned": one.option, "value": value, "seeds": len(runs)}
+            row["diverged"] = sum(run.diverged for run in runs)
+            row |= spread("area", areas(runs) if one.name not in CONTROLS else [])
+            row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
             rows.append(row)
     return rows
-
-
-def _spread(name: str, runs: list[Run], value: Callable[[Run], float], comparable: bool = True) -> Row:
-    values = [value(run) for run in runs]
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    nothing = float("nan")
-    return {name: float(np.mean(values)) if comparable else nothing, f"{name}_std": std if comparable else nothing}
