@@ -32,6 +32,11 @@ MOST_RUNS = 10_000
 _KEYS = ("name", "description", "seeds", "base", "cells", "sizes")
 _SIZE_KEYS = ("seeds", "base", "cells")
 _CELL_OPTIONS = [name for name in OPTIONS if name != "seed"]
+_WORK = ("epochs", "gradient_steps")
+_NAME, _NAME_ACCEPTED = (
+    r"[A-Za-z0-9][\w.-]{0,99}",
+    "letters, digits, dots, dashes and underscores, up to 100: a folder's name",
+)
 _TEXTS = ("preset", "optimizer", "local_optimizer", "model", "dataset", "data_split", "delays", "delay", "timeline")
 _FILES = ("delays", "timeline")
 _RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline")
@@ -74,9 +79,21 @@ def read_experiment_file(path: Path, seeds: object = None, size: str | None = No
         raise BadInput("FILE", path, problem, _ACCEPTED) from None
     reader = _Reader(path, text, tables, size)
     experiment = reader.experiment(seeds)
-    if reader.problems:
-        raise BadFile("FILE", path, reader.problems)
+    problems = dict.fromkeys(reader.problems)
+    for other in experiment.sizes:  # what is wrong with another size is wrong with the file
+        if experiment.name != f"{tables.get('name')}-{other}":
+            one = _Reader(path, text, tables, other)
+            one.experiment(None)
+            problems |= dict.fromkeys(one.problems)
+    if problems:
+        raise BadFile("FILE", path, sorted(problems, key=_line_in))
     return experiment
+
+
+def _line_in(problem: str) -> int:
+    """The line that a problem names."""
+    found = re.match(r"line (\d+),", problem)
+    return int(found[1]) if found else 0
 
 
 def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunConfig]:
@@ -151,6 +168,10 @@ class _Reader:
             if size is not None:
                 raise BadInput("size", size, f"{self._path} has no sizes", "no --size")
             return
+        for name in sizes:
+            if not re.fullmatch(_NAME, name, re.ASCII):
+                self._refuse(self._line("sizes", name), f"size {shown(name)}", "not a name", _NAME_ACCEPTED)
+                return
         chosen = next(iter(sizes)) if size is None else choose("size", size, sizes)
         for key in sizes[chosen]:
             self._choose(key, _SIZE_KEYS, self._line("sizes", chosen))
@@ -158,9 +179,13 @@ class _Reader:
         replaced: dict[str, Any] = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
         base, own = self._tables.get("base", {}), self._own.get("base", {})
         if isinstance(base, dict) and isinstance(own, dict):
-            replaced["base"] = {**base, **own}
-        elif "base" in self._own:
+            # The amount of work has two names.
+            kept = base if not own.keys() & set(_WORK) else {key: base[key] for key in base if key not in _WORK}
+            replaced["base"] = {**kept, **own}
+        elif isinstance(base, dict):
             replaced["base"] = own
+        else:
+            self._own = {key: value for key, value in self._own.items() if key != "base"}
         self._tables = {**self._tables, **replaced}
 
     def experiment(self, seeds: object) -> Experiment:
@@ -183,11 +208,10 @@ class _Reader:
 
     def _name(self) -> str:
         name = self._tables.get("name")
-        accepted = "letters, digits, dots, dashes and underscores, up to 100: a folder's name"
         if name is None:
-            self._refuse(None, "name", "missing", accepted)
-        elif not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
-            self._refuse(self._line("name"), f"name = {shown(name)}", "not a name", accepted)
+            self._refuse(None, "name", "missing", _NAME_ACCEPTED)
+        elif not isinstance(name, str) or not re.fullmatch(_NAME, name, re.ASCII):
+            self._refuse(self._line("name"), f"name = {shown(name)}", "not a name", _NAME_ACCEPTED)
         elif name == "adhoc":
             self._refuse(self._line("name"), 'name = "adhoc"', "the name of what `run` makes", "another name")
         return str(name)

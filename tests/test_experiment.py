@@ -304,6 +304,13 @@ def test_a_size_beats_the_base_and_replaces_seeds_and_cells(write: Write) -> Non
     assert {c.workers for c in large.configs} == {10}
 
 
+def test_the_work_of_a_size_replaces_that_of_the_file(write: Write) -> None:
+    text = SIZED.replace("workers = 10\n", "workers = 10\nepochs = 3\n", 1)
+    text = text.replace('{ preset = "quick" }', '{ preset = "quick", gradient_steps = 500 }')
+    assert {c.gradient_steps for c in read_experiment_file(write(text)).configs} == {500}
+    assert {c.gradient_steps for c in read_experiment_file(write(text), size="large").configs} == {3 * 60_000 // 128}
+
+
 def test_a_size_that_the_file_does_not_have_is_refused(write: Write) -> None:
     with pytest.raises(BadInput, match="--size huge: unknown; accepted: small, large"):
         read_experiment_file(write(SIZED), size="huge")
@@ -321,6 +328,9 @@ def test_a_size_that_the_file_does_not_have_is_refused(write: Write) -> None:
         ("seeds = [0, 1, 2]", "speeds = 5", "large", "speeds: unknown"),
         ("workers = 10", "workers = 0", "large", "line 5, workers"),
         ("[sizes.small]", "[sizes]\nsmall = 1\n[other]", "small", "not tables"),
+        ("[sizes.small]", '[sizes."../../elsewhere"]', "large", "not a name"),
+        ("seeds = [0, 1, 2]", "speeds = 5", "small", "speeds: unknown"),  # of a size that is not asked for
+        ("[base]\nworkers = 10\nlearning_rate = 0.1", "base = 3", "large", "line 4, base = 3: not a table"),
     ],
 )
 def test_problems_of_a_size_are_told_with_the_lines_of_the_file(

@@ -15,7 +15,7 @@ import pytest
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
-from agn_bench.paper import artefacts, beale, claims, grid, report, runs, tuning
+from agn_bench.paper import artefacts, beale, claims, curves, grid, runs, tuning
 from agn_bench.paper.published import published_table
 
 ROOT = Path(__file__).parent.parent
@@ -251,6 +251,29 @@ def test_the_largest_drop_is_from_the_best_so_far() -> None:
     assert metrics.largest_drop((np.arange(3.0), np.array([0.1, 0.2, 0.3]))) == 0
 
 
+def test_a_run_that_diverges_has_dropped_from_its_best_to_chance(tmp_path: Path) -> None:
+    """However early, and though it fell by less in steps before."""
+    config = runs.experiments_of("quick")["downpour"].configs[0]
+    write_results(tmp_path, [config], lambda config: 0.7, lambda config: 100.0)
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    summary.assign(status="diverged", diverged_s=12.0).to_csv(tmp_path / "summary.csv", index=False)
+    (run,) = runs.Results("quick", tmp_path).cell("downpour", "downpour", 10, 1)
+    assert curves.drop(run) == pytest.approx(0.6)
+    assert curves.end(run) == pytest.approx(0.1)
+    assert curves.share_under_90_percent(run) == 1
+
+
+def test_drops_are_measured_after_the_start_up() -> None:
+    """A worker of this configuration has six phases: three of them, half of the time, are its start-up."""
+    config = next(c for c in runs.experiments_of("quick")["grid"].configs if (c.workers, c.local_steps) == (40, 40))
+    assert config.phases == 6
+    times, values = np.linspace(0, 60, 61), np.linspace(0.5, 0.9, 61)
+    values[10] = 0.9  # falls back by a lot, in the start-up
+    values[50] -= 0.1
+    run = runs.Run(config, {"status": "done"}, (times, values), (times, values), (times, values))
+    assert curves.drop(run) == pytest.approx(0.1 - 0.4 / 60)
+
+
 def test_shares_of_time_and_last_parts_of_a_straight_line() -> None:
     line = (np.array([10.0, 30.0]), np.array([0.0, 1.0]))
     assert metrics.share_below(line, 0.25) == pytest.approx(0.25, abs=1e-3)
@@ -282,7 +305,9 @@ def test_the_best_setting_of_each_method_is_told_by_the_area(tmp_path: Path) -> 
     rows = {row["method"]: row for row in tuning.tuning_table(runs.Results("reduced", tmp_path))}
     assert list(rows)[-2:] in (["one worker", "synchronous"], ["synchronous", "one worker"])
     assert rows["easgd"]["best"] == 0.1
-    assert rows["easgd"]["tried"] == "0.01 0.02 0.05 0.1 0.2"
+    assert rows["easgd"]["at_edge"] == "no"
+    assert rows["agn"]["agn_minus_area"] == 0
+    assert rows["easgd"]["area_at_the_papers_setting"] == pytest.approx(0.801)
     for name in ("agn", "dynsgd", "downpour", "one worker", "synchronous"):
         assert rows[name]["best"] == 3e-3
     assert rows["agn"]["area"] == pytest.approx(0.901)
@@ -326,6 +351,12 @@ def test_turns_and_detours_of_a_square_corner() -> None:
 # --- the command, on a small problem ---
 
 
+def test_a_dry_run_of_what_needs_no_runs_makes_nothing(command: Command, tmp_path: Path) -> None:
+    code, _, err = command("reproduce", "beale", "--dry-run", "--out", tmp_path / "r")
+    assert (code, err) == (0, "")
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.fixture
 def small(quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's own experiment files, with a data set and a network that train in milliseconds."""
@@ -367,6 +398,8 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
         assert (out / link).exists(), link
     assert "32 of 32" in text
     judged = pd.read_csv(out / "quick" / "tables" / "claims.csv")
+    elsewhere = judged[judged["measure_verdict"] == claims.ELSEWHERE]["measure"]
+    assert set(elsewhere) == {"largest_drop_n40_l15", "least_drop_n25_to_35_l10", "largest_drop_n40_l20_and_more"}
     assert sorted(judged["claim"].unique()) == list(range(1, 11))
     assert {"quick", "paper-cluster", "beale"} <= {
         path.parent.name for path in out.glob("*/provenance.json") if path.stat().st_size
@@ -386,6 +419,15 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
     }
 
 
+@pytest.fixture
+def reproduced(small: Path, command: Command, tmp_path: Path) -> Path:
+    """Results of a small reproduction of one figure, and of what needs no training."""
+    out = tmp_path / "reproduced"
+    assert command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", out)[0] == 0
+    shutil.rmtree(out / "quick" / "runs")
+    return out
+
+
 def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_path: Path) -> None:
     code, said, err = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
     assert code == 0, err
@@ -401,7 +443,9 @@ def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_p
         (("nothing",), "NAME nothing: unknown"),
         (("--size", "huge"), "--size huge: unknown"),
         (("--no-run",), "has no results of any size"),
-        (("--no-run", "--force"), "--no-run"),
+        (("--no-run", "--force"), "--force given"),
+        (("--no-run", "--jobs", "2"), "--jobs given"),
+        (("--no-run", "--size", "paper"), "--size paper: there is nothing of it"),
         (("baselines",), "has no runs of baselines"),
         (("--jobs", "0"), "--jobs 0"),
         (("--threads", "many"), "--threads many"),
@@ -439,15 +483,48 @@ def test_a_full_disk_leaves_the_report_as_it_was(
     assert command("reproduce", "agn-vs-dynsgd", "--out", out)[0] == 0
     before = (out / "REPRODUCTION.md").read_bytes()
 
-    def full(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    replace = Path.replace
 
-    monkeypatch.setattr(report.results, "write_text", full)
+    def full(path: Path, target: Path) -> Path:
+        if target.name == "REPRODUCTION.md":
+            raise OSError(28, "No space left on device", str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
     code, _, err = command("reproduce", "--no-run", "--out", out)
     assert code == 1
     assert "No space left on device" in err
     assert len(err.splitlines()) == 1
     assert (out / "REPRODUCTION.md").read_bytes() == before
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "says"),
+    [
+        ("paper-cluster/tables/staleness.csv", lambda text: "", "staleness.csv"),
+        ("paper-cluster/tables/staleness.csv", lambda text: text.replace("local_steps", "steps"), "column local_steps"),
+        ("beale/tables/shapes.csv", lambda text: text.replace("path", "way"), "has no column path"),
+        ("quick/summary.csv", lambda text: text.replace("last_batch_accuracy", "last"), "column last_batch_accuracy"),
+        ("quick/curves.csv", lambda text: text[: len(text) // 2], "curves.csv"),
+        ("quick/curves.csv", lambda text: "\x00\xff", "curves.csv"),
+    ],
+)
+def test_files_that_were_changed_are_named(
+    reproduced: Path, command: Command, file: str, change: Callable[[str], str], says: str
+) -> None:
+    path = reproduced / file
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    code, _, err = command("reproduce", "--no-run", "--out", reproduced)
+    assert code == 2
+    assert says in err
+    assert len(err.splitlines()) <= 2
+
+
+def test_what_is_computed_is_made_again_where_a_table_is_lost(reproduced: Path, command: Command) -> None:
+    (reproduced / "beale" / "tables" / "shapes.csv").unlink()
+    assert command("reproduce", "beale", "--out", reproduced)[0] == 0
+    assert (reproduced / "beale" / "tables" / "shapes.csv").is_file()
 
 
 def test_the_makefile_has_a_target_for_every_artefact() -> None:
