@@ -8,7 +8,7 @@ CLUSTER := results/paper-cluster
 
 SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
-	stability-map baselines staleness beale
+	stability-map order-of-service baselines staleness beale
 
 .PHONY: run test lint reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
 

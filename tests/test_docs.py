@@ -95,8 +95,10 @@ def test_the_areas_on_the_test_set_in_the_readme_are_those_of_the_committed_resu
 
 
 def test_the_papers_first_cell_in_the_readme_is_that_of_the_committed_run() -> None:
-    row = pd.read_csv(ROOT / "results" / "paper-first-cell" / "summary.csv").iloc[0]
-    assert (row["optimizer"], row["workers"], row["local_steps"], row["epochs"]) == ("agn", 20, 15, 40)
+    summary = pd.read_csv(ROOT / "results" / "paper" / "summary.csv")
+    cell = (summary["optimizer"] == "agn") & (summary["workers"] == 20) & (summary["local_steps"] == 15)
+    (row,) = summary[cell & (summary["seed"] == 0)].to_dict("records")
+    assert row["epochs"] == 40
     assert f"| simulated time | 545 s, 571 s, 686 s | {row['sim_time_s']:.0f} s |" in README
     assert f"| {100 * row['test_accuracy']:.2f} % |" in README
     assert f"| {100 * row['last_batch_accuracy']:.2f} % |" in README

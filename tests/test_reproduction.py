@@ -15,7 +15,7 @@ import pytest
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
-from agn_bench.paper import artefacts, beale, claims, curves, grid, runs, tuning
+from agn_bench.paper import artefacts, beale, claims, curves, grid, report, runs, tuning
 from agn_bench.paper.published import published_table
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +96,7 @@ def test_runs_that_several_experiments_have_are_made_once_and_in_order_of_import
     experiments = runs.experiments_of("paper")
     whole = runs.whole("paper", experiments)
     names = [config.run_id for config in whole.configs]
-    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2  # AGN 20, 15 and EASGD 20, 30 are in two files
+    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2 + 2  # AGN 20, 15 and EASGD 20, 30 are in two files
     order = [whole.cell_of[config.configuration] for config in whole.configs]
     assert order == sorted(order)
     first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:4]]
@@ -381,7 +381,7 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
     out = tmp_path / "results"
     code, said, err = command("reproduce", "--out", out)
     assert code == 0, err
-    assert "32 runs made, 0 found finished, 0 failed" in said
+    assert "34 runs made, 0 found finished, 0 failed" in said
     text = (out / "REPRODUCTION.md").read_text(encoding="utf-8")
     for name, artefact in artefacts.ARTEFACTS.items():
         if name == "baselines":  # at size reduced alone
@@ -396,7 +396,7 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
             assert f"tables/{table}.csv" in text
     for link in re.findall(r"\]\((?!http|\.\.)([^)]+)\)", text):
         assert (out / link).exists(), link
-    assert "32 of 32" in text
+    assert "34 of 34" in text
     judged = pd.read_csv(out / "quick" / "tables" / "claims.csv")
     elsewhere = judged[judged["measure_verdict"] == claims.ELSEWHERE]["measure"]
     assert set(elsewhere) == {"largest_drop_n40_l15", "least_drop_n25_to_35_l10", "largest_drop_n40_l20_and_more"}
@@ -408,7 +408,7 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
     # Again: nothing is made, and every file is the same to the byte; drawn from the collected files alone, too.
     before = {p: p.read_bytes() for p in out.rglob("*") if p.suffix in (".csv", ".md", ".png", ".svg")}
     code, said, _ = command("reproduce", "--out", out)
-    assert (code, "0 runs made, 32 found finished" in said) == (0, True)
+    assert (code, "0 runs made, 34 found finished" in said) == (0, True)
     shutil.rmtree(out / "quick" / "runs")
     for folder in ("figures", "tables"):
         shutil.rmtree(out / "quick" / folder)
@@ -434,7 +434,7 @@ def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_p
     assert "2 runs made" in said
     assert (tmp_path / "r" / "quick" / "figures" / "agn-vs-dynsgd.png").is_file()
     assert not (tmp_path / "r" / "quick" / "figures" / "downpour.png").exists()
-    assert "2 of 32" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
+    assert "2 of 34" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -531,3 +531,120 @@ def test_the_makefile_has_a_target_for_every_artefact() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     (listed,) = re.findall(r"^FIGURES := (.*)$", text, flags=re.M)
     assert listed.split() == list(artefacts.ARTEFACTS)
+
+
+# --- what is committed ---
+
+REPORT = ROOT / "results" / "REPRODUCTION.md"
+COMMITTED = [size for size in runs.SIZES if size != "quick" and (ROOT / "results" / size / "summary.csv").is_file()]
+
+
+def test_the_committed_report_and_tables_are_made_from_the_committed_csv_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the pictures, which take long and are not numbers."""
+    for picture in ("curves_over_time", "small_multiples", "over_workers", "heat_maps", "staleness_histogram"):
+        monkeypatch.setattr(artefacts, picture, lambda *_, **__: [])
+    monkeypatch.setattr(artefacts, "beale_paths", lambda *_: [])
+    for folder in (*COMMITTED, "paper-cluster", "beale"):
+        shutil.copytree(ROOT / "results" / folder, tmp_path / folder, ignore=shutil.ignore_patterns("runs"))
+    for size in COMMITTED:
+        shutil.rmtree(tmp_path / size / "tables")
+    every = [runs.Results(size, tmp_path / size) for size in COMMITTED]
+    for found in every:
+        for name in artefacts.ARTEFACTS:
+            artefacts.make(name, found, tmp_path)
+    written, _ = report.write_report(tmp_path, every)
+    assert written.read_text(encoding="utf-8") == REPORT.read_text(encoding="utf-8")
+    for size in COMMITTED:
+        tables = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / size / "tables").iterdir()}
+        committed = (ROOT / "results" / size / "tables").iterdir()
+        assert tables == {path.name: path.read_text(encoding="utf-8") for path in committed}
+
+
+def shown_table(title: str, size: str, heading: str) -> list[dict[str, str]]:
+    """A table of the report: that of a size, in the section with a title, with a column `heading`."""
+    section = REPORT.read_text(encoding="utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
+    part = section.split(f"### Size `{size}`")[1].split("### Size")[0]
+    for block in re.findall(r"(?:^\|.*\n?)+", part, flags=re.M):
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
+        if heading in head:
+            return [dict(zip(head, row, strict=True)) for row in rows]
+    raise AssertionError(f"no table with {heading}")
+
+
+@pytest.mark.parametrize("size", COMMITTED)
+def test_the_numbers_in_the_report_are_those_of_the_collected_runs(size: str) -> None:
+    """Read back from the text, and computed from summary.csv and curves.csv with none of the program's own code."""
+    folder = ROOT / "results" / size
+    summary, curve = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
+    asked = {config.run_id for config in runs.experiments_of(size)["grid"].configs}
+    own = summary[summary["run_id"].isin(asked)]
+    checked = 0
+    for row in shown_table("The grid: accuracies, times, temporal efficiency", size, "agn train (%)"):
+        cell = own[(own["workers"] == int(row["workers"])) & (own["local_steps"] == int(row["local steps"]))]
+        for method in ("agn", "easgd"):
+            found = cell[cell["optimizer"] == method]
+            assert row[f"{method} seeds"] == str(len(found))
+            if found.empty:
+                assert row[f"{method} test (%)"] == "–"
+                continue
+            for column, shown, digits in (
+                ("test_accuracy", f"{method} test (%)", 2),
+                ("last_batch_accuracy", f"{method} train (%)", 2),
+                ("sim_time_s", f"{method} time (s)", 0),
+            ):
+                mean = found[column].mean() * (1 if column == "sim_time_s" else 100)
+                assert float(row[shown].split(" ± ")[0]) == pytest.approx(mean, abs=0.50001 * 10**-digits)
+                checked += 1
+        pairs = cell.pivot(index="seed", columns="optimizer", values="run_id").dropna()
+        if {"agn", "easgd"} <= set(cell["optimizer"]) and len(pairs):
+            ratios = []
+            for _, pair in pairs.iterrows():
+                points = {m: curve[curve["run_id"] == pair[m]].dropna(subset=["train_accuracy"]) for m in pair.index}
+                if cell["diverged_s"].notna().any():
+                    break
+                end = min(float(one["time_s"].iloc[-1]) for one in points.values())
+                times = np.union1d(*(one["time_s"] for one in points.values()))
+                times = np.concatenate([[0.0], times[(times > 0) & (times < end)], [end]])
+                areas = {
+                    m: np.trapezoid(np.interp(times, one["time_s"], one["train_accuracy"]), times)
+                    for m, one in points.items()
+                }
+                ratios.append(areas["agn"] / areas["easgd"])
+            else:
+                assert float(row["efficiency"].split(" ± ")[0]) == pytest.approx(np.mean(ratios), abs=0.00051)
+                checked += 1
+    assert checked
+
+
+@pytest.mark.parametrize("size", COMMITTED)
+def test_the_verdicts_in_the_report_are_those_of_the_claims_table(size: str) -> None:
+    table = pd.read_csv(ROOT / "results" / size / "tables" / "claims.csv")
+    text = REPORT.read_text(encoding="utf-8").split("## Claims")[1].split("\n## ")[0]
+    head, *lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if re.match(r"\|( \d|  \|)", line)
+    ]
+    column = head.index(f"`{size}`")
+    verdicts = {int(line[0]): line[column] for line in lines[:10]}
+    for number, rows in table.groupby("claim"):
+        assert verdicts[int(str(number))].split(" (")[0] == rows["verdict"].iloc[0]
+        judged = set(rows["measure_verdict"]) - {"not at this size"}
+        if "refuted" in judged:
+            assert rows["verdict"].iloc[0] == "refuted"
+        elif judged == {"confirmed"}:
+            assert rows["verdict"].iloc[0] == "confirmed"
+    for _, measure in table.iterrows():
+        assert f"| {measure['what']} |" in text
+
+
+def test_provenance_stands_beside_every_collected_file() -> None:
+    for size in COMMITTED:
+        summary = pd.read_csv(ROOT / "results" / size / "summary.csv")
+        made = results.read_json(ROOT / "results" / size / "provenance.json")
+        assert set(summary["run_id"]) <= set(made)
+        for record in made.values():
+            assert record["command"].startswith("agn-bench ")
+            assert record["machine"]["commit"]["id"]

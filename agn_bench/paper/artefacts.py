@@ -22,7 +22,7 @@ from agn_bench.figures.reproduction import (
     small_multiples,
 )
 from agn_bench.paper import beale, grid, tuning
-from agn_bench.paper.curves import edge_table, ends_table
+from agn_bench.paper.curves import edge_table, ends_table, order_table
 from agn_bench.paper.published import published_table
 from agn_bench.paper.runs import Results
 from agn_bench.tabular import read_table
@@ -242,6 +242,24 @@ def _stability_map(runs: Results, root: Path) -> None:
     heat_maps(maps, runs.folder / "figures" / "stability-map")
 
 
+def _order_of_service(runs: Results, root: Path) -> None:
+    """AGN with 40 workers at the edge of stability, served in either order."""
+    _write(runs, "order-of-service.csv", order_table(runs))
+    panels = [
+        Panel(
+            f"AGN, n = 40, λ = {local_steps}",
+            [
+                Line(label, [run.steady for run in runs.cell(name, "agn", 40, local_steps)])
+                for label, name in (("random order", "grid"), ("first in first out", "order-of-service"))
+            ],
+            least=0,
+        )
+        for local_steps in (10, 20)
+    ]
+    if any(line.curves for panel in panels for line in panel.lines):
+        curves_over_time(panels, runs.folder / "figures" / "order-of-service")
+
+
 def _staleness(runs: Results, root: Path) -> None:
     table = computed_table(root, "staleness")
     table = table[table["local_steps"] == STALENESS_LOCAL_STEPS].reset_index(drop=True)
@@ -370,6 +388,15 @@ ARTEFACTS = {
         ("edge", "stability-map"),
         "The growth rate of a stiff direction, from the timeline alone (above 0: unstable), beside what training gave.",
         computed=("stability-map", "fifo-share"),
+    ),
+    "order-of-service": Artefact(
+        "What the order of service has to do with it",
+        ("order-of-service", "grid"),
+        _order_of_service,
+        ("order-of-service",),
+        ("order-of-service",),
+        "The timeline alone says that AGN with 40 workers and 20 local steps is stable if the server takes anyone who "
+        "waits, and not if it serves first in first out; here it is trained.",
     ),
     "baselines": Artefact(
         "Fair baselines: every method at its best",

@@ -80,6 +80,27 @@ def _joined(curves: Sequence[dict[str, str]], column: str, scale: float) -> str:
     return " / ".join(f"{float(curve[column]) / scale:.6g}" for curve in curves if curve[column])
 
 
+def order_table(results: Results) -> list[Row]:
+    """The cells of order-of-service.toml, served in random order (in the grid) and first in first out."""
+    rows = []
+    for config, fifo in results.cells("order-of-service"):
+        at_random = results.cell("grid", config.optimizer, config.workers, config.local_steps)
+        for order, runs in (("random", at_random), ("first in first out", fifo)):
+            row: Row = {
+                "optimizer": config.optimizer,
+                "workers": config.workers,
+                "local_steps": config.local_steps,
+                "order": order,
+                "seeds": len(runs),
+                "diverged": sum(run.diverged for run in runs),
+            }
+            row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
+            row |= spread("largest_drop", [drop(run) for run in runs])
+            row |= spread("sim_time_s", [run.row["sim_time_s"] for run in runs])
+            rows.append(row)
+    return rows
+
+
 def edge_table(results: Results) -> list[Row]:
     """AGN with 40 workers where it turns stable, beside the published test accuracies."""
     published = published_table().set_index(["workers", "local_steps"])["agn_test"]
