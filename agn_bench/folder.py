@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.config import RunConfig, digest_of
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import BadInput, check_writable
 from agn_bench.results import (
     BEFORE,
     KEPT_FILES,
-    check_writable,
     csv_text,
     locked,
     read_json,

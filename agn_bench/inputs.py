@@ -10,6 +10,8 @@ import difflib
 import hashlib
 import json
 import math
+import os
+import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 
 LARGEST_FILE = 1_000_000_000
 """Bytes of a file that is read whole."""
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
 
 
 class BadInput(Exception):
@@ -121,6 +125,23 @@ def read_bytes(option: str, path: Path, accepted: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
+
+
+def check_writable(option: str, folder: Path) -> None:
+    """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
+    accepted = "a folder that exists or can be made, and be written to"
+    try:
+        existing = folder
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise BadInput(option, folder, f"{existing} is not a folder", accepted)
+        with tempfile.TemporaryDirectory(prefix=".", dir=existing):  # hidden: it is none of the runs
+            pass
+        if max(len(os.fsencode(part)) for part in folder.absolute().parts) > LONGEST_NAME:
+            raise BadInput(option, folder, "a name in it is too long", accepted)
+    except OSError as error:
+        raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
 def content_hash(content: bytes) -> str:

@@ -22,8 +22,8 @@ from agn_bench.folder import (
     text_table,
     threads_of,
 )
-from agn_bench.inputs import BadInput
-from agn_bench.results import KEPT_FILES, check_writable, csv_text, locked, read_json, record_provenance, write_text
+from agn_bench.inputs import BadInput, check_writable
+from agn_bench.results import KEPT_FILES, csv_text, locked, read_json, record_provenance, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

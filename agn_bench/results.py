@@ -22,7 +22,7 @@ import numpy as np
 
 from agn_bench import metrics
 from agn_bench.config import SEMANTICS_VERSION
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import LONGEST_NAME, BadInput, check_writable
 from agn_bench.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -40,27 +40,9 @@ CONFIGURATION_COLUMNS = [
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
 
-_NAME_MAX = 255
 RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv")
 KEPT_FILES = RUN_FILES[:3]
 """What a finished run must have; commits.csv is large and left out of the repository."""
-
-
-def check_writable(option: str, folder: Path) -> None:
-    """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
-    accepted = "a folder that exists or can be made, and be written to"
-    try:
-        existing = folder
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        if not existing.is_dir():
-            raise BadInput(option, folder, f"{existing} is not a folder", accepted)
-        with tempfile.TemporaryDirectory(prefix=".", dir=existing):  # hidden: it is none of the runs
-            pass
-        if max(len(os.fsencode(part)) for part in folder.absolute().parts) > _NAME_MAX:
-            raise BadInput(option, folder, "a name in it is too long", accepted)
-    except OSError as error:
-        raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
 def check_report(option: str, folder: Path) -> None:
@@ -281,7 +263,7 @@ def locked(folder: Path) -> Iterator[None]:
 def check_file(option: str, path: Path) -> None:
     """Raise BadInput if `path` cannot be written as a file."""
     check_writable(option, path.parent)
-    if len(os.fsencode(path.name)) > _NAME_MAX - len(".png"):
+    if len(os.fsencode(path.name)) > LONGEST_NAME - len(".png"):
         raise BadInput(option, path, "its name is too long", "a file's name")
     if not path.name or path.is_dir():
         raise BadInput(option, path, "a folder", "a file's name")

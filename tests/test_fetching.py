@@ -186,6 +186,17 @@ def test_a_full_disk_ends_it_and_leaves_nothing_half_written(
     assert contents(tmp_path / name) == {}
 
 
+@pytest.mark.parametrize("data_dir", ["/proc/nowhere", "a file"])
+def test_a_folder_that_cannot_be_written_is_said_so_before_anything_is_fetched(
+    mirrors: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_dir: str
+) -> None:
+    """What a read-only cache answers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(BadInput, match=r"--data-dir .*(cannot be written|is not a folder).*; accepted: a folder"):
+        fetch(mirrors("good"), Path(data_dir))
+
+
 def test_what_comes_with_the_installation_is_not_fetched(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="NAME mnist-5k: comes with the installation; accepted: mnist, fashion-mnist"):
         fetch("mnist-5k", tmp_path)
@@ -212,5 +223,5 @@ def test_the_commands(command: Command, mirrors: Callable[..., str], tmp_path: P
     blocked = tmp_path / "file"
     blocked.write_text("")
     code, _, err = command("data", "fetch", name, "--data-dir", blocked)
-    assert code == 1
-    assert "Not a directory" in err
+    assert code == 2
+    assert "is not a folder" in err

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import BadInput, check_writable
 from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to
 from agn_bench.registry import DATASETS, DatasetEntry
 
@@ -56,6 +56,7 @@ def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what,
     missing = {file for file, wrong in verified(name, folder).items() if wrong}
     refused: list[str] = []
     if missing:
+        check_writable("data_dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         # Beside where the files will be: what does not fit, does not fit here.
         with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder, ignore_cleanup_errors=True) as aside:
