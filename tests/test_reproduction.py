@@ -640,6 +640,24 @@ def test_the_verdicts_in_the_report_are_those_of_the_claims_table(size: str) -> 
         assert f"| {measure['what']} |" in text
 
 
+def test_every_number_of_the_findings_is_a_single_cell_of_a_table() -> None:
+    text = (ROOT / "experiments" / "paper" / report.FINDINGS).read_text(encoding="utf-8")
+    places = re.findall(r"\{([^}]*)\}", text)
+    assert places
+    for place in places:
+        folder, table, row, column = place.split(" ")
+        path = ROOT / "results" / folder / "tables" / f"{table}.csv"
+        if not path.is_file():
+            assert folder in runs.SIZES
+            continue
+        rows = pd.read_csv(path, dtype=str)
+        for condition in row.split(","):
+            key, value = condition.split("=")
+            rows = rows[rows[key] == value]
+        assert len(rows) == 1, place
+        assert column in rows
+
+
 def test_provenance_stands_beside_every_collected_file() -> None:
     for size in COMMITTED:
         summary = pd.read_csv(ROOT / "results" / size / "summary.csv")

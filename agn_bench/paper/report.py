@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from agn_bench.paper.claims import (
     findings,
     verdict,
 )
-from agn_bench.paper.runs import SIZES, Results
+from agn_bench.paper.runs import SIZES, Results, experiments_folder
 
 REPORT = "REPRODUCTION.md"
 Judged = list[tuple[Claim, list[Finding]]]
@@ -77,7 +78,7 @@ def shown_value(finding: Finding) -> str:
 def write_report(root: Path, sizes: Sequence[Results]) -> tuple[Path, dict[str, Judged]]:
     """Write the report on these sizes; where it is, and how the claims were judged at each."""
     judged = {runs.size: judge(runs, root) for runs in sizes}
-    parts = [_head(sizes), _claims(judged), *(_section(name, root, sizes) for name in ARTEFACTS)]
+    parts = [_head(sizes), _claims(judged), _findings(root), *(_section(name, root, sizes) for name in ARTEFACTS)]
     path = root / REPORT
     results.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
     return path, judged
@@ -152,6 +153,30 @@ _MARKS = {CONFIRMED: " ✓", REFUTED: " ✗", UNDECIDED: " ?", ELSEWHERE: "n/a",
 
 def _marked(finding: Finding) -> str:
     return (shown_value(finding) if finding.values else "") + _MARKS[finding.verdict]
+
+
+FINDINGS = "findings.md"
+"""Beside the experiment files: what we make of it. A number in it is a cell of a CSV file, as in
+{paper downpour workers=20,local_steps=1 test_accuracy}: folder, table, the row's values, column."""
+
+_NUMBER = re.compile(r"\{(\S+) (\S+) (\S+) (\S+)\}")
+
+
+def _findings(root: Path) -> str:
+    """The prose, with its numbers filled in from the tables that are there."""
+    text = (experiments_folder() / "paper" / FINDINGS).read_text(encoding="utf-8")
+    return "## What we make of it\n\n" + _NUMBER.sub(lambda found: _number(root, *found.groups()), text).strip()
+
+
+def _number(root: Path, folder: str, table: str, row: str, column: str) -> str:
+    """A cell of a table as the report shows it; a dash where it is not there."""
+    path = root / folder / "tables" / f"{table}.csv"
+    if not path.is_file():
+        return "–"
+    wanted = dict(part.split("=") for part in row.split(","))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [each for each in csv.DictReader(file) if all(each[key] == value for key, value in wanted.items())]
+    return _readable(rows[0])[_heading(column)]
 
 
 def _section(name: str, root: Path, sizes: Sequence[Results]) -> str:
