@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -135,6 +136,10 @@ def _in_order(text: str) -> tuple[float, str]:
         return float(text), ""
     except ValueError:
         return 0.0, text
+
+
+Line = Callable[[], int | None]
+"""Finds a line, which takes long and is needed only where something is wrong."""
 
 
 class _Reader:
@@ -267,7 +272,7 @@ class _Reader:
                 kept[key] = values
         return kept
 
-    def _known(self, key: str, values: list[Any], line: int | None) -> bool:
+    def _known(self, key: str, values: list[Any], line: Line | None) -> bool:
         """Whether `key` is an option and `values` are of its kind."""
         if key in ("seed", "seeds"):
             self._refuse(line, key, "not an option of a cell", "seeds = [0, 1, 2] at the top of the file")
@@ -330,7 +335,7 @@ class _Reader:
         self._refuse(self._line("cells", None, index), what, problem, "every run once")
         return False
 
-    def _choose(self, key: str, known: Sequence[str], line: int | None) -> bool:
+    def _choose(self, key: str, known: Sequence[str], line: Line | None) -> bool:
         try:
             choose("FILE", key, known)
         except BadInput as error:
@@ -338,13 +343,17 @@ class _Reader:
             return False
         return True
 
-    def _refuse(self, line: int | None, what: str, problem: str, accepted: str) -> None:
-        where = f"line {line}, " if line else ""
+    def _refuse(self, line: Line | None, what: str, problem: str, accepted: str) -> None:
+        found = line() if line else None
+        where = f"line {found}, " if found else ""
         text = f"{where}{what}: {problem}; accepted: {accepted}".replace("\n", "\\n").replace("\r", "\\r")
-        self._problems[text] = line or 0
+        self._problems[text] = found or 0
 
-    def _line(self, table: str, key: str | None = None, index: int | None = None) -> int | None:
+    def _line(self, table: str, key: str | None = None, index: int | None = None) -> Line:
         """The line of a key of the file, of its base, or of one of its cells; or of the cell itself."""
+        return partial(self._find_line, table, key, index)
+
+    def _find_line(self, table: str, key: str | None, index: int | None) -> int | None:
 
         of_size = table in self._own and (table != "base" or key is None or key in self._own["base"])
 

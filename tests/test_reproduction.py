@@ -15,7 +15,8 @@ import pytest
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
-from agn_bench.paper import artefacts, beale, claims, curves, grid, report, runs, tuning
+from agn_bench.paper import artefacts, beale, claims, computing, curves, drawing, grid, measures, report, runs, tuning
+from agn_bench.paper.computed import CLUSTER
 from agn_bench.paper.published import published_table
 
 ROOT = Path(__file__).parent.parent
@@ -29,39 +30,34 @@ def write_results(
     """Collected files of runs whose training curve is level: its accuracy, and its length."""
     rows, points = [], []
     for config in configs:
-        values = {name: getattr(config, name, None) for name in results.CONFIGURATION_COLUMNS}
+        level, end_s = accuracy(config), time_s(config)
         rows.append(
             {
                 "run_id": config.run_id,
                 "configuration": config.configuration,
-                **values,
+                **{name: getattr(config, name, None) for name in results.CONFIGURATION_COLUMNS},
                 "seed": config.seed,
                 "delays": config.delays.name,
                 "status": "done",
-                "sim_time_s": time_s(config),
-                "last_batch_accuracy": accuracy(config),
+                "sim_time_s": end_s,
+                "last_batch_accuracy": level,
                 "test_accuracy": (test or accuracy)(config),
                 "diverged_s": None,
             }
         )
-        for at in np.linspace(0, time_s(config), 21):
-            points.append(
-                {
-                    "run_id": config.run_id,
-                    "time_s": at,
-                    "gradient_steps": round(1000 * at / time_s(config)),
-                    "train_accuracy": accuracy(config),
-                    "test_accuracy": accuracy(config),
-                }
-            )
+        for part in np.linspace(0, 1, 21):
+            point = {"time_s": part * end_s, "gradient_steps": round(1000 * part), "train_accuracy": level}
+            points.append({"run_id": config.run_id, **point, "test_accuracy": level})
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
     pd.DataFrame(points).to_csv(folder / "curves.csv", index=False)
 
 
+PUBLISHED = published_table().set_index(["workers", "local_steps"])
+
+
 def published(config: RunConfig, column: str) -> float:
-    table = published_table().set_index(["workers", "local_steps"])
-    return float(table.loc[(config.workers, config.local_steps), f"{config.optimizer}_{column}"])
+    return float(PUBLISHED.loc[(config.workers, config.local_steps), f"{config.optimizer}_{column}"])
 
 
 @pytest.fixture
@@ -211,7 +207,7 @@ def test_a_claim_holds_if_all_of_its_measures_do(verdicts: tuple[float | None, .
 
 def test_every_rule_has_a_measure_and_every_measure_a_rule() -> None:
     named = [rule.measure for claim in claims.read_claims() for rule in claim.rules]
-    assert sorted(named) == sorted([*claims.GRID_MEASURES, *claims.RUN_MEASURES, *claims.COMPUTED_MEASURES])
+    assert sorted(named) == sorted([*measures.GRID_MEASURES, *measures.RUN_MEASURES, *measures.COMPUTED_MEASURES])
     assert [claim.number for claim in claims.read_claims()] == list(range(1, 11))
     for claim in claims.read_claims():
         assert set(claim.experiments) <= set(runs.EXPERIMENTS)
@@ -222,12 +218,12 @@ def test_the_published_grid_bears_out_what_the_paper_says_of_it() -> None:
     """The rules may not be such that the paper's own numbers break them."""
     for claim in claims.read_claims():
         for rule in claim.rules:
-            if rule.measure in claims.GRID_MEASURES:
-                value = claims.GRID_MEASURES[rule.measure](published_table())
+            if rule.measure in measures.GRID_MEASURES:
+                value = measures.GRID_MEASURES[rule.measure](published_table())
                 assert claims.Finding(rule, "", (value,)).verdict == claims.CONFIRMED, rule.measure
-    assert claims.GRID_MEASURES["cells_won"](published_table()) == 33 / 49
-    assert claims.GRID_MEASURES["cells_with_higher_training_accuracy"](published_table()) == 42 / 49
-    assert claims.GRID_MEASURES["time_40_over_20_l10"](published_table()) == pytest.approx(748.94 / 839.94)
+    assert measures.GRID_MEASURES["cells_won"](published_table()) == 33 / 49
+    assert measures.GRID_MEASURES["cells_with_higher_training_accuracy"](published_table()) == 42 / 49
+    assert measures.GRID_MEASURES["time_40_over_20_l10"](published_table()) == pytest.approx(748.94 / 839.94)
 
 
 def test_the_slowest_and_the_rule_of_thumb_are_told_by_areas(tmp_path: Path) -> None:
@@ -235,10 +231,10 @@ def test_the_slowest_and_the_rule_of_thumb_are_told_by_areas(tmp_path: Path) -> 
     configs = list(runs.experiments_of("paper")["grid"].configs)
     write_results(tmp_path, configs, lambda c: 1 - c.local_steps / 100, lambda c: 500.0)
     found = runs.Results("paper", tmp_path)
-    assert claims.RUN_MEASURES["workers_for_which_l40_is_slowest"](found) == [1.0]
+    assert measures.RUN_MEASURES["workers_for_which_l40_is_slowest"](found) == [1.0]
     # (n + 4) / 2 is 7, 9.5, 12, 14.5, 17, 19.5, 22: nearest are 10, 10, 10, 15, 15, 20, 20.
     behind = np.mean([0, 0, 0, 0.05, 0.05, 0.10, 0.10])
-    assert claims.RUN_MEASURES["rule_of_thumb_minus_best"](found) == [pytest.approx(-behind)]
+    assert measures.RUN_MEASURES["rule_of_thumb_minus_best"](found) == [pytest.approx(-behind)]
 
 
 # --- curves ---
@@ -377,11 +373,17 @@ def small(quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
-def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: Command, tmp_path: Path) -> None:
+def test_a_report_has_every_table_figure_and_claim(small: Path, command: Command, tmp_path: Path) -> None:
+    """From collected files made by hand, and tables that need no training."""
     out = tmp_path / "results"
-    code, said, err = command("reproduce", "--out", out)
+    configs = list(runs.whole("quick", runs.experiments_of("quick")).configs)
+    write_results(
+        out / "quick", configs, lambda c: 1 - c.local_steps / 400 - c.workers / 1000, lambda c: 500 / c.workers
+    )
+    for name, compute in computing.COMPUTE.items():
+        compute(out / artefacts.ARTEFACTS[name].shared if artefacts.ARTEFACTS[name].shared else out / CLUSTER, print)
+    code, _, err = command("reproduce", "--no-run", "--out", out)
     assert code == 0, err
-    assert "34 runs made, 0 found finished, 0 failed" in said
     text = (out / "REPRODUCTION.md").read_text(encoding="utf-8")
     for name, artefact in artefacts.ARTEFACTS.items():
         if name == "baselines":  # at size reduced alone
@@ -401,31 +403,26 @@ def test_a_reproduction_has_every_table_figure_and_claim(small: Path, command: C
     elsewhere = judged[judged["measure_verdict"] == claims.ELSEWHERE]["measure"]
     assert set(elsewhere) == {"largest_drop_n40_l15", "least_drop_n25_to_35_l10", "largest_drop_n40_l20_and_more"}
     assert sorted(judged["claim"].unique()) == list(range(1, 11))
-    assert {"quick", "paper-cluster", "beale"} <= {
-        path.parent.name for path in out.glob("*/provenance.json") if path.stat().st_size
-    }
 
-    # Again: nothing is made, and every file is the same to the byte; drawn from the collected files alone, too.
-    before = {p: p.read_bytes() for p in out.rglob("*") if p.suffix in (".csv", ".md", ".png", ".svg")}
-    code, said, _ = command("reproduce", "--out", out)
-    assert (code, "0 runs made, 34 found finished" in said) == (0, True)
-    shutil.rmtree(out / "quick" / "runs")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for folder in ("figures", "tables"):
         shutil.rmtree(out / "quick" / folder)
-    code, said, _ = command("reproduce", "--no-run", "--out", out)
-    assert code == 0
-    assert {p: p.read_bytes() for p in before if "runs" not in p.parts} == {
-        p: content for p, content in before.items() if "runs" not in p.parts
-    }
+    assert command("reproduce", "--no-run", "--out", out)[0] == 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("made") / "results"
 
 
 @pytest.fixture
-def reproduced(small: Path, command: Command, tmp_path: Path) -> Path:
-    """Results of a small reproduction of one figure, and of what needs no training."""
-    out = tmp_path / "reproduced"
-    assert command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", out)[0] == 0
-    shutil.rmtree(out / "quick" / "runs")
-    return out
+def reproduced(made: Path, small: Path, command: Command, tmp_path: Path) -> Path:
+    """Results of a small reproduction of one figure, and of what needs no training; made once, and copied."""
+    if not made.exists():
+        assert command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", made)[0] == 0
+        shutil.rmtree(made / "quick" / "runs")
+    return Path(shutil.copytree(made, tmp_path / "reproduced"))
 
 
 def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_path: Path) -> None:
@@ -435,6 +432,10 @@ def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_p
     assert (tmp_path / "r" / "quick" / "figures" / "agn-vs-dynsgd.png").is_file()
     assert not (tmp_path / "r" / "quick" / "figures" / "downpour.png").exists()
     assert "2 of 34" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
+    made = results.read_json(tmp_path / "r" / "quick" / "provenance.json")
+    assert len(made) == 2
+    code, said, _ = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
+    assert (code, "0 runs made, 2 found finished, 0 failed" in said) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -463,24 +464,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 def test_another_sizes_results_in_a_folder_are_an_error_and_stay_as_they_are(
-    small: Path, command: Command, tmp_path: Path
+    reproduced: Path, command: Command
 ) -> None:
-    code, _, err = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
-    assert code == 0, err
-    (tmp_path / "r" / "quick").rename(tmp_path / "r" / "paper")
-    before = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
+    (reproduced / "quick").rename(reproduced / "paper")
+    before = {path: path.read_bytes() for path in reproduced.rglob("*") if path.is_file()}
     for words in (("--size", "paper"), ("--no-run",)):
-        code, _, err = command("reproduce", *words, "--out", tmp_path / "r")
+        code, _, err = command("reproduce", *words, "--out", reproduced)
         assert code == 2
         assert "not of size paper" in err
-    assert {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()} == before
+    assert {path: path.read_bytes() for path in reproduced.rglob("*") if path.is_file()} == before
 
 
 def test_a_full_disk_leaves_the_report_as_it_was(
-    small: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reproduced: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "r"
-    assert command("reproduce", "agn-vs-dynsgd", "--out", out)[0] == 0
+    out = reproduced
     before = (out / "REPRODUCTION.md").read_bytes()
 
     replace = Path.replace
@@ -544,8 +542,8 @@ def test_the_committed_report_and_tables_are_made_from_the_committed_csv_files(
 ) -> None:
     """Without the pictures, which take long and are not numbers."""
     for picture in ("curves_over_time", "small_multiples", "over_workers", "heat_maps", "staleness_histogram"):
-        monkeypatch.setattr(artefacts, picture, lambda *_, **__: [])
-    monkeypatch.setattr(artefacts, "beale_paths", lambda *_: [])
+        monkeypatch.setattr(drawing, picture, lambda *_, **__: [])
+    monkeypatch.setattr(drawing, "beale_paths", lambda *_: [])
     for folder in (*COMMITTED, "paper-cluster", "beale"):
         shutil.copytree(ROOT / "results" / folder, tmp_path / folder, ignore=shutil.ignore_patterns("runs"))
     for size in COMMITTED:

@@ -59,7 +59,8 @@ def reproduce(
     is missing.
     """
     from agn_bench import results
-    from agn_bench.paper.artefacts import ARTEFACTS, BEALE, CLUSTER, needed, shown_at
+    from agn_bench.paper.artefacts import ARTEFACTS, needed, shown_at
+    from agn_bench.paper.computed import BEALE, CLUSTER
     from agn_bench.paper.report import REPORT
     from agn_bench.paper.runs import SIZES, Results, whole
 
@@ -128,7 +129,8 @@ def _make_runs(
 def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, force: bool, stop_if_asked: Any) -> None:
     """Make the tables that need no training, if they are not there."""
     from agn_bench import results
-    from agn_bench.paper.artefacts import ARTEFACTS, COMPUTED, computed_path
+    from agn_bench.paper.artefacts import ARTEFACTS
+    from agn_bench.paper.computed import COMPUTED, computed_path
 
     missing = [
         name

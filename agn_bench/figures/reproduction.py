@@ -41,9 +41,10 @@ def curves_over_time(panels: Sequence[Panel], stem: Path) -> list[Path]:
     with picture(stem, 1, columns, figsize=(4.6 * max(columns, 1.3), 3.6)) as (_, axes, paths):
         for one, panel in zip(np.atleast_1d(axes), panels, strict=True):
             places = [index if line.colour is None else line.colour for index, line in enumerate(panel.lines)]
-            _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
+            drawn = _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
             one.set_xlabel("simulated time (s)")
-            one.legend(loc="lower right", fontsize=8)
+            if drawn:
+                one.legend(loc="lower right", fontsize=8)
         np.atleast_1d(axes)[0].set_ylabel("training accuracy")
     return paths
 

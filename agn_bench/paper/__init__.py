@@ -3,10 +3,13 @@
 published.py   the published numbers
 runs.py        the runs of a size (quick, reduced, paper) that are there
 grid.py        AGN and EASGD over workers and local steps: efficiencies, wins, accuracy against workers, agreement
+curves.py      where curves end, and how smooth they are
 tuning.py      every method at its best
 beale.py       AGN's paths on the Beale function
 stability.py   where AGN is stable, by the timeline alone
-claims.py      what the paper's text claims, measured and judged by rules set beforehand
-artefacts.py   what there is to reproduce: of each table and figure its name, its runs, how it is made
+claims.py      what the paper's text claims, judged by measures.py and rules set beforehand
+computed.py    the tables that need no training; computing.py makes them
+drawing.py     each table and figure
+artefacts.py   what there is to reproduce: of each table and figure its name, its runs, what the report says
 report.py      REPRODUCTION.md
 """

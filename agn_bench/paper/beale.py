@@ -16,7 +16,7 @@ START, MINIMUM, LEARNING_RATE = (-2.5, -2.0), (3.0, 0.5), 0.001
 """The paper's start and step size; where the function is 0."""
 LOCAL_STEPS = {"gradient descent": 1, "AGN, λ = 15": 15, "AGN, λ = ∞": 0}
 """Of each path; 0 stands for a local phase that goes on until it has arrived."""
-FRACTION = 0.02
+FRACTION = 0.1
 """Of its commit that the center follows with λ = ∞, at each exchange: any λ is as good, for a small step."""
 SPACING = 0.02
 """Between two points of a path in the table, at least."""

@@ -10,7 +10,7 @@ from agn_bench.clock import timeline_of
 from agn_bench.config import resolve
 from agn_bench.delays import load_profile
 from agn_bench.paper import beale
-from agn_bench.paper.artefacts import STALENESS_WORKERS
+from agn_bench.paper.computed import STALENESS_WORKERS
 from agn_bench.paper.stability import STABILITY_TIMELINES, stability_map
 from agn_bench.registry import DEFAULTS
 from agn_bench.timeline.measures import staleness_counts

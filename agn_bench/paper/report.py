@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench import results
-from agn_bench.paper.artefacts import ARTEFACTS, COMPUTED, Artefact, computed_path, computed_table
+from agn_bench.paper.artefacts import ARTEFACTS, Artefact
 from agn_bench.paper.claims import (
-    COMPUTED_MEASURES,
     CONFIRMED,
     ELSEWHERE,
     MISSING,
@@ -23,6 +22,8 @@ from agn_bench.paper.claims import (
     findings,
     verdict,
 )
+from agn_bench.paper.computed import COMPUTED, computed_path, computed_table
+from agn_bench.paper.measures import COMPUTED_MEASURES
 from agn_bench.paper.runs import SIZES, Results, experiments_folder
 
 REPORT = "REPRODUCTION.md"
