@@ -184,10 +184,11 @@ DATA_SPLITS = {
     "sharded": "each worker has its own n-th of the data set, reshuffled every epoch",
 }
 
-# `reduced` is the paper's protocol with a network that trains a twentieth as long: no other learning rate is needed.
+# `reduced` trains a network a twentieth the size of the paper's, and with SGD: with Adam that network is unstable where
+# the paper's is smooth (20 workers, 15 local steps: training accuracy swings by 2 points; a rate of 3e-4 is no better).
 PRESETS: dict[str, dict[str, object]] = {
     "quick": {"dataset": "mnist-5k", "model": "mlp-small", "local_optimizer": "sgd", "gradient_steps": 10_400},
-    "reduced": {"dataset": "mnist", "model": "mlp-small", "local_optimizer": "adam", "epochs": 40},
+    "reduced": {"dataset": "mnist", "model": "mlp-small", "local_optimizer": "sgd", "epochs": 40},
     "paper": {"dataset": "mnist", "model": "mlp-paper", "local_optimizer": "adam", "epochs": 40},
 }
 

@@ -39,8 +39,9 @@ class Tuned:
 
     @property
     def usual(self) -> Setting:
-        """The paper's value."""
-        value = DEFAULT_ALPHA if self.option == "alpha" else LOCAL_OPTIMIZERS["adam"].learning_rate
+        """That of the other experiments."""
+        local_optimizer = self.tried[0][1][0].config.local_optimizer
+        value = DEFAULT_ALPHA if self.option == "alpha" else LOCAL_OPTIMIZERS[local_optimizer].learning_rate
         return next(setting for setting in self.tried if setting[0] == value)
 
     @property
@@ -83,7 +84,7 @@ def _option(method: str) -> str:
 
 
 def tuning_table(results: Results) -> list[Row]:
-    """A row a method: its best setting and what that reaches, beside the area at the paper's setting.
+    """A row a method: its best setting and what that reaches, beside the area at the usual one.
 
     `agn_minus_area`: AGN's area minus the method's, both at their best, seed by seed, with half of the 95 % interval.
     """
@@ -101,7 +102,7 @@ def tuning_table(results: Results) -> list[Row]:
         }
         compared = one.name not in CONTROLS
         row |= spread("area", areas(runs) if compared else [])
-        row |= spread("area_at_the_papers_setting", areas(one.usual[1]) if compared else [])
+        row |= spread("area_at_the_usual_setting", areas(one.usual[1]) if compared else [])
         differences = np.subtract(areas(found["agn"].best[1]), areas(runs)) if compared and "agn" in found else []
         row["agn_minus_area"] = float(np.mean(differences)) if len(differences) else float("nan")
         row["agn_minus_area_half_width_95"] = half_width(list(differences))
