@@ -185,7 +185,7 @@ DATA_SPLITS = {
 }
 
 # `reduced` trains a network a twentieth the size of the paper's, and with SGD: with Adam that network is unstable where
-# the paper's is smooth (AGN, 20 workers, 15 local steps: its curve falls by up to 3 points; a rate of 3e-4 is no better).
+# the paper's is smooth (AGN, 20 workers, 15 local steps: its curve falls by up to 3 points, with a rate of 3e-4 too).
 PRESETS: dict[str, dict[str, object]] = {
     "quick": {"dataset": "mnist-5k", "model": "mlp-small", "local_optimizer": "sgd", "gradient_steps": 10_400},
     "reduced": {"dataset": "mnist", "model": "mlp-small", "local_optimizer": "sgd", "epochs": 40},

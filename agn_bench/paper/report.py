@@ -158,7 +158,7 @@ def _marked(finding: Finding) -> str:
 
 FINDINGS = "findings.md"
 """Beside the experiment files: what we make of it. A number in it is a cell of a CSV file, as in
-{paper downpour workers=20,local_steps=1 test_accuracy}: folder, table, the row's values, column."""
+{paper downpour workers=20,local_steps=1 test_accuracy}: folder, table, the row's values (with _ for blanks), column."""
 
 _NUMBER = re.compile(r"\{(\S+) (\S+) (\S+) (\S+)\}")
 
@@ -174,10 +174,10 @@ def _number(root: Path, folder: str, table: str, row: str, column: str) -> str:
     path = root / folder / "tables" / f"{table}.csv"
     if not path.is_file():
         return "–"
-    wanted = dict(part.split("=") for part in row.split(","))
+    wanted = {key: value.replace("_", " ") for key, value in (part.split("=") for part in row.split(","))}
     with path.open(encoding="utf-8", newline="") as file:
         rows = [each for each in csv.DictReader(file) if all(each[key] == value for key, value in wanted.items())]
-    return _readable(rows[0])[_heading(column)]
+    return _readable(rows[0])[_heading(column)] if rows else "–"
 
 
 def _section(name: str, root: Path, sizes: Sequence[Results]) -> str:
