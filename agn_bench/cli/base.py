@@ -100,6 +100,7 @@ def _root(
 
 
 METHOD, WORK, PROBLEM, TIME, RUN = "Method", "Work", "Problem", "Time", "Running and files"
+WHICH = "Which runs"
 """Panels of the options in the help."""
 
 

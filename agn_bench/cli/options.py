@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agn_bench.cli.base import PROBLEM, RUN, TIME, WORK, names_of, option, preset_default
+from agn_bench.cli.base import PROBLEM, RUN, TIME, WHICH, WORK, names_of, option, preset_default
 from agn_bench.machine import DEVICES
 from agn_bench.registry import DATASETS, DEFAULTS, MODELS, PRESETS
 
@@ -58,6 +58,14 @@ Timeline = Annotated[
 Seed = Annotated[str | None, option("Of parameters, data order and delays; default 0.", "N", RUN)]
 Threads = Annotated[str | None, option("CPU threads; default all cores.", "N", RUN)]
 Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN)]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the runs with time and memory, estimated from short runs; make none.",
+        rich_help_panel=WHICH,
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Repeat what is finished already; default off.", rich_help_panel=RUN)
 ]

@@ -9,11 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, RUN, app, console, facts_of, interrupts_wait, option, path
-from agn_bench.cli.sweeping import place_of, show_plan, show_report
+from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.cli.sweeping import make_runs, place_of, show_plan, show_report
 from agn_bench.inputs import BadInput, choose
-
-_WHAT = "What"
 
 
 @app.command()
@@ -28,21 +26,14 @@ def reproduce(
         option(
             "quick, reduced or paper: minutes, hours, days; default quick, with --no-run every size that is there.",
             "NAME",
-            _WHAT,
+            WHICH,
         ),
     ] = None,
     no_run: Annotated[
         bool,
-        typer.Option("--no-run", help="Draw and judge what is there; make no runs.", rich_help_panel=_WHAT),
+        typer.Option("--no-run", help="Draw and judge what is there; make no runs.", rich_help_panel=WHICH),
     ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the runs with time and memory, estimated from short runs; make nothing.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = False,
+    dry_run: options.DryRun = False,
     jobs: options.Jobs = None,
     threads: options.RunThreads = None,
     device: options.Device = None,
@@ -97,7 +88,10 @@ def reproduce(
                 show_plan(configs, runs.folder, site, stop_if_asked)
                 return
             if configs:
-                failed = _make_runs(terminal, configs, runs.folder, site, experiment, force, stop_if_asked)
+                report = make_runs(configs, runs.folder, site, experiment, force, stop_if_asked)
+                stop_if_asked()
+                show_report(terminal, report, runs.folder)
+                failed = bool(report.failures)
             _compute(context, terminal, wanted, root, force, stop_if_asked)
         sizes = [each for each in SIZES if each == chosen or each in there]
         _draw(terminal, root, sizes, stop_if_asked)
@@ -110,20 +104,6 @@ def _refuse_with_no_run(context: typer.Context) -> None:
     for name in ("dry_run", "force", "jobs", "threads", "device", "data_dir", "scheduler"):
         if context.params[name]:
             raise BadInput(name, "given", "together with --no-run, which makes no runs", "one of the two")
-
-
-def _make_runs(
-    terminal: Any, configs: Sequence[Any], folder: Path, place: Any, experiment: Any, force: bool, stop_if_asked: Any
-) -> bool:
-    """Make what is missing; whether a run failed."""
-    from agn_bench.progress import RunDisplay
-    from agn_bench.sweep import run_all
-
-    with RunDisplay(terminal, stop_if_asked, configs) as display:
-        report = run_all(configs, folder, display, place, experiment=experiment, force=force)
-    stop_if_asked()
-    show_report(terminal, report, folder)
-    return bool(report.failures)
 
 
 def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, force: bool, stop_if_asked: Any) -> None:

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, RUN, app, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, console, interrupts_wait, option, path
 from agn_bench.inputs import BadInput, whole_number
 
 _MOST_JOBS = 1024
-_WHICH = "Which runs"
 
 
 @app.command()
@@ -20,26 +19,19 @@ def sweep(
     file: Annotated[str, typer.Argument(help="Experiment file, as those in experiments/.", metavar="FILE")],
     only: Annotated[
         list[str] | None,
-        option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", _WHICH),
+        option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", WHICH),
     ] = None,
-    size: Annotated[str | None, option("One of the file's sizes; default its first.", "NAME", _WHICH)] = None,
+    size: Annotated[str | None, option("One of the file's sizes; default its first.", "NAME", WHICH)] = None,
     seeds: Annotated[
-        str | None, option("So many seeds, counting up from the file's first; default the file's.", "N", _WHICH)
+        str | None, option("So many seeds, counting up from the file's first; default the file's.", "N", WHICH)
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the runs with time and memory, estimated from short runs; make none.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
+    dry_run: options.DryRun = False,
     collect: Annotated[
         bool,
         typer.Option(
             "--collect",
             help="Rebuild summary.csv and curves.csv from the runs that are there, at any time; make none.",
-            rich_help_panel=_WHICH,
+            rich_help_panel=WHICH,
         ),
     ] = False,
     jobs: options.Jobs = None,
@@ -68,15 +60,19 @@ def sweep(
             show_plan(configs, folder, place, stop_if_asked)
             return
 
-        from agn_bench.progress import RunDisplay
-        from agn_bench.sweep import run_all
-
-        terminal = console()
-        with RunDisplay(terminal, stop_if_asked, configs) as display:
-            report = run_all(configs, folder, display, place, experiment=experiment, force=force)
-    show_report(terminal, report, folder)
+        report = make_runs(configs, folder, place, experiment, force, stop_if_asked)
+    show_report(console(), report, folder)
     if report.failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+def make_runs(configs: Any, folder: Path, place: Any, experiment: Any, force: bool, stop_if_asked: Any) -> Any:
+    """Make what is missing in `folder`, watched on the terminal; what became of the runs."""
+    from agn_bench.progress import RunDisplay
+    from agn_bench.sweep import run_all
+
+    with RunDisplay(console(), stop_if_asked, configs) as display:
+        return run_all(configs, folder, display, place, experiment=experiment, force=force)
 
 
 def place_of(

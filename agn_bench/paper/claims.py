@@ -115,7 +115,7 @@ def findings(results: Results, computed: dict[str, pd.DataFrame]) -> list[tuple[
     """What the measures of every claim say.
 
     Args:
-        computed: tables that need no runs, by their names (see artefacts.COMPUTED).
+        computed: tables that need no runs, by their names (see computed.py).
     """
     tables, published_table = seed_tables(results), published_of(results)
     found = []
