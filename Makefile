@@ -10,13 +10,16 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lint reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
+.PHONY: run test coverage lint reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+coverage: $(READY)  ## which lines the tests run, those of child processes left out
+	$(BIN)/pytest --numprocesses auto --dist worksteal --cov agn_bench --cov-report term:skip-covered --cov-fail-under 95
 
 lint: $(READY)
 	$(BIN)/ruff check .

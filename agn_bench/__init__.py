@@ -1,3 +1,29 @@
-"""agn-bench: how asynchronous training behaves when workers are stale, slow and many."""
+"""agn-bench: how asynchronous training behaves when workers are stale, slow and many.
+
+The names below are the library's (see library.py); what the command line has beyond them is in the modules it calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agn_bench.config import RunConfig
+    from agn_bench.inputs import BadInput
+    from agn_bench.library import commits, curve, run, save, summary
+    from agn_bench.records import Progress, RunResult
 
 __version__ = "0.1.0"
+
+__all__ = ["BadInput", "Progress", "RunConfig", "RunResult", "commits", "curve", "run", "save", "summary"]
+
+_HOMES = {"BadInput": "inputs", "RunConfig": "config", "Progress": "records", "RunResult": "records"}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, imported when it is first asked for, so that `agn-bench --help` answers at once."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"agn_bench.{_HOMES.get(name, 'library')}"), name)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench import registry
-from agn_bench.delays import Profile, load_profile
-from agn_bench.inputs import BadInput, TooLarge, choose, number, whole_number
+from agn_bench.delays import Profile, load_profile, profile_of
+from agn_bench.inputs import BadInput, TooLarge, choose, number, shown, whole_number
 from agn_bench.timeline.trace import Trace, read_trace
 
 SEMANTICS_VERSION = 2
@@ -56,6 +56,15 @@ class RunConfig:
     window: float
     """Seconds of simulated time over which a point of the curve averages."""
     seed: int
+
+    @classmethod
+    def of(cls, **options: object) -> RunConfig:
+        """A configuration from options of `agn-bench run` by name, with underscores; the rest is the preset's.
+
+        Raises:
+            BadInput: an option is unknown, or its value or two together cannot be used.
+        """
+        return resolve(options)
 
     @property
     def phases(self) -> int:
@@ -152,8 +161,11 @@ OPTIONS = sorted({field.name for field in fields(RunConfig)} | {"preset", "epoch
 """What a configuration is made from."""
 
 
-def resolve(options: Mapping[str, object]) -> RunConfig:
+def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = None) -> RunConfig:
     """A valid configuration from the options given (None: not given), the preset and the defaults.
+
+    Args:
+        like: another run's options (RunConfig.as_dict), instead of a preset and the defaults.
 
     Raises:
         BadInput: an option's value, or two options together, cannot be used.
@@ -161,13 +173,15 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
     for name in given:
         choose("option", name, OPTIONS)
+    if like and "preset" in given:
+        raise BadInput("preset", given["preset"], "given together with --like", "one of --preset and --like")
     preset = choose("preset", given.get("preset", registry.DEFAULTS["preset"]), registry.PRESETS)
     if "epochs" in given and "gradient_steps" in given:
         accepted = "one of --epochs and --gradient-steps"
         raise BadInput(
             "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
         )
-    base = {**registry.DEFAULTS, **registry.PRESETS[preset]}
+    base = _options_of(like, given) if like else {**registry.DEFAULTS, **registry.PRESETS[preset]}
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)
@@ -216,6 +230,21 @@ def resolve(options: Mapping[str, object]) -> RunConfig:
     return config
 
 
+def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Another run's options, but for those that the ones given make senseless."""
+    base = {name: value for name, value in like.items() if value is not None}
+    numbers = {"optimizer": ("alpha",), "local_optimizer": ("learning_rate", "momentum")}
+    for owner, owned in numbers.items():
+        if given.get(owner, base[owner]) != base[owner]:
+            base = {name: value for name, value in base.items() if name not in owned}
+    delays = base["delays"]
+    recorded = isinstance(delays, Mapping) and "trace" in delays
+    if recorded and not {"timeline", "delays"} & given.keys():
+        problem = f"recorded, {shown(delays)}, and not in a run.json"
+        raise BadInput("timeline", "", problem, "the recorded timeline's file, or --delays")
+    return {**base, "delays": registry.DEFAULTS["delays"]} if recorded else base
+
+
 def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
     """The same configuration for `seeds` seeds, counting up from its own."""
     count = whole_number("seeds", seeds, 1, min(10_000, MAX_SEED - config.seed + 1))
@@ -225,7 +254,8 @@ def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
 def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
     settings = merged.get("delay", ())
     settings = [settings] if isinstance(settings, str) else [str(setting) for setting in settings]
-    profile = load_profile(str(merged["delays"]), settings)
+    delays = merged["delays"]
+    profile = profile_of(delays, settings) if isinstance(delays, Mapping) else load_profile(str(delays), settings)
     if "timeline" not in merged:
         return profile
     return replace(read_trace(Path(str(merged["timeline"]))), instead_of=profile, required=given)

@@ -9,10 +9,10 @@ from statistics import median
 
 from agn_bench.config import RunConfig
 from agn_bench.delays import Profile, load_profile
-from agn_bench.execution.cell import Made
+from agn_bench.execution.cell import Terms
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Work
-from agn_bench.records import Progress
+from agn_bench.records import Progress, RunResult
 from agn_bench.registry import DATASETS, EVALUATIONS
 
 _SHORT_OPERATIONS = 5e10
@@ -82,9 +82,9 @@ class _Measured:
         watcher = _Watcher(on_tick)
         work = Work([config for stage in stages for config in stage])
         if processes > 1:
-            make_in_processes(work, watcher, data_dir, processes)
+            make_in_processes(work, watcher, Terms(data_dir), processes)
         else:
-            make_here(work, watcher, data_dir)
+            make_here(work, watcher, Terms(data_dir))
         compiling, once, thrice = (median(watcher.seconds[config.run_id] for config in stage) for stage in stages)
         self.step_s = max(0.0, (thrice - once) / (long.gradient_steps - short.gradient_steps))
         self._rest_s = max(0.0, once - self.step_s * short.gradient_steps)
@@ -130,9 +130,9 @@ class _Watcher:
     def progressed(self, config: RunConfig, progress: Progress) -> None:
         self.tick()
 
-    def made(self, config: RunConfig, made: Made) -> None:
-        self.seconds[config.run_id] = made.result.wall_clock_s["total"]
-        self.peak_bytes = max(self.peak_bytes, 1e6 * made.facts["peak_memory_mb"])
+    def made(self, config: RunConfig, result: RunResult) -> None:
+        self.seconds[config.run_id] = result.wall_clock_s["total"]
+        self.peak_bytes = max(self.peak_bytes, 1e6 * result.facts["peak_memory_mb"])
 
     def failed(self, config: RunConfig, error: Exception) -> None:
         raise error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ class Replay:
     """What a replay measured. Arrays hold the exchanges up to the diverging one, if there is one, and it included."""
 
     center: Params
+    """The final one, NumPy arrays; None where nobody wanted it (see execution.cell)."""
     losses: np.ndarray
     """(exchanges, λ)."""
     correct: np.ndarray
@@ -63,6 +65,8 @@ class RunResult:
     train_correct: int | None
     """Training images the final center classifies correctly; None if the run diverged."""
     wall_clock_s: dict[str, float]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """When and where it was made, for run.json."""
 
     @property
     def status(self) -> str:

@@ -1,6 +1,6 @@
 """The files of an experiment folder, written whole or not at all, and read back.
 
-    <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv
+    <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv; center.npz if asked for
     <folder>/summary.csv, curves.csv       all runs together, tidy (see folder.py)
     <folder>/provenance.json               what made them: command, commit, machine, dates
 
@@ -10,25 +10,27 @@ The CSV files hold no wall-clock fact and no path, so that a repeated run gives 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agn_bench import metrics
-from agn_bench.config import SEMANTICS_VERSION
-from agn_bench.inputs import LONGEST_NAME, BadInput, check_writable
-from agn_bench.registry import DATASETS
+from agn_bench.config import SEMANTICS_VERSION, RunConfig, resolve
+from agn_bench.inputs import LONGEST_NAME, BadInput, check_writable, read_bytes, shown
+from agn_bench.registry import DATASETS, DEFAULTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agn_bench.records import RunResult
+    from agn_bench.records import Params, RunResult
     from agn_bench.timeline.record import Timeline
 
 CONFIGURATION_COLUMNS = [
@@ -40,9 +42,11 @@ CONFIGURATION_COLUMNS = [
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
 
-RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv")
+CENTER = "center.npz"
+RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv", CENTER)
 KEPT_FILES = RUN_FILES[:3]
-"""What a finished run must have; commits.csv is large and left out of the repository."""
+"""What a finished run must have; commits.csv is large and left out of the repository, the center only made if asked
+for."""
 
 
 def check_report(option: str, folder: Path) -> None:
@@ -59,14 +63,10 @@ def check_report(option: str, folder: Path) -> None:
         raise BadInput(option, folder, f"its provenance.json cannot be read ({problem})", accepted)
 
 
-def write_run(run: Path, result: RunResult, facts: dict[str, Any], experiment: str = "adhoc") -> None:
-    """Write a run's four files to its folder `run`, which appears whole, or is replaced whole.
-
-    Args:
-        facts: what is known of the making of the run (machine, date), for run.json.
-    """
+def write_run(run: Path, result: RunResult, experiment: str = "adhoc") -> None:
+    """Write a run's files to its folder `run`, which appears whole, or is replaced whole."""
     config = result.config
-    files = {
+    texts = {
         "summary.csv": csv_text(
             {"run_id": [config.run_id], "experiment": [experiment]}
             | {key: [value] for key, value in summary(result).items()}
@@ -74,6 +74,9 @@ def write_run(run: Path, result: RunResult, facts: dict[str, Any], experiment: s
         "curve.csv": csv_text({"run_id": config.run_id, **curve(result)}),
         "commits.csv": csv_text(commits(result.timeline)),
     }
+    files = {name: text.encode() for name, text in texts.items()}
+    if result.replay.center is not None:
+        files[CENTER] = center_bytes(result.replay.center)
     record = {
         "run_id": config.run_id,
         "status": result.status,
@@ -81,15 +84,16 @@ def write_run(run: Path, result: RunResult, facts: dict[str, Any], experiment: s
         "command": config.command(),
         "config": config.as_dict(),
         "wall_clock_s": result.wall_clock_s,
-        **facts,
-        "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+        **result.facts,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
+    files["run.json"] = (json.dumps(record, indent=2) + "\n").encode()
     run.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{run.name}.", dir=run.parent, ignore_cleanup_errors=True) as aside:
         new, old = Path(aside) / "new", Path(aside) / BEFORE
         new.mkdir()
-        for name, text in {"run.json": json.dumps(record, indent=2) + "\n", **files}.items():
-            write_text(new / name, text)
+        for name, content in files.items():
+            write_bytes(new / name, content)
         with locked(run.parent.parent):  # nobody looks for the run while another takes its place
             if run.exists():
                 run.rename(old)
@@ -182,6 +186,14 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
     }
 
 
+def center_bytes(center: Params) -> bytes:
+    """The content of center.npz: of each layer, from 0, weights_0 (inputs, outputs) and biases_0 (outputs,)."""
+    file = io.BytesIO()
+    arrays = {f"{name}_{layer}": array for layer, part in enumerate(center) for name, array in part.items()}
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
 def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """summary.csv and curves.csv of an experiment folder, with the columns that comparisons need.
 
@@ -269,6 +281,30 @@ def check_file(option: str, path: Path) -> None:
         raise BadInput(option, path, "a folder", "a file's name")
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """The options of the run that a run.json describes, for config.resolve.
+
+    Raises:
+        BadInput: it is no run.json.
+    """
+    accepted = "a run.json, as it is in the folder of a finished run"
+    content = read_bytes("like", path, accepted)
+    try:
+        options = json.loads(content)["config"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        options = None
+    names = {field.name for field in fields(RunConfig)}
+    if not isinstance(options, dict) or set(options) != names:
+        raise BadInput("like", path, "holds no configuration", accepted)
+    recorded = isinstance(options["delays"], dict) and "trace" in options["delays"]
+    try:
+        resolve({"delays": DEFAULTS["delays"]} if recorded else {}, options)
+    except BadInput as error:
+        problem = f"its {error.option} {shown(error.value)} cannot be used ({error.problem})"
+        raise BadInput("like", path, problem, error.accepted) from None
+    return options
+
+
 def read_json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
@@ -283,8 +319,12 @@ def csv_text(columns: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -14,15 +14,15 @@ from agn_bench import folder as folders
 from agn_bench import machine
 from agn_bench.clock import recognised
 from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Made, load_once
+from agn_bench.execution.cell import NOTHING_SPECIAL, Terms, load_once
 from agn_bench.execution.cluster import Site, connected, make_on_cluster
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
 from agn_bench.experiment import Experiment
 from agn_bench.folder import Claim
 from agn_bench.inputs import BadInput
-from agn_bench.records import Progress
-from agn_bench.results import write_run
+from agn_bench.records import Progress, RunResult
+from agn_bench.results import CENTER, write_run
 
 PROCESS_BYTES = 400e6
 """What a process takes before it has trained anything."""
@@ -62,8 +62,7 @@ class Place:
     """Address of a Dask cluster's, which then makes them instead."""
     device: str | None = None
     """Of the cluster's workers; None: the best there is."""
-    data_dir: Path | None = None
-    """Of the data sets, where runs are made; None: the default."""
+    terms: Terms = NOTHING_SPECIAL
 
 
 @dataclass
@@ -88,7 +87,7 @@ def run_all(
     experiment: Experiment | None = None,
     force: bool = False,
 ) -> Report:
-    """Make every run that `folder` does not have yet, or all of them with `force`.
+    """Make every run that `folder` does not have yet, or has without the center that is wanted; or all with `force`.
 
     Args:
         experiment: what the runs are part of; None for runs made by hand.
@@ -106,8 +105,8 @@ def run_all(
         folders.check_threads(folder, machine.threads())
     configs = [recognised(config) for config in configs]
     report = Report([folders.run_folder(folder, config) for config in configs])
-    missing = _missing(configs, report, force)
-    sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", force, report)
+    missing = _missing(configs, report, force, place.terms.keep_center)
+    sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", missing, report)
     with ExitStack() as stack:
         make = _way_to_make(missing, place, sweep, stack) if missing else None
         cell_of: dict[str, int] = {}
@@ -128,12 +127,12 @@ def run_all(
     return report
 
 
-def _missing(configs: Sequence[RunConfig], report: Report, force: bool) -> list[RunConfig]:
-    """The runs to be made; what is there goes into the report."""
+def _missing(configs: Sequence[RunConfig], report: Report, force: bool, center: bool) -> list[RunConfig]:
+    """The runs to be made; what is there, with the center if that is wanted, goes into the report."""
     missing = []
     for config, run in zip(configs, report.runs, strict=True):
         try:
-            there = not force and folders.finished(run)
+            there = not force and folders.finished(run) and ((run / CENTER).is_file() or not center)
         except BadInput as damaged:
             report.failures.append((config, damaged))
             continue
@@ -151,28 +150,30 @@ def _way_to_make(
     """The function that makes runs in `place`, having seen that it can."""
     if place.scheduler:
         client = stack.enter_context(connected(place.scheduler))
-        site = Site(client, place.scheduler, machine.threads(), place.device, place.data_dir)
+        site = Site(client, place.scheduler, machine.threads(), place.device, place.terms)
         return partial(make_on_cluster, watcher=watcher, site=site)
     for config in missing:
         _require_memory(config)
     for name in sorted({config.dataset for config in missing}):
-        load_once(name, place.data_dir)
+        load_once(name, place.terms.data_dir)
     processes = at_once(missing, place.processes)
     if processes > 1:
-        return partial(make_in_processes, watcher=watcher, data_dir=place.data_dir, processes=processes)
-    return partial(make_here, watcher=watcher, data_dir=place.data_dir)
+        return partial(make_in_processes, watcher=watcher, terms=place.terms, processes=processes)
+    return partial(make_here, watcher=watcher, terms=place.terms)
 
 
 class _Sweep:
     """Keeps what is made: a watcher of runs (see execution.work)."""
 
-    def __init__(self, folder: Path, observer: Observer, experiment: str, force: bool, report: Report) -> None:
-        self._folder, self._observer, self._experiment, self._force = folder, observer, experiment, force
-        self._report = report
+    def __init__(
+        self, folder: Path, observer: Observer, experiment: str, missing: Sequence[RunConfig], report: Report
+    ) -> None:
+        self._folder, self._observer, self._experiment, self._report = folder, observer, experiment, report
         self._claims: dict[str, Claim] = {}
         self._elsewhere: list[RunConfig] = []
         self._new = not folder.exists()
-        self._before = {run: _identity(run) for run in report.runs}
+        runs = [folders.run_folder(folder, config) for config in missing]
+        self._replaced = {run: _identity(run) for run in runs if run.exists()}
         self._collected, self._collecting_s = time.monotonic(), 0.0
 
     def claim(self, config: RunConfig) -> bool:
@@ -182,7 +183,7 @@ class _Sweep:
         if claim is None:
             self._elsewhere.append(config)
             return False
-        if run.exists() and not (self._force and _identity(run) == self._before[run]):  # another has made it since
+        if run.exists() and self._replaced.get(run) != _identity(run):  # another process has made it since
             claim.release()
             self._find(config)
             return False
@@ -199,9 +200,9 @@ class _Sweep:
     def progressed(self, config: RunConfig, progress: Progress) -> None:
         self._observer.progressed(config, progress)
 
-    def made(self, config: RunConfig, made: Made) -> None:
+    def made(self, config: RunConfig, result: RunResult) -> None:
         run = folders.run_folder(self._folder, config)
-        write_run(run, made.result, made.facts, self._experiment)
+        write_run(run, result, self._experiment)
         self._claims.pop(config.run_id).release()
         self._report.made.append(config)
         self._observer.ended(config, run)

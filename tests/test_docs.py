@@ -42,10 +42,11 @@ def test_every_command_of_the_readme_is_one_the_program_takes() -> None:
     assert all(f"`{option}" in page for option in options)
 
 
-def test_the_pandas_example_of_the_readme_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert all(name in ran.stdout for name in ("agn", "easgd", "dynsgd", "downpour"))
+def test_the_python_examples_of_the_readme_run() -> None:
+    pandas, library = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    for example, says in [(pandas, ("agn", "easgd", "dynsgd", "downpour")), (library, ("done", "(784, 256)"))]:
+        ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert all(name in ran.stdout for name in says)
 
 
 def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:

@@ -287,24 +287,38 @@ def test_a_cell_that_diverges_is_a_result(command: Command, small: Path, tmp_pat
 # --- a disk that is full ---
 
 
+@pytest.fixture
+def disk_full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Call it to have the disk full once so many more files are written."""
+    write = results.write_bytes
+
+    def set_up(files: int) -> None:
+        left = files
+
+        def until_full(path: Path, content: bytes) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(28, "No space left on device")
+            write(path, content)
+
+        monkeypatch.setattr(results, "write_bytes", until_full)
+
+    return set_up
+
+
 @pytest.mark.parametrize("writes", range(1, 20))
 def test_on_a_full_disk_it_stops_and_keeps_the_finished_runs(
-    command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+    command: Command,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    disk_full_after: Callable[[int], None],
+    writes: int,
 ) -> None:
     """Full after so many files: at each file of the plan, of the runs, and at the collected ones."""
     monkeypatch.setattr(sweep, "_LEAST_SECONDS_BETWEEN", 1e9)  # collected at the end only
-    left = writes
-    write = results.write_text
-
-    def until_full(path: Path, text: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(28, "No space left on device")
-        write(path, text)
-
-    for module in (results, folders):
-        monkeypatch.setattr(module, "write_text", until_full)
+    disk_full_after(writes)
     code, _, err = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
     assert (code, err) == (1, "agn-bench: failed: [Errno 28] No space left on device\n")
     monkeypatch.undo()
@@ -314,21 +328,12 @@ def test_on_a_full_disk_it_stops_and_keeps_the_finished_runs(
 
 
 def test_after_a_full_disk_the_next_call_goes_on(
-    command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, small: Path, tmp_path: Path, disk_full_after: Callable[[int], None]
 ) -> None:
     command("sweep", small, "--jobs", 1, "--out", tmp_path / "whole")
-    write, left = results.write_text, 11
-
-    def until_full(path: Path, text: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(28, "No space left on device")
-        write(path, text)
-
-    monkeypatch.setattr(results, "write_text", until_full)
+    disk_full_after(11)
     assert command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")[0] == 1
-    monkeypatch.setattr(results, "write_text", write)
+    disk_full_after(10**6)
     code, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
     assert code == 0
     assert "2 runs made, 2 found finished, 0 failed" in out

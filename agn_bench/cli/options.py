@@ -69,6 +69,10 @@ DryRun = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Repeat what is finished already; default off.", rich_help_panel=RUN)
 ]
+SaveCenter = Annotated[
+    bool,
+    typer.Option("--save-center", help="Keep the final center too, in center.npz; default off.", rich_help_panel=RUN),
+]
 DataDir = Annotated[
     str | None,
     option(

@@ -39,6 +39,7 @@ def sweep(
     device: options.Device = None,
     data_dir: options.DataDir = None,
     scheduler: options.Scheduler = None,
+    save_center: options.SaveCenter = False,
     out: Annotated[str | None, option("Experiment folder; default results/ and the file's name.", "DIR", RUN)] = None,
     force: options.Force = False,
 ) -> None:
@@ -54,7 +55,7 @@ def sweep(
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:
             raise typer.Exit(_collect(folder))
-        place = place_of(jobs, threads, device, data_dir, scheduler)
+        place = place_of(jobs, threads, device, data_dir, scheduler, save_center)
         stop_if_asked()
         if dry_run:
             show_plan(configs, folder, place, stop_if_asked)
@@ -76,7 +77,12 @@ def make_runs(configs: Any, folder: Path, place: Any, experiment: Any, force: bo
 
 
 def place_of(
-    jobs: str | None, threads: str | None, device: str | None, data_dir: str | None, scheduler: str | None
+    jobs: str | None,
+    threads: str | None,
+    device: str | None,
+    data_dir: str | None,
+    scheduler: str | None,
+    save_center: bool = False,
 ) -> Any:
     """Where runs are to be made, this process having been prepared for it (see machine.prepare)."""
     if scheduler is not None and jobs is not None:
@@ -89,9 +95,11 @@ def place_of(
     machine.prepare(1 if threads is None else threads, "cpu" if scheduler else device)
     processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
 
+    from agn_bench.execution.cell import Terms
     from agn_bench.sweep import Place
 
-    return Place(processes, scheduler or "", device, None if data_dir is None else path("data_dir", data_dir))
+    terms = Terms(None if data_dir is None else path("data_dir", data_dir), save_center)
+    return Place(processes, scheduler or "", device, terms)
 
 
 def _collect(folder: Path) -> int:
@@ -146,7 +154,7 @@ def show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> Non
         return
     processes = at_once(missing, place.processes)
     with StepDisplay(terminal, "short runs", len(kinds(missing)), stop_if_asked) as display:
-        found = estimate(missing, processes, place.data_dir, display.step, stop_if_asked)
+        found = estimate(missing, processes, place.terms.data_dir, display.step, stop_if_asked)
     stop_if_asked()
     threads = "1 thread" if machine.threads() == 1 else f"{machine.threads()} threads"
     where = f"{processes} at once, with {threads} each"

@@ -12,6 +12,7 @@ from agn_bench.cli.base import (
     PROBLEM,
     RUN,
     TIME,
+    WORK,
     app,
     console,
     interrupts_wait,
@@ -70,6 +71,10 @@ def run(
             "--reset-local-optimizer", help="Clear its state at each pull; default off.", rich_help_panel=METHOD
         ),
     ] = False,
+    like: Annotated[
+        str | None,
+        option("A finished run's run.json instead of a preset: the same run, but for the options given.", "FILE", WORK),
+    ] = None,
     preset: options.Preset = None,
     epochs: options.Epochs = None,
     gradient_steps: options.GradientSteps = None,
@@ -104,6 +109,7 @@ def run(
     ] = None,
     threads: options.Threads = None,
     device: options.Device = None,
+    save_center: options.SaveCenter = False,
     out: Annotated[str, option("Experiment folder to write to; default results/adhoc.", "DIR", RUN)] = "results/adhoc",
     force: options.Force = False,
 ) -> None:
@@ -112,9 +118,12 @@ def run(
     Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
     from agn_bench.config import resolve, with_seeds
+    from agn_bench.results import read_config
 
-    elsewhere = ("seeds", "data_dir", "threads", "device", "out", "force")
-    config = resolve({name: value for name, value in context.params.items() if name not in elsewhere})
+    elsewhere = ("seeds", "data_dir", "threads", "device", "save_center", "out", "force", "like")
+    given = {name: value for name, value in context.params.items() if name not in elsewhere}
+    given["reset_local_optimizer"] = reset_local_optimizer or None
+    config = resolve(given, {} if like is None else read_config(path("like", like)))
     configs = with_seeds(config, 1 if seeds is None else seeds)
     with interrupts_wait() as stop_if_asked:
         from agn_bench import machine
@@ -124,15 +133,16 @@ def run(
         machine.prepare(1 if several else threads, device)
 
         from agn_bench.display import show_runs
+        from agn_bench.execution.cell import Terms
         from agn_bench.progress import RunDisplay
         from agn_bench.sweep import Place, run_all
 
         stop_if_asked()
         terminal = console()
         with RunDisplay(terminal, stop_if_asked) as display:
-            folder = None if data_dir is None else path("data_dir", data_dir)
-            processes = machine.runs_at_once()
-            report = run_all(configs, path("out", out), display, Place(processes, data_dir=folder), force=force)
+            terms = Terms(None if data_dir is None else path("data_dir", data_dir), save_center)
+            place = Place(machine.runs_at_once(), terms=terms)
+            report = run_all(configs, path("out", out), display, place, force=force)
         stop_if_asked()
     for _, error in report.failures:
         raise error

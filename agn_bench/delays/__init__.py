@@ -23,7 +23,7 @@ from agn_bench.delays.distributions import (
     ShiftedExponential,
 )
 from agn_bench.delays.draws import LONGEST, Draws, draw_delays
-from agn_bench.delays.files import load_profile, parse_profile, profile_names
+from agn_bench.delays.files import load_profile, parse_profile, profile_names, profile_of
 from agn_bench.delays.profile import Bandwidth, Profile
 from agn_bench.delays.speeds import Equal, GammaSpeeds, Ladder, RootLadder, Speeds, Stragglers, Tiers
 
@@ -52,4 +52,5 @@ __all__ = [
     "load_profile",
     "parse_profile",
     "profile_names",
+    "profile_of",
 ]

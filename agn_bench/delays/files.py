@@ -5,11 +5,13 @@ Every complaint names the file, the line and the key, or the option that set the
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -26,6 +28,8 @@ from agn_bench.inputs import BadInput, choose, content_hash, read_bytes, shown
 from agn_bench.tabular import numbers_of, read_table
 
 _TEXTS = ("description", "source")
+_LONGEST_NAME = 1000
+_EMPIRICAL = next(name for name, kind in DISTRIBUTIONS.items() if kind is Empirical)
 _BANDWIDTH = Accepted(1e-3, 1e18)
 _SHARE = Accepted(0, 1)
 _INTERVAL = Accepted(0, MOST_SECONDS)
@@ -71,11 +75,37 @@ def parse_profile(
         BadInput: with the file, the line and the key of what cannot be used.
     """
     origin = Origin(file or name, *_parse_toml(file or name, content))
+    return _profile(name, origin, settings, folder or Path())
+
+
+def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profile:
+    """The profile that `Profile.as_dict` describes, with `settings` over it.
+
+    Raises:
+        BadInput: it is none, or its times come from a file, which it does not hold.
+    """
+    name = table.get("name")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise BadInput("delays", shown(name), "not a profile's name", f"a line of up to {_LONGEST_NAME} characters")
+    shipped, *over = re.split(r"\+(?=\w+\.\w+=)", name)
+    if shipped in profile_names():
+        with suppress(BadInput):
+            if (known := load_profile(shipped, over)).as_dict() == table:
+                return load_profile(shipped, [*over, *settings]) if settings else known
+    tables = copy.deepcopy({key: value for key, value in table.items() if key != "name"})
+    for part in tables.values():
+        if isinstance(part, dict) and part.get("distribution") == _EMPIRICAL:
+            problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
+            raise BadInput("delays", name, problem, "the profile's own file, given by --delays")
+    return _profile(name, Origin(name, "", tables), settings, Path())
+
+
+def _profile(name: str, origin: Origin, settings: Sequence[str], folder: Path) -> Profile:
     # What kind a thing is comes before its numbers, in whatever order they are given.
     for setting in sorted(settings, key=lambda text: not re.search(r"\.\s*(distribution|speeds)\s*=", text)):
         origin.set(setting)
-    profile = _Reader(origin, folder or Path()).profile("+".join([name, *origin.settings]))
-    words = ["--delays", Path(file or name).name]
+    profile = _Reader(origin, folder).profile("+".join([name, *origin.settings]))
+    words = ["--delays", Path(origin.file).name]
     words += [word for setting in origin.settings for word in ("--delay", setting)]
     return replace(profile, options=tuple(words))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from agn_bench import machine
 from agn_bench.config import RunConfig
@@ -17,15 +16,21 @@ from agn_bench.records import Progress, RunResult
 
 
 @dataclass(frozen=True)
-class Made:
-    """A run that was made, without the center, which no file holds."""
+class Terms:
+    """What every run is made with, beside its configuration; results do not depend on it."""
 
-    result: RunResult
-    facts: dict[str, Any]
-    """When and where, for run.json."""
+    data_dir: Path | None = None
+    """Of the data sets, where runs are made; None: the default."""
+    keep_center: bool = False
+    """Whether the result holds the final center. It is as large as the model, and costs sending."""
 
 
-def make(config: RunConfig, data_dir: Path | None, on_progress: Callable[[Progress], None]) -> Made:
+NOTHING_SPECIAL = Terms()
+
+
+def make(
+    config: RunConfig, terms: Terms = NOTHING_SPECIAL, on_progress: Callable[[Progress], None] | None = None
+) -> RunResult:
     """Make a run here. JAX's threads and device must be set (see machine.prepare).
 
     Raises:
@@ -34,13 +39,14 @@ def make(config: RunConfig, data_dir: Path | None, on_progress: Callable[[Progre
     from agn_bench.simulate import simulate
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    result = simulate(config, load_once(config.dataset, data_dir), on_progress)
+    result = simulate(config, load_once(config.dataset, terms.data_dir), on_progress)
     facts = {
         "started": started,
         "machine": machine.describe(),
         "peak_memory_mb": round(machine.peak_memory_bytes() / 1e6),
     }
-    return Made(replace(result, replay=replace(result.replay, center=None)), facts)
+    replay = result.replay if terms.keep_center else replace(result.replay, center=None)
+    return replace(result, replay=replay, facts=facts)
 
 
 @lru_cache(maxsize=1)

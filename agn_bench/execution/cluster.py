@@ -14,17 +14,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from agn_bench import machine
 from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Made, make
+from agn_bench.execution.cell import NOTHING_SPECIAL, Terms, make
 from agn_bench.execution.processes import portable
 from agn_bench.execution.work import Program, Watcher, Work
 from agn_bench.inputs import BadInput
-from agn_bench.records import Progress
+from agn_bench.records import Progress, RunResult
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_TO_FETCH = 10.0
@@ -49,8 +48,8 @@ class Site:
     threads: int
     """Of JAX, in every worker."""
     device: str | None = None
-    data_dir: Path | None = None
-    """The data sets' folder on the workers; None: where each worker finds them itself."""
+    terms: Terms = NOTHING_SPECIAL
+    """With the data sets' folder as it is called on the workers; None: where each worker finds them itself."""
 
     def gone(self) -> ConnectionError:
         return ConnectionError(f"the scheduler at {self.address} is gone or was restarted; what was finished is kept")
@@ -160,7 +159,7 @@ class _Cluster:
             name,
             site.threads,
             site.device,
-            site.data_dir,
+            site.terms,
             self._topic,
             key=f"{name}-{self._tries[name]}-{self._topic}",
         )
@@ -190,19 +189,19 @@ class _Cluster:
         del self._running[name], self._futures[name]  # so that the cluster forgets the result
         if name not in self._begun:
             self._watcher.started(config)
-        if isinstance(answer, Made):
+        if isinstance(answer, RunResult):
             self._watcher.made(config, answer)
         else:
             self._watcher.failed(config, answer)
         self._fill()
 
 
-def _answer(future: Any) -> Made | Exception | None:
+def _answer(future: Any) -> RunResult | Exception | None:
     """What became of a run; None if it was lost with its worker."""
     from distributed import KilledWorker
 
     try:
-        answer: Made | Exception = future.result(timeout=_SECONDS_TO_FETCH)
+        answer: RunResult | Exception = future.result(timeout=_SECONDS_TO_FETCH)
     except (TimeoutError, KilledWorker):
         return None
     except Exception as error:  # the cluster's; a run's own are answers
@@ -211,8 +210,8 @@ def _answer(future: Any) -> Made | Exception | None:
 
 
 def _make_there(
-    config: RunConfig, run_id: str, threads: int, device: str | None, data_dir: Path | None, topic: str
-) -> Made | Exception:
+    config: RunConfig, run_id: str, threads: int, device: str | None, terms: Terms, topic: str
+) -> RunResult | Exception:
     """Make a run on a Dask worker."""
     from distributed import get_worker
 
@@ -225,7 +224,7 @@ def _make_there(
             problem = f"JAX has {machine.threads()} threads already in the worker {worker.address}, not {threads}"
             return RuntimeError(f"{problem}; restart the workers, or give --threads {machine.threads()}")
         worker.log_event(topic, [run_id, []])
-        return make(config, data_dir, _Reporter(worker, topic, run_id))
+        return make(config, terms, _Reporter(worker, topic, run_id))
     except BadInput as error:
         accepted = f"{error.accepted} (on the worker {worker.address})"
         return BadInput(error.option, error.value, error.problem, accepted)

@@ -16,32 +16,31 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
 from agn_bench import machine
 from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Made, make
+from agn_bench.execution.cell import Terms, make
 from agn_bench.execution.work import Program, Watcher, Work
-from agn_bench.records import Progress
+from agn_bench.records import Progress, RunResult
 
 _SECONDS_TO_END = 5.0
 _SECONDS_A_TICK = 0.5
 
 
-def make_here(work: Work, watcher: Watcher, data_dir: Path | None) -> None:
+def make_here(work: Work, watcher: Watcher, terms: Terms) -> None:
     """Make all runs in this process, one after another."""
     compiled: set[Program] = set()
     while (config := work.take(compiled)) is not None:
         watcher.started(config)
         try:
-            made = make(config, data_dir, partial(watcher.progressed, config))
+            result = make(config, terms, partial(watcher.progressed, config))
         except Exception as error:
             watcher.failed(config, error)
         else:
-            watcher.made(config, made)
+            watcher.made(config, result)
 
 
-def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, processes: int) -> None:
+def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int) -> None:
     """Make all runs, so many at once, in processes that have this one's threads and device.
 
     A run whose process dies has failed, and another process takes its place. When this process ends, in whatever way,
@@ -57,7 +56,7 @@ def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, proce
             programs = compiled[connection] if connection else set()
             config = work.take(programs)
             if config is not None:
-                connection = connection or _start(stack, data_dir)
+                connection = connection or _start(stack, terms)
                 compiled[connection] = programs
                 running[connection] = config
                 with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
@@ -79,7 +78,7 @@ def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, proce
                     watcher.progressed(config, message)
                     continue
                 del running[connection]
-                if isinstance(message, Made):
+                if isinstance(message, RunResult):
                     watcher.made(config, message)
                     give(connection)
                 elif isinstance(message, Exception):
@@ -90,11 +89,11 @@ def make_in_processes(work: Work, watcher: Watcher, data_dir: Path | None, proce
                     give(None)
 
 
-def _start(stack: ExitStack, data_dir: Path | None) -> Connection:
+def _start(stack: ExitStack, terms: Terms) -> Connection:
     """A process that waits for work; it ends with the stack, or when this process does."""
     context = multiprocessing.get_context("spawn")  # a fork of a process in which JAX runs may hang
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, data_dir), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, terms), daemon=True)
     with _deaf_to_interrupts():
         process.start()
     theirs.close()
@@ -124,7 +123,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, data_dir: Path | None) -> None:
+def _serve(connection: Connection, terms: Terms) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     machine.prepare(machine.threads())
@@ -134,7 +133,7 @@ def _serve(connection: Connection, data_dir: Path | None) -> None:
         except EOFError:
             return
         try:
-            answer: Made | Exception = make(config, data_dir, connection.send)
+            answer: RunResult | Exception = make(config, terms, connection.send)
         except ConnectionError:
             return  # nobody is there any more
         except Exception as error:

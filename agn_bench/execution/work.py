@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Made
-from agn_bench.records import Progress
+from agn_bench.records import Progress, RunResult
 
 
 class Watcher(Protocol):
@@ -18,7 +17,7 @@ class Watcher(Protocol):
 
     def progressed(self, config: RunConfig, progress: Progress) -> None: ...
 
-    def made(self, config: RunConfig, made: Made) -> None: ...
+    def made(self, config: RunConfig, result: RunResult) -> None: ...
 
     def failed(self, config: RunConfig, error: Exception) -> None: ...
 

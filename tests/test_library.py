@@ -1,0 +1,222 @@
+"""The program as a library, and a run made again from its run.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import agn_bench
+from agn_bench import BadInput, Progress, RunConfig, commits, curve, run, save, summary
+from agn_bench.config import resolve
+from agn_bench.delays import load_profile, profile_of
+from agn_bench.problems import datasets, mlp
+from agn_bench.replay import count_correct
+from agn_bench.results import CENTER, read_config
+
+Command = Callable[..., tuple[int, str, str]]
+
+TINY: dict[str, Any] = {
+    "dataset": "tiny",
+    "model": "mlp-8",
+    "workers": 4,
+    "local_steps": 3,
+    "gradient_steps": 130,
+    "batch_size": 8,
+}
+WORDS = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
+@pytest.fixture
+def config(quick_dataset: str) -> RunConfig:
+    return RunConfig.of(optimizer="easgd", **TINY)
+
+
+def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    result = run(config, on_progress=reports.append)
+    assert command("run", *WORDS, "--optimizer", "easgd", "--out", tmp_path / "by command")[0] == 0
+    (there,) = (tmp_path / "by command" / "runs").iterdir()
+    pd.testing.assert_frame_equal(curve(result), pd.read_csv(there / "curve.csv").drop(columns="run_id"))
+    pd.testing.assert_frame_equal(commits(result), pd.read_csv(there / "commits.csv"), check_dtype=False)
+    (row,) = pd.read_csv(there / "summary.csv").to_dict("records")
+    assert {name: row[name] for name in ("run_id", "test_accuracy", "sim_time_s")} == {
+        name: summary(result)[name] for name in ("run_id", "test_accuracy", "sim_time_s")
+    }
+    assert reports[-1].exchanges == reports[-1].exchanges_total == config.exchanges
+
+    mine = save(result, tmp_path / "saved")
+    for name in ("summary.csv", "curve.csv", "commits.csv"):
+        assert (mine / name).read_bytes() == (there / name).read_bytes()
+    assert set(pd.read_csv(tmp_path / "saved" / "summary.csv")["run_id"]) == {config.run_id}
+
+
+def test_the_example_in_its_description_runs(quick_dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = agn_bench.library.__doc__ or ""
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    smaller = "\n".join(lines).replace("gradient_steps=2_000", "dataset='tiny', model='mlp-8', gradient_steps=2_000")
+    scope: dict[str, Any] = {}
+    exec(smaller, scope)
+    assert "test_accuracy" in capsys.readouterr().out
+    assert scope["result"].config.workers == 40
+    assert [layer["weights"].shape for layer in scope["center"]] == [(12, 8), (8, 4)]
+
+
+def test_the_public_names_are_there_and_no_others() -> None:
+    assert all(getattr(agn_bench, name) is not None for name in agn_bench.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'train'"):
+        _ = agn_bench.train
+    with pytest.raises(BadInput, match="--workers 0: too small"):
+        RunConfig.of(workers=0)
+    with pytest.raises(BadInput, match="worker: unknown, did you mean workers"):
+        RunConfig.of(worker=3)
+
+
+# --- the center ---
+
+
+@pytest.mark.parametrize("processes", ["one", "several"])
+def test_the_saved_center_is_the_one_that_was_tested(
+    command: Command, config: RunConfig, tmp_path: Path, processes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read back without pickle, it classifies as many test images as the run says."""
+    seeds = 1 if processes == "one" else 2
+    if seeds > 1:  # other processes know nothing of the tiny data set
+        monkeypatch.setattr("agn_bench.machine.runs_at_once", lambda: 1)
+    words = ("run", *WORDS, "--optimizer", "easgd", "--seeds", seeds, "--save-center", "--out", tmp_path)
+    assert command(*words)[0] == 0
+    data = datasets.load("tiny")
+    for folder in (tmp_path / "runs").iterdir():
+        saved = np.load(folder / CENTER, allow_pickle=False)
+        assert list(saved) == ["biases_0", "weights_0", "biases_1", "weights_1"]
+        assert all(array.dtype == np.float32 for array in saved.values())
+        center = [{"weights": saved[f"weights_{i}"], "biases": saved[f"biases_{i}"]} for i in (0, 1)]
+        right = int(count_correct(center, data.test_images, data.test_labels, loss=mlp.loss))
+        (row,) = pd.read_csv(folder / "summary.csv").to_dict("records")
+        assert right / len(data.test_labels) == row["test_accuracy"]
+    assert CENTER in command(*words)[1]
+
+
+def test_a_finished_run_without_its_center_is_made_again_for_it(
+    command: Command, quick_dataset: str, tmp_path: Path
+) -> None:
+    words = ("run", *WORDS, "--out", tmp_path)
+    command(*words)
+    (folder,) = (tmp_path / "runs").iterdir()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    assert not (folder / CENTER).exists()
+    assert "not repeated" not in command(*words, "--save-center")[1]
+    assert (folder / CENTER).is_file()
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
+    assert "not repeated" in command(*words, "--save-center")[1]
+    assert "not repeated" in command(*words)[1]
+    (folder / CENTER).write_bytes(b"other")
+    code, _, err = command(*words)
+    assert (code, "center.npz was changed" in err) == (2, True)
+
+
+# --- again from run.json ---
+
+AGAIN = [
+    {"optimizer": "easgd", "alpha": 0.1, "eval_every": 7, "seed": 3},
+    {"local_optimizer": "momentum", "reset_local_optimizer": True, "data_split": "sharded"},
+    {"delays": "stragglers", "delay": ["server.mean=0.02", "up.distribution=constant", "up.mean=1e+0"]},
+]
+
+
+@pytest.mark.parametrize("options", AGAIN, ids=str)
+def test_a_run_is_made_again_from_its_run_json(quick_dataset: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    config = RunConfig.of(**{**TINY, **options})
+    again = resolve({}, read_config(save(run(config), tmp_path) / "run.json"))
+    assert again == config
+    assert again.command() == config.command()
+
+
+def test_a_profile_of_ones_own_comes_back_from_run_json(quick_dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'description = "x"\n[step]\ndistribution = "gamma"\nmean = 1\ncv = 0.5\n[workers]\nspeeds = "tiers"\n'
+        'factors = [1, 2]\nweights = [1, 1]\n[server]\ndistribution = "constant"\nmean = 0.1\norder = "random"\n'
+    )
+    config = RunConfig.of(**TINY, delays=str(tmp_path / "mine.toml"), delay=["server.mean=0.2"])
+    again = resolve({}, config.as_dict())
+    assert again.run_id == config.run_id
+    assert again.delays.as_dict() == config.delays.as_dict()
+    other = resolve({"delay": ["server.mean=0.3"]}, config.as_dict())
+    assert other.delays.server.moments().mean == 0.3
+
+
+def test_options_given_beat_those_of_the_run_and_what_belonged_to_others_goes(quick_dataset: str) -> None:
+    like = RunConfig.of(optimizer="easgd", alpha=0.2, learning_rate=0.07, **TINY)
+    assert resolve({"seed": 4}, like.as_dict()) == replace(like, seed=4)
+    assert resolve({"optimizer": "easgd"}, like.as_dict()) == like
+    agn = resolve({"optimizer": "agn"}, like.as_dict())
+    assert (agn.optimizer, agn.alpha, agn.learning_rate) == ("agn", None, 0.07)
+    adam = resolve({"local_optimizer": "adam"}, like.as_dict())
+    assert (adam.learning_rate, adam.alpha) == (1e-3, 0.2)
+    assert resolve({"epochs": 5}, like.as_dict()).gradient_steps == 5 * 300 // 8
+
+
+def test_a_recorded_timeline_is_not_in_run_json(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("worker,applied_s\n0,1\n1,2\n0,3\n1,4\n")
+    few = ("--dataset", "tiny", "--model", "mlp-8", "--batch-size", 8, "--local-steps", 2)
+    assert command("run", *few, "--timeline", tmp_path / "mine.csv", "--out", tmp_path / "out")[0] == 0
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    words = ("run", "--like", folder / "run.json", "--out", tmp_path / "out")
+    code, _, err = command(*words)
+    assert (code, "the recorded timeline's file, or --delays" in err) == (2, True)
+    assert "not repeated" in command(*words, "--timeline", tmp_path / "mine.csv")[1]
+    assert command(*words, "--delays", "ideal")[0] == 0
+
+
+def test_times_from_a_file_are_not_in_run_json(quick_dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("s\n1\n2\n")
+    (tmp_path / "mine.toml").write_text('[step]\ndistribution = "empirical"\nfile = "times.csv"\ncolumn = "s"\n')
+    config = RunConfig.of(**TINY, delays=str(tmp_path / "mine.toml"))
+    with pytest.raises(BadInput, match="drawn from a file"):
+        resolve({}, config.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda content: content.pop("config"), "holds no configuration"),
+        (lambda content: content["config"].pop("seed"), "holds no configuration"),
+        (lambda content: content["config"].update(extra=1), "holds no configuration"),
+        (lambda content: content.update(config=[1]), "holds no configuration"),
+        (lambda content: content["config"].update(workers=0), "its workers 0 cannot be used"),
+        (lambda content: content["config"].update(workers="four"), "its workers"),
+        (lambda content: content["config"].update(optimizer=["agn"]), "its optimizer"),
+        (lambda content: content["config"].update(delays={"name": "x"}), "its delays"),
+        (lambda content: content["config"].update(delays={"name": "../x\n"}), "its delays"),
+        (lambda content: content["config"].update(delays=[]), "its delays"),
+        (lambda content: content["config"].update(learning_rate=None, momentum=2), "its momentum"),
+    ],
+)
+def test_a_run_json_that_was_changed_is_refused(
+    command: Command, config: RunConfig, tmp_path: Path, change: Callable[[Any], object], says: str
+) -> None:
+    content = {"config": config.as_dict()}
+    change(content)
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    code, out, err = command("run", "--like", tmp_path / "run.json", "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"agn-bench: --like {tmp_path / 'run.json'}: ")
+    assert says in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_beside_a_run_is_refused(command: Command, config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"config": config.as_dict()}))
+    code, _, err = command("run", "--like", tmp_path / "run.json", "--preset", "quick")
+    assert (code, "one of --preset and --like" in err) == (2, True)
+
+
+def test_shipped_profiles_come_back_as_themselves() -> None:
+    for name in ("paper-cluster", "stragglers", "heterogeneous", "ideal", "wide-area"):
+        assert profile_of(load_profile(name).as_dict()) == load_profile(name)

@@ -1,0 +1,74 @@
+"""Every command of the README, from its top to its bottom, as somebody would who follows it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agn_bench import machine, registry
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+Command = Callable[..., tuple[int, str, str]]
+ELSEWHERE = ("--scheduler",)
+"""Commands with these need a cluster; test_cluster.py runs them on one."""
+
+
+def commands(program: str) -> list[list[str]]:
+    """The words of the README's indented lines that begin with `program`, comments left out."""
+    lines = re.findall(rf"^    ({program} .*)$", README, flags=re.MULTILINE)
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place like a checkout, where presets take milliseconds and the files that the README speaks of are there."""
+    small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
+    for preset in registry.PRESETS:
+        monkeypatch.setitem(registry.PRESETS, preset, small)
+    monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    (profile,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "my.toml").write_text(profile)
+    (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,5,1500\n20,5,900\n40,5,800\n20,20,700\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_of_the_readme_does_what_it_says(command: Command, checkout: Path) -> None:
+    lines = commands("agn-bench")
+    assert len(lines) >= 15
+    for words in lines:
+        if any(word in ELSEWHERE for word in words):
+            continue
+        if "--timeline" in words:
+            shutil.copy(next(checkout.glob("results/adhoc/runs/*/commits.csv")), checkout / "commits.csv")
+        if "--like" in words:  # the committed run, of which there is another here
+            like = Path(words[words.index("--like") + 1])
+            assert (ROOT / like).is_file()
+            words = [
+                str(next(checkout.glob(f"{like.parent.parent}/agn*s0*/run.json"))) if w == str(like) else w
+                for w in words
+            ]
+        code, out, err = command(*words)
+        assert (code, err) == (0, ""), words
+        assert out.strip()
+    assert {path.name for path in (checkout / "results").iterdir()} >= {"adhoc", "four-methods", "part-0", "part-1"}
+
+
+def test_every_make_target_of_the_readme_is_there() -> None:
+    targets = commands("make") + [
+        shlex.split(line) for line in re.findall(r"`make ([a-z][^`]*)`", " ".join(README.split()))
+    ]
+    assert ["run"] in targets
+    assert ["four-methods"] in targets
+    for words in targets:
+        ran = subprocess.run(["make", "--dry-run", "READY=", *words], cwd=ROOT, capture_output=True, text=True)
+        assert ran.returncode == 0, (words, ran.stderr)
+        assert ".venv" in ran.stdout
