@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench import metrics, results
+from agn_bench.inputs import BadInput
 from agn_bench.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
             name: None if pd.isna(value) else value
             for name, value in runs.iloc[0][["configuration", *results.CONFIGURATION_COLUMNS]].items()
         }
+        for name in runs[runs["diverged_s"].isna()]["run_id"]:
+            if points[name][accuracy].isna().all():
+                problem = f"curves.csv has no {accuracy} of {name}"
+                raise BadInput("DIR", ", ".join(map(str, folders)), problem, "folders with a curve of every run")
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
         found.append(Configuration(_label(columns, distinct), columns, runs, own))
     until = common_horizon_s(found)

@@ -16,7 +16,7 @@ from typing import Any
 
 from agn_bench import registry
 from agn_bench.delays import Profile, load_profile, profile_of
-from agn_bench.inputs import BadInput, TooLarge, choose, number, shown, whole_number
+from agn_bench.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
 from agn_bench.timeline.trace import Trace, read_trace
 
 SEMANTICS_VERSION = 2
@@ -253,7 +253,9 @@ def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
 
 def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
     settings = merged.get("delay", ())
-    settings = [settings] if isinstance(settings, str) else [str(setting) for setting in settings]
+    settings = [settings] if isinstance(settings, str) else settings
+    if not isinstance(settings, list | tuple) or not all(isinstance(setting, str) for setting in settings):
+        raise NeverAccepted("delay", shown(settings), "not a text or several", "as in server.mean=0.2")
     delays = merged["delays"]
     profile = profile_of(delays, settings) if isinstance(delays, Mapping) else load_profile(str(delays), settings)
     if "timeline" not in merged:

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -38,6 +39,9 @@ CONFIGURATION_COLUMNS = [
     "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
 ]  # fmt: skip
 """Columns of summary.csv that describe a configuration; `configuration`, its hash without the seed, tells it apart."""
+
+MAY_BE_BLANK = ("momentum", "alpha", "eval_every")
+"""Of these, those that not every configuration has."""
 
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
@@ -207,6 +211,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         "summary.csv": ["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"],
         "curves.csv": ["run_id"],
     }
+    finite = {"summary.csv": ["sim_time_s", "test_accuracy"], "curves.csv": ["time_s"]}
     numeric = {
         "summary.csv": ["seed", "sim_time_s", "test_accuracy", "diverged_s"],
         "curves.csv": ["time_s", *ACCURACIES],
@@ -215,10 +220,11 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name, columns in needed.items():
         path = folder / name
         try:
-            table = pd.read_csv(path)
+            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+                table = pd.read_csv(path, index_col=False)  # a row that is too long is an error
         except FileNotFoundError:
             raise BadInput("DIR", folder, f"has no {name}", accepted) from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, pd.errors.ParserWarning) as error:
             raise BadInput("DIR", path, f"cannot be read ({str(error).splitlines()[0]})", accepted) from None
         for column in [*columns, *numeric[name]]:
             if column not in table:
@@ -228,6 +234,12 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 raise BadInput("DIR", path, f"has text in column {column}", accepted)
         if table.empty:
             raise BadInput("DIR", path, "has no rows", accepted)
+        for column in finite[name]:
+            if not np.isfinite(table[column]).all():
+                raise BadInput("DIR", path, f"has no finite number in column {column} of some row", accepted)
+        for column in needed[name]:
+            if column not in MAY_BE_BLANK and table[column].isna().any():
+                raise BadInput("DIR", path, f"has nothing in column {column} of some row", accepted)
         tables.append(table)
     unknown = set(tables[0]["dataset"]) - set(DATASETS)
     if unknown:

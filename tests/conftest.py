@@ -12,17 +12,62 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
 import reference
 
-from agn_bench import cli, registry
+from agn_bench import cli, registry, results
 from agn_bench.delays import Constant, Draws, Gamma, Profile
 from agn_bench.problems import datasets
 
 WIDTHS = (12, 10, 7, 4)
+
+hypothesis.settings.register_profile(
+    "agn-bench",
+    derandomize=True,  # the same inputs each time, here and in continuous integration
+    database=None,
+    deadline=None,  # the machine may be busy
+    suppress_health_check=list(hypothesis.HealthCheck),  # inputs are slow to make, and fixtures are shared on purpose
+)
+hypothesis.settings.load_profile("agn-bench")
+
+FIGURES = pytest.StashKey[dict[str, list[dict[str, object]]]]()
+Figure = Callable[..., None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", metavar="DIR", help="write what the tests counted and measured to CSV files there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    folder = session.config.getoption("figures")
+    if folder is not None and exitstatus == 0:
+        for table, rows in session.config.stash[FIGURES].items():
+            results.write_table(Path(folder) / f"{table}.csv", rows)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Note a row of a table of what was counted or measured (see --figures)."""
+
+    def note(table: str, **row: object) -> None:
+        request.config.stash[FIGURES].setdefault(table, []).append(row)
+
+    return note
+
+
+@pytest.fixture
+def at_full_size(request: pytest.FixtureRequest) -> bool:
+    """Whether the figures are wanted, of loads as large as those quoted, and not only whether the tests pass."""
+    return request.config.getoption("figures") is not None
 
 
 @pytest.fixture(scope="session")

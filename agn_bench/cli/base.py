@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -29,6 +31,7 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
+    _print_in_any_encoding()
     try:
         code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
@@ -46,6 +49,23 @@ def main(arguments: list[str] | None = None) -> None:
     if code == EXIT_INTERRUPTED:
         _complain("interrupted; what was finished is kept", code)
     sys.exit(code)
+
+
+_PLAIN = str.maketrans("λτΔαθ–—−±≥≤…←→·×“”’§", 'ltDaa---~><.<>.x""\'S')
+
+
+def _print_in_any_encoding() -> None:
+    """Where the output cannot show a character, print one like it, or `?`: columns keep their width."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end].translate(_PLAIN)
+        return text.encode("ascii", "replace").decode(), error.end
+
+    codecs.register_error("agn_bench.plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="agn_bench.plain")
 
 
 def _complain(message: str, code: int) -> int:

@@ -65,15 +65,28 @@ def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
 
 
 def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
-    sizes = {"train": entry.train_images, "t10k": entry.test_images}
+    arrays = [
+        _read_idx(_find(name, folder, file), sha256, _shape(entry, file)) for file, sha256 in entry.sha256.items()
+    ]
+    return _dataset(name, *arrays)
 
-    def array(file: str) -> np.ndarray:
-        part, kind = file.split("-")[:2]
-        pixels = (28, 28) if kind == "images" else ()
-        return _read_idx(_find(name, folder, file), entry.sha256[file], (sizes[part], *pixels))
 
-    files = {file: array(file) for file in entry.sha256}
-    return _dataset(name, *files.values())
+def _shape(entry: DatasetEntry, file: str) -> tuple[int, ...]:
+    """Of the array in an IDX file, by the file's name."""
+    part, kind = file.split("-")[:2]
+    pixels = (28, 28) if kind == "images" else ()
+    return ({"train": entry.train_images, "t10k": entry.test_images}[part], *pixels)
+
+
+def idx_bytes(entry: DatasetEntry, file: str) -> int:
+    """How long an IDX file of the data set is, decompressed."""
+    shape = _shape(entry, file)
+    return len(_header(shape)) + int(np.prod(shape))
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """Of an IDX file of unsigned bytes."""
+    return bytes([0, 0, _IDX_UNSIGNED_BYTE, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
 
 
 def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
@@ -135,7 +148,7 @@ def _find(name: str, folder: Path, file: str) -> Path:
 
 def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
     """The array of an IDX file of unsigned bytes with exactly this shape and content."""
-    header = bytes([0, 0, _IDX_UNSIGNED_BYTE, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    header = _header(shape)
     content = _read("data_dir", path, sha256, header, len(header) + int(np.prod(shape)))
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 

