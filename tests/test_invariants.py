@@ -1,0 +1,382 @@
+"""What must hold of any run: of random profiles, random sizes, random methods. Configurations are generated."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Figure, initial_params, reference_log
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_execution import Watcher
+
+from agn_bench import results, sweep
+from agn_bench.config import RunConfig, resolve
+from agn_bench.delays import (
+    LONGEST,
+    Bandwidth,
+    Constant,
+    Draws,
+    Exponential,
+    Gamma,
+    Ladder,
+    Lognormal,
+    Pareto,
+    Profile,
+    ShiftedExponential,
+    Stragglers,
+    draw_delays,
+)
+from agn_bench.optimizers import Method
+from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.downpour import Downpour
+from agn_bench.optimizers.dynsgd import Dynsgd
+from agn_bench.optimizers.easgd import Easgd
+from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.problems import mlp, shares
+from agn_bench.problems.datasets import Dataset
+from agn_bench.registry import LOCAL_OPTIMIZERS, METHODS
+from agn_bench.replay import replay_timeline
+from agn_bench.simulate import simulate
+from agn_bench.sweep import Place
+from agn_bench.timeline.events import simulate_timeline
+from agn_bench.timeline.record import Timeline
+
+EVERY_METHOD: dict[str, Method] = {
+    "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()
+}  # fmt: skip
+
+
+def test_every_method_is_here() -> None:
+    assert set(EVERY_METHOD) == set(METHODS)
+
+
+# --- the clock ---
+
+means = st.sampled_from([0.01, 0.25, 0.5, 1.0, 3.0])
+distributions = st.one_of(
+    st.builds(Constant, means),  # so that messages come at the same moment
+    st.builds(Constant, means),
+    st.builds(Gamma, means, st.sampled_from([0.1, 1.0, 3.0])),
+    st.builds(Exponential, means),
+    st.builds(Lognormal, means, st.sampled_from([0.3, 2.0])),
+    st.builds(Pareto, means, st.just(1.2), st.just(50.0)),
+    st.builds(lambda mean, share: ShiftedExponential(mean, mean * share), means, st.sampled_from([0.0, 0.5, 1.0])),
+)
+nothing_or = st.just(Constant(0.0)) | distributions
+bandwidths = st.sampled_from([float("inf"), 1e3, 1e6])
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    order = draw(st.sampled_from(["fifo", "random"]))
+    return Profile(
+        "any",
+        draw(distributions),
+        draw(nothing_or),
+        draw(nothing_or),
+        draw(nothing_or),
+        order=order,
+        fifo_share=draw(st.sampled_from([0.0, 0.3, 1.0])) if order == "random" else 0.0,
+        bandwidth=Bandwidth(draw(bandwidths), draw(bandwidths), draw(bandwidths)),
+        speeds=draw(st.sampled_from([Ladder(), Stragglers(0.3, 5.0), Profile("x", Constant(1.0)).speeds])),
+        start_interval=draw(st.sampled_from([0.0, 0.25])),
+    )
+
+
+@st.composite
+def draws_of_a_run(draw: st.DrawFn) -> Draws:
+    workers = draw(st.integers(1, 12))
+    phases = draw(st.lists(st.integers(1, 9), min_size=workers, max_size=workers))
+    local_steps = draw(st.integers(1, 5))
+    return draw_delays(draw(profiles()), draw(st.integers(0, 99)), workers, np.array(phases), local_steps, 1000)
+
+
+def test_any_timeline_keeps_the_servers_rules(figure: Figure) -> None:
+    """One exchange at a time, never idle while one waits, whom the order says; every worker's phases in a row."""
+
+    @settings(max_examples=400)
+    @given(draws_of_a_run())
+    def attempt(draws: Draws) -> None:
+        timeline = simulate_timeline(draws)
+        np.testing.assert_array_equal(np.bincount(timeline.worker, minlength=timeline.workers), draws.phases)
+        assert (timeline.served_s >= timeline.arrive_s).all()
+        free = np.concatenate([[0.0], timeline.applied_s[:-1]])
+        assert (timeline.served_s >= free).all()
+        for k in range(timeline.exchanges):
+            unserved = timeline.arrive_s[k:]
+            assert timeline.served_s[k] == max(free[k], unserved.min())
+            if draws.order[k] == LONGEST:
+                assert timeline.arrive_s[k] == unserved.min()
+        for worker in range(timeline.workers):
+            own = np.flatnonzero(timeline.worker == worker)
+            first = draws.first[worker]
+            np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
+            assert timeline.start_s[own[0]] == draws.begin[worker]
+            np.testing.assert_array_equal(timeline.start_s[own[1:]], timeline.resume_s[own[:-1]])
+            spent = timeline.compute_end_s[own] - timeline.start_s[own]
+            np.testing.assert_allclose(spent, draws.compute[first : first + len(own)], atol=1e-9)
+
+    attempt()
+    figure("invariants", what="timelines: the server's rules", configurations=400, broken=0)
+
+
+def test_any_timelines_staleness_adds_up_and_agrees_with_the_reference(figure: Figure) -> None:
+    """Worker by worker, the versions gained from its first pull to its last commit are Σ (τ + 1)."""
+
+    @settings(max_examples=200)
+    @given(draws_of_a_run())
+    def attempt(draws: Draws) -> None:
+        timeline = simulate_timeline(draws)
+        for worker in range(timeline.workers):
+            own = np.flatnonzero(timeline.worker == worker)
+            assert (timeline.staleness[own] + 1).sum() == own[-1] + 1
+        log = reference_log(draws)
+        np.testing.assert_array_equal(timeline.worker, [row["worker"] for row in log])
+        np.testing.assert_array_equal(timeline.staleness, [row["staleness"] for row in log])
+        np.testing.assert_allclose(timeline.applied_s, [row["applied_s"] for row in log], rtol=1e-12, atol=1e-9)
+
+    attempt()
+    figure("invariants", what="timelines: staleness, and the log of the reference", configurations=200, broken=0)
+
+
+# --- the methods ---
+
+coordinates = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4).map(np.array)
+
+
+def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
+    """What the center gains, the worker loses: their sum is as before, to the rounding of the additions."""
+
+    @settings(max_examples=300)
+    @given(coordinates, coordinates, st.floats(1e-6, 1.0), st.integers(1, 50), st.integers(0, 50))
+    def attempt(center: np.ndarray, end: np.ndarray, alpha: float, local_steps: int, staleness: int) -> None:
+        new, following = Easgd(alpha=alpha).exchange([center], [center], [end], local_steps, staleness)
+        largest = np.abs(center) + np.abs(end)
+        np.testing.assert_array_less(
+            np.abs(new[0] + following[0] - center - end), 8 * np.finfo(float).eps * largest + 1e-300
+        )
+
+    attempt()
+    figure("invariants", what="EASGD: center and worker are conserved", configurations=300, broken=0)
+
+
+def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) -> None:
+    """But EASGD, which pulls the center to the worker; a worker at the center moves nothing there either."""
+
+    @settings(max_examples=200)
+    @given(coordinates, coordinates, st.integers(1, 50), st.integers(0, 50))
+    def attempt(center: np.ndarray, start: np.ndarray, local_steps: int, staleness: int) -> None:
+        for name, method in EVERY_METHOD.items():
+            at = center if name == "easgd" else start
+            new, following = method.exchange([center], [at], [at], local_steps, staleness)
+            np.testing.assert_array_equal(new[0], center)
+            np.testing.assert_array_equal(following[0], center)
+
+    attempt()
+    figure("invariants", what="methods: no local step, no commit", configurations=200, broken=0)
+
+
+# --- whole runs ---
+
+OPTIONS: dict[str, Any] = {
+    "optimizer": st.sampled_from(sorted(METHODS)),
+    "workers": st.sampled_from([1, 2, 5, 12]),
+    "local_steps": st.sampled_from([1, 3]),  # each compiles
+    "local_optimizer": st.just("sgd"),
+    "gradient_steps": st.integers(40, 160),
+    "data_split": st.sampled_from(["mixed", "sharded"]),
+    "delays": st.sampled_from(["paper-cluster", "ideal", "stragglers", "wide-area"]),
+    "window": st.sampled_from([0.7, 5.0, 1000.0]),
+    "eval_every": st.none() | st.integers(1, 3),
+    "learning_rate": st.sampled_from([0.1, 0.3, 1e12]),
+    "seed": st.integers(0, 2**32 - 1),
+    "batch_size": st.just(8),
+    "model": st.just("mlp-8"),
+}
+
+
+def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
+    quick_dataset: str, tiny: Dataset, figure: Figure
+) -> None:
+    """Exchanges, steps and mini-batches counted three ways; and what pandas reads of a CSV file and writes is the same
+    text, and the same floats as were measured.
+    """
+    data = _float32(tiny)
+
+    @settings(max_examples=80)
+    @given(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}))
+    def attempt(options: dict[str, Any]) -> None:
+        config = resolve(options)
+        result = simulate(config, data)
+        summary, curve, commits = results.summary(result), results.curve(result), results.commits(result.timeline)
+        made = result.replay.exchanges
+        assert result.timeline.exchanges == config.exchanges == len(commits["exchange"])
+        assert result.replay.losses.shape == result.replay.correct.shape == (made, config.local_steps)
+        assert summary["gradient_steps"] == made * config.local_steps
+        if result.status == "done":
+            assert made == config.exchanges
+            assert summary["gradient_steps"] == config.workers * config.phases * config.local_steps
+            assert curve["gradient_steps"][-1] == summary["gradient_steps"]
+        else:
+            assert made == summary["diverged_exchange"] + 1
+            assert summary["test_accuracy"] == 0.25
+        assert (np.diff(curve["gradient_steps"]) >= 0).all()
+        for columns in (curve, commits, {name: [value] for name, value in summary.items()}):
+            text = results.csv_text(columns)
+            again = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+            assert again.to_csv(index=False, lineterminator="\n") == text
+            for name, measured in columns.items():
+                if np.asarray(measured).dtype == np.float64:
+                    read = [float(cell) if cell else np.nan for cell in again[name]]
+                    np.testing.assert_array_equal(read, measured)
+
+    attempt()
+    figure("invariants", what="runs: counts agree, CSV files keep every digit", configurations=80, broken=0)
+
+
+def test_nothing_depends_on_the_progress_display_or_the_folders_name(
+    quick_dataset: str, tmp_path: Path, figure: Figure
+) -> None:
+    number = 0
+
+    class Talkative(Watcher):
+        def progressed(self, *_: Any) -> None:
+            _ = jax.device_count()  # something between two segments
+
+    @settings(max_examples=25)
+    @given(
+        st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}),
+        st.text("aZ09 _-éλ.", min_size=1, max_size=20).filter(lambda name: name.strip(". ")),
+    )
+    def attempt(options: dict[str, Any], name: str) -> None:
+        nonlocal number
+        number += 1
+        config = resolve(options)
+        folders = [tmp_path / str(number) / "plain", tmp_path / str(number) / "other" / name]
+        runs = [
+            sweep.run_all([config], folder, watcher).runs[0]
+            for folder, watcher in zip(folders, [Watcher(), Talkative()], strict=True)
+        ]
+        for file in ("summary.csv", "curve.csv", "commits.csv"):
+            assert (runs[0] / file).read_bytes() == (runs[1] / file).read_bytes()
+        for file in ("summary.csv", "curves.csv"):
+            assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
+
+    attempt()
+    figure("invariants", what="runs: the same in any folder, with any display", configurations=25, broken=0)
+
+
+def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure) -> None:
+    """On data that other processes have: the installed digits."""
+    real = {**OPTIONS, "gradient_steps": st.integers(40, 400), "local_steps": st.just(2)}
+    number = 0
+
+    @settings(max_examples=2)
+    @given(st.lists(st.fixed_dictionaries(real), min_size=8, max_size=8))
+    def attempt(several: list[dict[str, Any]]) -> None:
+        nonlocal number
+        number += 1
+        configs: dict[str, RunConfig] = {config.run_id: config for config in map(resolve, several)}
+        folders = {processes: tmp_path / f"{number}-{processes}" for processes in (1, 3)}
+        for processes, folder in folders.items():
+            assert not sweep.run_all(list(configs.values()), folder, Watcher(), Place(processes)).failures
+        for file in ("summary.csv", "curves.csv"):
+            assert (folders[3] / file).read_bytes() == (folders[1] / file).read_bytes()
+
+    attempt()
+    figure("invariants", what="runs: the same from 1 and 3 processes", configurations=16, broken=0)
+
+
+# --- numbers ---
+
+
+def _float32(data: Dataset) -> Dataset:
+    images = (data.train_images.astype(np.float32), data.test_images.astype(np.float32))
+    return Dataset("tiny", images[0], data.train_labels, images[1], data.test_labels)
+
+
+def _trained(
+    timeline: Timeline,
+    batches: np.ndarray,
+    data: Dataset,
+    method: str,
+    initial: Any = None,
+    local: str = "sgd",
+    rate: float = 0.1,
+) -> Any:
+    return replay_timeline(
+        timeline,
+        batches,
+        method=EVERY_METHOD[method],
+        local=LocalOptimizer(local, rate, 0.9),
+        loss=mlp.loss,
+        initial=initial_params(3, np.float32) if initial is None else initial,
+        dataset=data,
+        evaluate_at={0, timeline.exchanges},
+    )
+
+
+def _timeline(seed: int, workers: int = 5, phases: int = 12, local_steps: int = 3) -> Timeline:
+    profile = Profile("busy", Gamma(1.0, 0.8), server=Gamma(0.3, 0.5), order="random")
+    return simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("method", EVERY_METHOD)
+def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_it(
+    tiny: Dataset, method: str, bad: float, figure: Figure
+) -> None:
+    """Wherever it is: the first exchange, in the order applied, that has it in a mini-batch."""
+
+    @settings(max_examples=12)
+    @given(st.integers(0, 299), st.integers(0, 11), st.integers(0, 5))
+    def attempt(image: int, pixel: int, seed: int) -> None:
+        timeline = _timeline(seed)
+        batches = shares.deal("sharded", seed, 300, 5, 5 * 36, 8)
+        data = _float32(tiny)
+        data.train_images[image, pixel] = bad
+        held = [
+            image in batches[worker, 3 * phase : 3 * phase + 3]
+            for worker, phase in zip(timeline.worker, timeline.phase, strict=True)
+        ]
+        found = _trained(timeline, batches, data, method)
+        assert found.diverged_exchange == (held.index(True) if any(held) else None)
+        assert found.exchanges == (held.index(True) + 1 if any(held) else timeline.exchanges)
+
+    attempt()
+    figure("invariants", what=f"{method}: an image with {bad} is found at its exchange", configurations=12, broken=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("layer", "name"), [(0, "weights"), (1, "biases"), (2, "weights")])
+@pytest.mark.parametrize("method", EVERY_METHOD)
+def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
+    tiny: Dataset, method: str, layer: int, name: str, bad: float
+) -> None:
+    initial = initial_params(3, np.float32)
+    initial[layer][name].flat[0] = bad
+    batches = shares.deal("mixed", 0, 300, 5, 5 * 36, 8)
+    assert _trained(_timeline(0), batches, _float32(tiny), method, initial).diverged_exchange == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("local", LOCAL_OPTIMIZERS)
+@pytest.mark.parametrize("method", EVERY_METHOD)
+def test_no_number_changes_its_type(tiny: Dataset, method: str, local: str, dtype: Callable[..., Any]) -> None:
+    """With 64 bits allowed, so that a promotion to them shows, which JAX would otherwise round away."""
+    data = _float32(tiny) if dtype is np.float32 else tiny
+    batches = shares.deal("mixed", 0, 300, 5, 5 * 36, 8)
+    timeline = _timeline(0)
+    with jax.enable_x64(True):
+        found = _trained(timeline, batches, data, method, initial_params(3, dtype), local, 0.01)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found.center)} == {np.dtype(dtype)}
+    assert found.losses.dtype == dtype
+    assert found.correct.dtype == np.int32
+    assert np.isfinite(found.losses).all()
