@@ -1,0 +1,86 @@
+"""What CONTRIBUTING.md adds to the program, added to a copy of it, and used as it says there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MOST_LINES = 20
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
+
+
+def apply(section: str, copy: Path) -> None:
+    """Carry out a section's blocks of code: whole files, and lines put into one."""
+    for body in re.findall(r"```(?:python|toml)\n# (.*?)```", SECTIONS[section], flags=re.DOTALL):
+        where, content = body.split("\n", 1)
+        assert len([line for line in content.splitlines() if line.strip()]) <= MOST_LINES, where
+        name, _, place = where.partition(", ")
+        path = copy / name
+        if not place:
+            path.write_text(content, encoding="utf-8")
+            continue
+        how, table = place.split()
+        heading = re.compile(rf"^{table}(: [^=]*)? = {{\n", flags=re.MULTILINE)
+        source = path.read_text(encoding="utf-8")
+        (found,) = heading.finditer(source)
+        at = found.end() if how == "in" else found.start()
+        path.write_text(source[:at] + content + ("\n\n" if how == "before" else "") + source[at:], encoding="utf-8")
+
+
+def run(section: str, copy: Path) -> str:
+    """Run the section's command in the copy."""
+    (line,) = re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE)
+    words = [sys.executable, "-m", "agn_bench", *shlex.split(line)]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy)}
+    ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for name in ("agn_bench", "experiments"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_method_is_added_in_a_file_and_a_line(copy: Path) -> None:
+    apply("A method", copy)
+    assert "rootsgd: 20 workers" in run("A method", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
+    assert (row["optimizer"], row["status"]) == ("rootsgd", "done")
+
+
+def test_a_delay_is_added_in_a_class_and_a_line(copy: Path) -> None:
+    apply("A delay", copy)
+    path = copy / "agn_bench" / "delays" / "distributions.py"
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("import positive, ratio", "import positive, quantity, ratio"), encoding="utf-8")
+    run("A delay", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "timeline" / "timeline.csv").to_dict("records")
+    assert row["delays"] == "paper-cluster+step.distribution=uniform+step.spread=0.5"
+
+
+def test_a_data_set_is_added_with_its_files_and_their_hashes(copy: Path) -> None:
+    apply("A data set", copy)
+    subprocess.run([sys.executable, "make-bars.py"], cwd=copy, check=True, capture_output=True)
+    run("A data set", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
+    assert row["dataset"] == "bars"
+    assert row["test_accuracy"] > 0.9
+
+
+def test_an_experiment_is_added_in_a_file(copy: Path) -> None:
+    apply("An experiment", copy)
+    assert "8 runs made, 0 found finished, 0 failed" in run("An experiment", copy)
+    assert len(pd.read_csv(copy / "results" / "few-steps" / "summary.csv")) == 8

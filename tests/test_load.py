@@ -1,0 +1,123 @@
+"""Loads beyond what anybody has asked for yet: many workers, many cells. With --figures as large as those quoted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from conftest import Figure
+
+ROOT = Path(__file__).parent.parent
+
+
+class Ran(NamedTuple):
+    seconds: float
+    peak_mb: float
+    out: str
+
+
+def agn_bench(log: Path, *words: object) -> Ran:
+    """The program in a process of its own: how long it took, and how much memory it had at most."""
+    began = time.monotonic()
+    with log.open("w") as file:
+        arguments = [sys.executable, "-m", "agn_bench", *map(str, words)]
+        outputs = [(os.POSIX_SPAWN_DUP2, file.fileno(), stream) for stream in (1, 2)]
+        process = os.posix_spawn(sys.executable, arguments, {**os.environ, "COLUMNS": "200"}, file_actions=outputs)
+        _, status, usage = os.wait4(process, 0)
+    text = log.read_text()
+    assert os.waitstatus_to_exitcode(status) == 0, text[-2000:]
+    return Ran(time.monotonic() - began, usage.ru_maxrss / 1024, text)
+
+
+def test_the_clock_of_ten_thousand_workers(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
+    """Every worker's commits, none lost, in 2 GB."""
+    exchanges = 1_000_000 if at_full_size else 30_000
+    words = ("--workers", 10_000, "--local-steps", 5, "--model", "mlp-small", "--exchanges", exchanges)
+    ran = agn_bench(tmp_path / "log", "timeline", *words, "--out", tmp_path / "out")
+    commits = pd.read_csv(tmp_path / "out" / "commits.csv", usecols=["worker", "applied_s", "staleness"])
+    assert len(commits) == exchanges
+    assert (np.diff(commits["applied_s"]) >= 0).all()
+    assert commits["worker"].nunique() > 9_000  # in random order some have not been served yet
+    assert ran.peak_mb < 2_000
+    figure(
+        "load",
+        what="timeline, 10,000 workers",
+        size=f"{exchanges:,} exchanges",
+        seconds=round(ran.seconds, 1),
+        peak_mb=round(ran.peak_mb),
+    )
+
+
+def test_the_training_of_a_thousand_workers(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
+    """What they hold is in memory once: 940 kB each, with the small model."""
+    steps = 20_000 if at_full_size else 3_000
+    words = ("--workers", 1_000, "--local-steps", 3, "--gradient-steps", steps, "--batch-size", 32)
+    ran = agn_bench(tmp_path / "log", "run", *words, "--out", tmp_path / "out")
+    (summary,) = pd.read_csv(tmp_path / "out" / "summary.csv").to_dict("records")
+    assert summary["exchanges"] == 1_000 * (steps // 1_000 // 3)
+    assert 0.94 * 1_000 < ran.peak_mb < 2_500
+    figure(
+        "load",
+        what="training, 1,000 workers, mlp-small",
+        size=f"{summary['gradient_steps']:,} gradient steps",
+        seconds=round(ran.seconds, 1),
+        peak_mb=round(ran.peak_mb),
+    )
+
+
+CELLS = """
+name = "many"
+seeds = [{seeds}]
+[base]
+model = "mlp-2"
+workers = 2
+local_steps = 1
+gradient_steps = 4
+batch_size = 4
+window = 1000
+eval_every = 2
+[[cells]]
+optimizer = ["agn", "easgd", "dynsgd", "downpour"]
+learning_rate = [{rates}]
+"""
+
+
+def test_a_sweep_of_thousands_of_tiny_cells(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
+    """Memory stays flat, and five times as many runs take five times as long to collect, not twenty-five."""
+    few, many = (1_000, 5_000) if at_full_size else (20, 60)
+    ran: dict[int, Ran] = {}
+    collected: dict[int, Ran] = {}
+    for runs in (few, many):
+        rates = ", ".join(f"{0.001 * rate:.3f}" for rate in range(1, runs // 20 + 1))
+        file, out = tmp_path / f"{runs}.toml", tmp_path / str(runs)
+        file.write_text(CELLS.format(seeds="0, 1, 2, 3, 4", rates=rates))
+        ran[runs] = agn_bench(tmp_path / "log", "sweep", file, "--out", out)
+        assert f"{runs} runs made, 0 found finished, 0 failed" in ran[runs].out
+        lines = [line for line in ran[runs].out.splitlines() if line.startswith("[")]
+        assert len(lines) == runs  # a line a run, where the output is no terminal
+        assert lines[-1].startswith(f"[{runs}/{runs}]")
+        assert len(pd.read_csv(out / "summary.csv")) == runs
+        assert not list(out.glob(".*"))
+        collected[runs] = agn_bench(tmp_path / "log", "sweep", file, "--collect", "--out", out)
+        figure(
+            "load",
+            what="sweep, tiny cells",
+            size=f"{runs:,} runs",
+            seconds=round(ran[runs].seconds, 1),
+            peak_mb=round(ran[runs].peak_mb),
+        )
+        figure(
+            "load",
+            what="collecting them",
+            size=f"{runs:,} runs",
+            seconds=round(collected[runs].seconds, 1),
+            peak_mb=round(collected[runs].peak_mb),
+        )
+    assert ran[many].peak_mb < 1.3 * ran[few].peak_mb
+    if at_full_size:
+        assert collected[many].seconds < 1.5 * (many / few) * collected[few].seconds
