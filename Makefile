@@ -10,7 +10,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test coverage lint reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
+.PHONY: run test coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -26,6 +26,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+robustness: $(READY)  ## what the tests count: inputs tried, kills survived, loads held, mutations caught; 20 minutes
+	$(BIN)/pytest --figures results/robustness
+	$(BIN)/python tests/mutations/mutate.py results/robustness/mutations.csv
 
 reproduce: $(READY)  ## the paper's tables, figures and claims; SIZE=quick takes minutes, reduced hours, paper days
 	$(BIN)/agn-bench reproduce --size $(SIZE)

@@ -10,7 +10,7 @@ from agn_bench.delays import load_profile, profile_names
 from agn_bench.experiment import read_experiment_file
 from agn_bench.inputs import BadInput
 from agn_bench.paper.artefacts import ARTEFACTS
-from agn_bench.paper.claims import CLAIMS
+from agn_bench.shipped import CLAIMS, shipped_experiments
 
 Row = dict[str, str]
 
@@ -82,11 +82,12 @@ def _presets() -> list[Row]:
 
 
 def _experiments() -> list[Row]:
-    """Of the folder `experiments` here; what cannot be read says so."""
+    """Those that come with the program, by name, and those of a folder `experiments` here."""
+    shipped = shipped_experiments()
+    known = {path.resolve() for path in shipped.values()}
+    here = [path for path in sorted(Path("experiments").rglob("*.toml")) if path.name != CLAIMS]
     rows = []
-    for path in sorted(Path("experiments").rglob("*.toml")):
-        if path.name == CLAIMS:
-            continue
+    for name, path in {**shipped, **{str(path): path for path in here if path.resolve() not in known}}.items():
         try:
             experiment = read_experiment_file(path)
             runs, what = str(len(experiment.configs)), experiment.description
@@ -95,7 +96,7 @@ def _experiments() -> list[Row]:
                 runs = ", ".join(f"{size} {count}" for size, count in counts.items())
         except BadInput as error:
             runs, what = "–", str(error).splitlines()[0]
-        rows.append({"experiment": str(path), "runs": runs, "what": what})
+        rows.append({"experiment": name, "runs": runs, "what": what})
     return rows
 
 

@@ -11,6 +11,7 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
     os.environ.pop(_name, None)
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 import reference
 
-from agn_bench import cli, registry, results
+from agn_bench import cli, machine, registry, results
 from agn_bench.delays import Constant, Draws, Gamma, Profile
 from agn_bench.problems import datasets
 
@@ -40,18 +41,29 @@ Figure = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--figures", metavar="DIR", help="write what the tests counted and measured to CSV files there")
+    parser.addoption(
+        "--figures", metavar="DIR", help="run the tests that count or measure, at full size, and write CSV files"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = {}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """If figures are wanted, only the tests that have some."""
+    if config.getoption("figures") is not None:
+        items[:] = [item for item in items if "figure" in getattr(item, "fixturenames", ())]
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     folder = session.config.getoption("figures")
     if folder is not None and exitstatus == 0:
+        made = datetime.now(UTC).isoformat(timespec="seconds")
         for table, rows in session.config.stash[FIGURES].items():
             results.write_table(Path(folder) / f"{table}.csv", rows)
+            facts = {"command": "make robustness", "made": made, "machine": machine.describe()}
+            results.record_provenance(Path(folder), {table: facts})
 
 
 @pytest.fixture

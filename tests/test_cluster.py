@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import Figure
 from test_cli import agn_bench
 from test_sweep import same
 
@@ -84,7 +85,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
-    local: tuple[Path, Path], tmp_path: Path
+    local: tuple[Path, Path], tmp_path: Path, figure: Figure
 ) -> None:
     file, expected = local
     with cluster(tmp_path) as (address, _, workers):
@@ -100,6 +101,8 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
         same(tmp_path / "out", expected)
         assert not list((tmp_path / "out").rglob(".*"))
+        what = "one of three workers of a cluster, SIGKILL"
+        figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
         again = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         out, _ = again.communicate(timeout=60)
         assert f"0 runs made, {RUNS} found finished, 0 failed\n" in out
@@ -112,7 +115,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
 
 
 def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
-    local: tuple[Path, Path], tmp_path: Path
+    local: tuple[Path, Path], tmp_path: Path, figure: Figure
 ) -> None:
     file, expected = local
     with cluster(tmp_path, workers=1) as (address, scheduler, _):
@@ -135,6 +138,8 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     out, _ = process.communicate(timeout=180)
     assert f"{RUNS - kept} runs made, {kept} found finished, 0 failed\n" in out
     same(tmp_path / "out", expected)
+    what = "the scheduler of a cluster, SIGKILL"
+    figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
 
 
 def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ _MOST_JOBS = 1024
 
 @app.command()
 def sweep(
-    file: Annotated[str, typer.Argument(help="Experiment file, as those in experiments/.", metavar="FILE")],
+    file: Annotated[
+        str, typer.Argument(help="Experiment file, or the name of one in `list experiments`.", metavar="FILE")
+    ],
     only: Annotated[
         list[str] | None,
         option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", WHICH),
@@ -48,9 +50,10 @@ def sweep(
     Stopped in whatever way, the same command goes on. Exits with 1 if a run failed; the others are made all the same.
     """
     from agn_bench import experiment as experiments
+    from agn_bench.shipped import experiment_file
 
     with interrupts_wait() as stop_if_asked:
-        experiment = experiments.read_experiment_file(path("FILE", file), seeds, size)
+        experiment = experiments.read_experiment_file(experiment_file(str(path("FILE", file))), seeds, size)
         configs = experiments.only(experiment.configs, only or [])
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:

@@ -12,12 +12,12 @@ import numpy as np
 
 from agn_bench.paper.grid import published_of, seed_tables
 from agn_bench.paper.measures import COMPUTED_MEASURES, GRID_MEASURES, RUN_MEASURES
-from agn_bench.paper.runs import Results, experiments_folder, half_width
+from agn_bench.paper.runs import Results, half_width
+from agn_bench.shipped import CLAIMS, experiments_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLAIMS = "claims.toml"
 """Beside the experiment files."""
 
 CONFIRMED, REFUTED, UNDECIDED, MISSING = "confirmed", "refuted", "undecided", "missing"

@@ -24,7 +24,8 @@ from agn_bench.paper.claims import (
 )
 from agn_bench.paper.computed import COMPUTED, computed_path, computed_table
 from agn_bench.paper.measures import COMPUTED_MEASURES
-from agn_bench.paper.runs import SIZES, Results, experiments_folder
+from agn_bench.paper.runs import SIZES, Results
+from agn_bench.shipped import experiments_folder
 
 REPORT = "REPRODUCTION.md"
 Judged = list[tuple[Claim, list[Finding]]]

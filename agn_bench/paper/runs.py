@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import agn_bench
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.experiment import Experiment, read_experiment_file
 from agn_bench.inputs import BadInput
 from agn_bench.registry import DATASETS
+from agn_bench.shipped import experiments_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,13 +28,6 @@ SIZES = {
 
 EXPERIMENTS = ("agn-vs-others", "agn-vs-dynsgd", "downpour", "dynsgd", "grid", "baselines", "order-of-service")
 """The experiment files, in order of importance."""
-
-
-def experiments_folder() -> Path:
-    """Where the program's experiment files are: beside the package in a checkout, inside it where it is installed."""
-    package = Path(agn_bench.__file__).parent
-    inside = package / "experiments"
-    return inside if inside.is_dir() else package.parent / "experiments"
 
 
 def experiments_of(size: str) -> dict[str, Experiment]:

@@ -1,0 +1,74 @@
+"""The program as it is installed from a wheel, used where there is no checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agn_bench.delays import profile_names
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    words = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(words, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_it_holds_what_the_program_needs_and_what_belongs_to_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    experiments = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").rglob("*.toml")}
+    assert {f"agn_bench/{name}" for name in experiments} <= set(names)
+    assert {f"agn_bench/profiles/{name}.toml" for name in profile_names()} <= set(names)
+    assert {"agn_bench/py.typed", "agn_bench/published/grid.csv"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/NOTICES.md") for name in names)
+    assert not [name for name in names if name.startswith(("tests", "results", "experiments"))]
+    assert "License-Expression: MIT" in metadata
+
+
+def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    """With its own experiments and profiles, and nothing of the checkout's."""
+    site, place = tmp_path / "site", tmp_path / "place"
+    place.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200"}
+
+    def agn_bench(*words: object) -> str:
+        command = [sys.executable, "-m", "agn_bench", *map(str, words)]
+        ran = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+        return ran.stdout
+
+    where = "import agn_bench, agn_bench.shipped as s; print(agn_bench.__file__, s.experiments_folder())"
+    found = subprocess.run([sys.executable, "-c", where], cwd=place, env=environment, capture_output=True, text=True)
+    assert found.stdout.split() == [str(site / "agn_bench" / "__init__.py"), str(site / "agn_bench" / "experiments")]
+    listed = agn_bench("list")
+    assert all(name in listed for name in ("four-methods", "paper/grid", "paper-cluster", "agn-vs-others"))
+    agn_bench("run", "--gradient-steps", 300, "--workers", 4, "--delays", "stragglers")
+    assert len(pd.read_csv(place / "results" / "adhoc" / "summary.csv")) == 1
+    only = ("--only", "optimizer=agn", "--only", "workers=10", "--only", "local_steps=40")
+    assert "1 runs made" in agn_bench("sweep", "paper/grid", "--size", "quick", *only, "--out", "grid")
+    assert "claims" in agn_bench("reproduce", "beale", "--no-run", "--size", "quick", "--out", _as_reproduced(place))
+
+
+def _as_reproduced(place: Path) -> Path:
+    """The sweep's folder where a reproduction would have it."""
+    root = place / "reproduced"
+    root.mkdir()
+    (place / "grid").rename(root / "quick")
+    return root
