@@ -171,13 +171,13 @@ def write_calibration(
     """Write profile.toml, cells.csv, errors.csv, the figure and the provenance; return the pictures."""
     import pandas as pd
 
-    from agn_bench import results
+    from agn_bench import files
     from agn_bench.figures.clock import measured_against_simulated
 
-    results.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
-    results.write_table(folder / "cells.csv", cells)
-    results.write_table(folder / "errors.csv", summary)
-    results.record_provenance(folder, {"calibrate": facts})
+    files.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
+    files.write_table(folder / "cells.csv", cells)
+    files.write_table(folder / "errors.csv", summary)
+    files.record_provenance(folder, {"calibrate": facts})
     return measured_against_simulated(pd.DataFrame(cells), folder / "figures" / "measured-against-simulated")
 
 

@@ -20,16 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.config import RunConfig, digest_of
+from agn_bench.files import csv_text, locked, read_json, record_provenance, write_text
 from agn_bench.inputs import BadInput, check_writable
-from agn_bench.results import (
-    BEFORE,
-    KEPT_FILES,
-    csv_text,
-    locked,
-    read_json,
-    record_provenance,
-    write_text,
-)
+from agn_bench.results import BEFORE, KEPT_FILES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agn_bench.files import csv_text, locked, read_json, record_provenance, write_text
 from agn_bench.folder import (
     COLLECTED,
     IN_EXPERIMENT,
@@ -23,7 +24,7 @@ from agn_bench.folder import (
     threads_of,
 )
 from agn_bench.inputs import BadInput, check_writable
-from agn_bench.results import KEPT_FILES, csv_text, locked, read_json, record_provenance, write_text
+from agn_bench.results import KEPT_FILES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""The files of an experiment folder, written whole or not at all, and read back.
+"""The files of an experiment folder, written and read back.
 
     <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv; center.npz if asked for
     <folder>/summary.csv, curves.csv       all runs together, tidy (see folder.py)
@@ -12,20 +12,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench import metrics
+from agn_bench import files, metrics
 from agn_bench.config import SEMANTICS_VERSION, RunConfig, resolve
-from agn_bench.inputs import LONGEST_NAME, BadInput, check_writable, read_bytes, shown
+from agn_bench.inputs import BadInput, read_bytes, shown
 from agn_bench.registry import DATASETS, DEFAULTS
 
 if TYPE_CHECKING:
@@ -40,9 +37,6 @@ CONFIGURATION_COLUMNS = [
 ]  # fmt: skip
 """Columns of summary.csv that describe a configuration; `configuration`, its hash without the seed, tells it apart."""
 
-MAY_BE_BLANK = ("momentum", "alpha", "eval_every")
-"""Of these, those that not every configuration has."""
-
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
 
@@ -53,34 +47,20 @@ KEPT_FILES = RUN_FILES[:3]
 for."""
 
 
-def check_report(option: str, folder: Path) -> None:
-    """Raise BadInput if a command cannot write its tables, figures and provenance.json to `folder`."""
-    for place in (folder, folder / "figures", folder / "tables"):
-        check_writable(option, place)
-    try:
-        known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
-        problem = "" if isinstance(known, dict) else "not a table"
-    except (ValueError, OSError) as error:
-        problem = str(error).splitlines()[0]
-    if problem:
-        accepted = "a folder without that file, or with one that this program wrote"
-        raise BadInput(option, folder, f"its provenance.json cannot be read ({problem})", accepted)
-
-
 def write_run(run: Path, result: RunResult, experiment: str = "adhoc") -> None:
     """Write a run's files to its folder `run`, which appears whole, or is replaced whole."""
     config = result.config
     texts = {
-        "summary.csv": csv_text(
+        "summary.csv": files.csv_text(
             {"run_id": [config.run_id], "experiment": [experiment]}
             | {key: [value] for key, value in summary(result).items()}
         ),
-        "curve.csv": csv_text({"run_id": config.run_id, **curve(result)}),
-        "commits.csv": csv_text(commits(result.timeline)),
+        "curve.csv": files.csv_text({"run_id": config.run_id, **curve(result)}),
+        "commits.csv": files.csv_text(commits(result.timeline)),
     }
-    files = {name: text.encode() for name, text in texts.items()}
+    contents = {name: text.encode() for name, text in texts.items()}
     if result.replay.center is not None:
-        files[CENTER] = center_bytes(result.replay.center)
+        contents[CENTER] = center_bytes(result.replay.center)
     record = {
         "run_id": config.run_id,
         "status": result.status,
@@ -89,16 +69,16 @@ def write_run(run: Path, result: RunResult, experiment: str = "adhoc") -> None:
         "config": config.as_dict(),
         "wall_clock_s": result.wall_clock_s,
         **result.facts,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    files["run.json"] = (json.dumps(record, indent=2) + "\n").encode()
+    contents["run.json"] = (json.dumps(record, indent=2) + "\n").encode()
     run.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{run.name}.", dir=run.parent, ignore_cleanup_errors=True) as aside:
         new, old = Path(aside) / "new", Path(aside) / BEFORE
         new.mkdir()
-        for name, content in files.items():
-            write_bytes(new / name, content)
-        with locked(run.parent.parent):  # nobody looks for the run while another takes its place
+        for name, content in contents.items():
+            files.write_bytes(new / name, content)
+        with files.locked(run.parent.parent):  # nobody looks for the run while another takes its place
             if run.exists():
                 run.rename(old)
             new.rename(run)
@@ -237,8 +217,8 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         for column in finite[name]:
             if not np.isfinite(table[column]).all():
                 raise BadInput("DIR", path, f"has no finite number in column {column} of some row", accepted)
-        for column in needed[name]:
-            if column not in MAY_BE_BLANK and table[column].isna().any():
+        for column in {"run_id", "configuration"} & set(needed[name]):
+            if table[column].isna().any():
                 raise BadInput("DIR", path, f"has nothing in column {column} of some row", accepted)
         tables.append(table)
     unknown = set(tables[0]["dataset"]) - set(DATASETS)
@@ -250,47 +230,6 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     if missing:
         raise BadInput("DIR", folder, f"curves.csv has no points of {min(missing)}", accepted)
     return tables[0], tables[1]
-
-
-def write_table(path: Path, rows: Sequence[dict[str, Any]] | pd.DataFrame) -> None:
-    """Write rows as CSV, in a folder that is made if need be."""
-    write_text(path, csv_text(rows))
-
-
-def record_provenance(folder: Path, made: Mapping[str, Mapping[str, Any]]) -> None:
-    """Set what is known of the making of runs, or of what commands wrote, in provenance.json; leave the rest."""
-    with locked(folder):
-        path = folder / "provenance.json"
-        provenance = {**(read_json(path) if path.is_file() else {}), **made}
-        write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let no other process change the folder's collected files meanwhile; whoever dies lets go.
-
-    The file is removed at the end: who had opened it before sees that it is gone, and tries again (filelock does).
-    """
-    from filelock import FileLock
-
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.resolve() / ".lock", is_singleton=True)
-    inside = lock.is_locked
-    with lock:
-        try:
-            yield
-        finally:
-            if not inside:
-                Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def check_file(option: str, path: Path) -> None:
-    """Raise BadInput if `path` cannot be written as a file."""
-    check_writable(option, path.parent)
-    if len(os.fsencode(path.name)) > LONGEST_NAME - len(".png"):
-        raise BadInput(option, path, "its name is too long", "a file's name")
-    if not path.name or path.is_dir():
-        raise BadInput(option, path, "a folder", "a file's name")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -315,42 +254,3 @@ def read_config(path: Path) -> dict[str, Any]:
         problem = f"its {error.option} {shown(error.value)} cannot be used ({error.problem})"
         raise BadInput("like", path, problem, error.accepted) from None
     return options
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def csv_text(columns: Any) -> str:
-    """Floats in shortest round-trip form, blanks where there is nothing."""
-    import pandas as pd
-
-    text: str = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
-    return text
-
-
-def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    with written_aside(path) as aside, aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, renamed to it at the end: a reader sees the old file or the new one.
-
-    Its folder is made if need be.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

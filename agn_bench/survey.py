@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench import results
+from agn_bench import files, results
 from agn_bench.clock import active_timeline, recognised, timeline_of
 from agn_bench.config import RunConfig
 from agn_bench.figures.clock import gantt, heat_maps, staleness_histogram
@@ -73,11 +73,11 @@ def survey(
         on_cell(f"{config.workers} workers, {config.local_steps} local steps")
     for name in _OF_ONE_KIND:  # of an earlier survey, which this one replaces
         (folder / name).unlink(missing_ok=True)
-    results.write_table(folder / "timeline.csv", rows)
+    files.write_table(folder / "timeline.csv", rows)
     if len(configs) == 1:
         staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(results.commits(timeline))
-        results.write_table(folder / "staleness.csv", staleness)
-        results.write_table(folder / "commits.csv", commits)
+        files.write_table(folder / "staleness.csv", staleness)
+        files.write_table(folder / "commits.csv", commits)
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
         pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
@@ -86,7 +86,7 @@ def survey(
             "gradient steps a second": grid(rows, "gradient_steps_per_s"),
         }
         pictures = heat_maps(maps, folder / "figures" / "growth-rate")
-    results.record_provenance(folder, {"timeline": facts()})
+    files.record_provenance(folder, {"timeline": facts()})
     return rows, pictures
 
 

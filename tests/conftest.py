@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import reference
 
-from agn_bench import cli, machine, registry, results
+from agn_bench import cli, files, machine, registry
 from agn_bench.delays import Constant, Draws, Gamma, Profile
 from agn_bench.problems import datasets
 
@@ -61,9 +61,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if folder is not None and exitstatus == 0:
         made = datetime.now(UTC).isoformat(timespec="seconds")
         for table, rows in session.config.stash[FIGURES].items():
-            results.write_table(Path(folder) / f"{table}.csv", rows)
+            files.write_table(Path(folder) / f"{table}.csv", rows)
             facts = {"command": "make robustness", "made": made, "machine": machine.describe()}
-            results.record_provenance(Path(folder), {table: facts})
+            files.record_provenance(Path(folder), {table: facts})
 
 
 @pytest.fixture

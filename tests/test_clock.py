@@ -14,7 +14,7 @@ import pytest
 import reference
 from test_results import Silent
 
-from agn_bench import clock, results, sweep
+from agn_bench import clock, files, results, sweep
 from agn_bench.clock import active_timeline, recognised, timeline_of
 from agn_bench.config import RunConfig, resolve, with_seeds
 from agn_bench.delays import (
@@ -65,7 +65,7 @@ def uneven(tmp_path: Path) -> Path:
 def written(folder: Path, config: RunConfig) -> Path:
     """The commits.csv of a configuration, without the run."""
     path = folder / "commits.csv"
-    path.write_text(results.csv_text(results.commits(timeline_of(config))))
+    path.write_text(files.csv_text(results.commits(timeline_of(config))))
     return path
 
 
@@ -185,7 +185,7 @@ def test_a_log_with_one_time_changed_in_the_last_digit_is_another(tmp_path: Path
     path = written(tmp_path, config)
     table = pd.read_csv(path)
     table.loc[39, "resume_s"] = np.nextafter(table.loc[39, "resume_s"], np.inf)
-    path.write_text(results.csv_text(table))
+    path.write_text(files.csv_text(table))
     replayed = resolve({**SMALL, "timeline": path})
     assert recognised(replayed) is replayed
     assert replayed.run_id != config.run_id

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_execution import Watcher
 
-from agn_bench import results, sweep
+from agn_bench import files, results, sweep
 from agn_bench.config import RunConfig, resolve
 from agn_bench.delays import (
     LONGEST,
@@ -229,7 +229,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
             assert summary["test_accuracy"] == 0.25
         assert (np.diff(curve["gradient_steps"]) >= 0).all()
         for columns in (curve, commits, {name: [value] for name, value in summary.items()}):
-            text = results.csv_text(columns)
+            text = files.csv_text(columns)
             again = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
             assert again.to_csv(index=False, lineterminator="\n") == text
             for name, measured in columns.items():

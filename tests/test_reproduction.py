@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench import metrics, results
+from agn_bench import files, metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.inputs import BadInput
 from agn_bench.paper import artefacts, beale, claims, computing, curves, drawing, grid, measures, report, runs, tuning
@@ -432,7 +432,7 @@ def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_p
     assert (tmp_path / "r" / "quick" / "figures" / "agn-vs-dynsgd.png").is_file()
     assert not (tmp_path / "r" / "quick" / "figures" / "downpour.png").exists()
     assert "2 of 34" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
-    made = results.read_json(tmp_path / "r" / "quick" / "provenance.json")
+    made = files.read_json(tmp_path / "r" / "quick" / "provenance.json")
     assert len(made) == 2
     code, said, _ = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
     assert (code, "0 runs made, 2 found finished, 0 failed" in said) == (0, True)
@@ -659,7 +659,7 @@ def test_every_number_of_the_findings_is_a_single_cell_of_a_table() -> None:
 def test_provenance_stands_beside_every_collected_file() -> None:
     for size in COMMITTED:
         summary = pd.read_csv(ROOT / "results" / size / "summary.csv")
-        made = results.read_json(ROOT / "results" / size / "provenance.json")
+        made = files.read_json(ROOT / "results" / size / "provenance.json")
         assert set(summary["run_id"]) <= set(made)
         for record in made.values():
             assert record["command"].startswith("agn-bench ")

@@ -17,8 +17,8 @@ import pytest
 from conftest import Figure
 from test_cli import TINY, agn_bench
 
+from agn_bench import files, sweep
 from agn_bench import folder as folders
-from agn_bench import results, sweep
 from agn_bench.experiment import read_experiment_file
 
 Command = Callable[..., tuple[int, str, str]]
@@ -295,10 +295,10 @@ def test_a_cell_that_diverges_is_a_result(command: Command, small: Path, tmp_pat
 @pytest.fixture
 def disk_full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Call it to have the disk full once so many more files are written."""
-    write = results.write_bytes
+    write = files.write_bytes
 
-    def set_up(files: int) -> None:
-        left = files
+    def set_up(writes: int) -> None:
+        left = writes
 
         def until_full(path: Path, content: bytes) -> None:
             nonlocal left
@@ -307,7 +307,7 @@ def disk_full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise OSError(28, "No space left on device")
             write(path, content)
 
-        monkeypatch.setattr(results, "write_bytes", until_full)
+        monkeypatch.setattr(files, "write_bytes", until_full)
 
     return set_up
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench import results
+from agn_bench import files, results
 from agn_bench.delays import Constant, Gamma, Profile, draw_delays, load_profile, profile_names
 from agn_bench.inputs import BadInput
 from agn_bench.timeline.events import simulate_timeline
@@ -63,7 +63,7 @@ def assert_same(one: Timeline, other: Timeline, columns: list[str] = COLUMNS) ->
 @pytest.mark.parametrize("name", profile_names())
 def test_the_programs_own_log_is_read_back_to_the_bit(name: str, workers: int, read: Read) -> None:
     timeline = simulate_timeline(draw_delays(load_profile(name), 7, workers, 30, 4, 123_456))
-    trace = read(results.csv_text(results.commits(timeline)))
+    trace = read(files.csv_text(results.commits(timeline)))
     assert_same(trace.with_local_steps(4), timeline)
     assert trace.with_local_steps(4).local_steps == 4
     assert trace.phases == 30
@@ -73,7 +73,7 @@ def test_times_of_any_size_are_read_back_to_the_bit(read: Read) -> None:
     """Digits beyond the fifteenth count: 10,000 times between 1e-9 and 1e12 s."""
     generator = np.random.default_rng(0)
     applied_s = np.sort(10 ** generator.uniform(-9, 12, 10_000))
-    trace = read(results.csv_text({"worker": np.zeros(10_000, int), "applied_s": applied_s}))
+    trace = read(files.csv_text({"worker": np.zeros(10_000, int), "applied_s": applied_s}))
     np.testing.assert_array_equal(trace.timeline.applied_s, applied_s)
 
 
@@ -116,7 +116,7 @@ def test_a_missing_time_is_the_next_one_and_a_start_is_where_the_worker_went_on(
         "resume_s": [2.5, 5.5],
     }
     given = {name: values for name, values in whole.items() if name not in missing.split()}
-    timeline = read(results.csv_text({"worker": [0, 0], **given})).timeline
+    timeline = read(files.csv_text({"worker": [0, 0], **given})).timeline
     for column, values in {**whole, **instead}.items():
         np.testing.assert_array_equal(getattr(timeline, column), values, column)
 
@@ -263,7 +263,7 @@ def mutated(generator: np.random.Generator, lines: list[str]) -> bytes:
 
 def test_a_damaged_file_is_refused_or_is_a_timeline(read: Read) -> None:
     """2,000 damaged logs: what is read holds together, and whatever is not read is bad input."""
-    lines = results.csv_text(results.commits(recorded(3, 4))).splitlines()
+    lines = files.csv_text(results.commits(recorded(3, 4))).splitlines()
     generator = np.random.default_rng(0)
     accepted = 0
     for _ in range(2000):
@@ -290,7 +290,7 @@ def test_a_damaged_file_is_refused_or_is_a_timeline(read: Read) -> None:
 
 
 def test_a_trace_keeps_its_times_under_other_local_steps(read: Read) -> None:
-    trace = read(results.csv_text(results.commits(recorded())))
+    trace = read(files.csv_text(results.commits(recorded())))
     assert_same(replace(trace.with_local_steps(9), local_steps=1), trace.timeline)
     assert trace.timeline.local_steps == 1
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from agn_bench import machine, results
+from agn_bench import files, machine
 from agn_bench.benchmarks.peers import Peer, started
 from agn_bench.delays import draw_delays, load_profile
 from agn_bench.optimizers.agn import Agn
@@ -93,7 +93,7 @@ def merge_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     if path.exists():
         kept = pd.read_csv(path)
         table = pd.concat([kept, table]).drop_duplicates(cell, keep="last")
-    results.write_table(path, table.sort_values(cell, ascending=[False, False, True, True]))
+    files.write_table(path, table.sort_values(cell, ascending=[False, False, True, True]))
 
 
 def training_benchmark(

@@ -146,10 +146,10 @@ def reporting(threads: str | None, folder: Path, device: str | None = None) -> I
         Where it prints, and what it calls now and then so that Ctrl-C can end it.
     """
     with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine, results
+        from agn_bench import files, machine
 
         machine.prepare(threads, device)
-        results.check_report("out", folder)
+        files.check_report("out", folder)
         yield console(), stop_if_asked
 
 

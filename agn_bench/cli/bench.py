@@ -37,15 +37,15 @@ def bench_timeline(
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench import results
+        from agn_bench import files
         from agn_bench.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
         from agn_bench.display import show_path, show_rows
         from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
-        results.write_table(folder / "timeline.csv", rows)
-        results.record_provenance(folder, {"bench timeline": facts_of(context)})
+        files.write_table(folder / "timeline.csv", rows)
+        files.record_provenance(folder, {"bench timeline": facts_of(context)})
     shown = [
         {
             "workers": row["workers"],
@@ -95,7 +95,7 @@ def bench_training(
     folder = path("out", out)
     scripts = _scripts(Path("experiments/peers") if peers is None else path("peers", peers), peers is not None)
     with reporting(threads, folder, device) as (terminal, stop_if_asked):
-        from agn_bench import results
+        from agn_bench import files
         from agn_bench.benchmarks.training import cells, merge_rows, training_benchmark
         from agn_bench.display import show_path, show_rows
         from agn_bench.progress import StepDisplay
@@ -108,7 +108,7 @@ def bench_training(
             for row in training_benchmark(wanted, times, scripts, display.step):
                 rows.append(row | {"commit": (facts["machine"]["commit"] or {}).get("id"), "made": facts["made"]})
                 merge_rows(folder / "training.csv", rows)
-                results.record_provenance(folder, {"bench training": facts})
+                files.record_provenance(folder, {"bench training": facts})
     shown = [
         {
             "model": row["model"],
@@ -147,15 +147,15 @@ def bench_runs(
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     with reporting(None, folder) as (terminal, stop_if_asked):
-        from agn_bench import results
+        from agn_bench import files
         from agn_bench.benchmarks.runs import COMMANDS, runs_benchmark
         from agn_bench.display import show_path, show_rows
         from agn_bench.progress import StepDisplay
 
         with StepDisplay(terminal, "measuring", COMMANDS * times, stop_if_asked) as display:
             rows = runs_benchmark(times, display.step)
-        results.write_table(folder / "runs.csv", rows)
-        results.record_provenance(folder, {"bench runs": facts_of(context)})
+        files.write_table(folder / "runs.csv", rows)
+        files.record_provenance(folder, {"bench runs": facts_of(context)})
     shown = [{"": row["figure"], **{name: f"{row[name]:.2f}" for name in ("median", "least", "most")}} for row in rows]
     show_rows(terminal, f"agn-bench run --optimizer agn --workers 40, {times} times", shown)
     show_path(terminal, folder / "runs.csv")

@@ -30,7 +30,7 @@ def table(
     ] = None,
 ) -> None:
     """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
-    from agn_bench import comparison, results, tables
+    from agn_bench import comparison, files, results, tables
     from agn_bench.inputs import choose, numbers
 
     times = numbers("at", at, 0, 1e12)
@@ -39,9 +39,9 @@ def table(
     places = [path("DIR", folder) for folder in folders]
     target = places[0] / "tables" / "accuracy.csv" if out is None else path("out", out)
     configurations = comparison.read_configurations(places, accuracy)
-    results.check_file("out", target)
+    files.check_file("out", target)
     rows = tables.accuracy_table(configurations, times, targets)
-    results.write_table(target, rows)
+    files.write_table(target, rows)
 
     from agn_bench.display import show_path, show_rows
 
@@ -62,7 +62,7 @@ def plot(
     ] = None,
 ) -> None:
     """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
-    from agn_bench import comparison, results
+    from agn_bench import comparison, files, results
     from agn_bench.figures.accuracy import accuracy_over_time
     from agn_bench.inputs import choose
 
@@ -71,7 +71,7 @@ def plot(
     stem = places[0] / "figures" / "accuracy-over-time" if out is None else path("out", out)
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     configurations = comparison.read_configurations(places, accuracy)
-    results.check_file("out", stem)
+    files.check_file("out", stem)
     for picture in accuracy_over_time(configurations, accuracy, stem):
         print(picture)
 

@@ -49,7 +49,7 @@ def reproduce(
     Stopped in whatever way, the same command goes on. REPRODUCTION.md covers all sizes that are there, and counts what
     is missing.
     """
-    from agn_bench import results
+    from agn_bench import files
     from agn_bench.paper.artefacts import ARTEFACTS, needed, shown_at
     from agn_bench.paper.computed import BEALE, CLUSTER
     from agn_bench.paper.report import REPORT
@@ -74,8 +74,8 @@ def reproduce(
                 have = ", ".join(each for each in SIZES if shown_at(name, Results(each, root / each)))
                 raise BadInput("size", chosen, f"has no runs of {name}", have)
         for place in (root, root / chosen, root / CLUSTER, root / BEALE):
-            results.check_report("out", place)
-        results.check_file("out", root / REPORT)
+            files.check_report("out", place)
+        files.check_file("out", root / REPORT)
         terminal = console()
         failed = False
         if not no_run:
@@ -108,7 +108,7 @@ def _refuse_with_no_run(context: typer.Context) -> None:
 
 def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, force: bool, stop_if_asked: Any) -> None:
     """Make the tables that need no training, if they are not there."""
-    from agn_bench import results
+    from agn_bench import files
     from agn_bench.paper.artefacts import ARTEFACTS
     from agn_bench.paper.computed import COMPUTED, computed_path
 
@@ -127,7 +127,7 @@ def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, for
         for name in missing:
             folder = root / COMPUTED[ARTEFACTS[name].computed[0]][0]
             COMPUTE[name](folder, display.step)
-            results.record_provenance(folder, {f"reproduce {name}": facts_of(context)})
+            files.record_provenance(folder, {f"reproduce {name}": facts_of(context)})
     stop_if_asked()
 
 

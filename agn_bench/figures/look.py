@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from agn_bench.files import written_aside
 from agn_bench.metrics import Curve
-from agn_bench.results import written_aside
 
 # Okabe and Ito's palette: told apart by colour-blind readers; line styles tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from agn_bench import results
+from agn_bench import files
 from agn_bench.clock import timeline_of
 from agn_bench.config import resolve
 from agn_bench.delays import load_profile
@@ -44,15 +44,15 @@ def _staleness(folder: Path, on_step: OnStep) -> None:
                 "largest": int(counts["staleness"].max()),
             }
         )
-    results.write_table(folder / "tables" / "staleness-by-local-steps.csv", rows)
-    results.write_table(folder / "tables" / "staleness.csv", pd.concat(tables))
+    files.write_table(folder / "tables" / "staleness-by-local-steps.csv", rows)
+    files.write_table(folder / "tables" / "staleness.csv", pd.concat(tables))
 
 
 def _beale(folder: Path, on_step: OnStep) -> None:
     on_step("paths on the Beale function")
     paths = beale.paths_table()
-    results.write_table(folder / "tables" / "shapes.csv", beale.shapes_table(paths))
-    results.write_table(folder / "tables" / "paths.csv", paths)
+    files.write_table(folder / "tables" / "shapes.csv", beale.shapes_table(paths))
+    files.write_table(folder / "tables" / "paths.csv", paths)
 
 
 def steps(name: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench import results
+from agn_bench import files
 from agn_bench.figures.clock import heat_maps, staleness_histogram
 from agn_bench.figures.reproduction import (
     Line,
@@ -248,4 +248,4 @@ def beale(runs: Results, root: Path) -> None:
 
 
 def _write(runs: Results, name: str, rows: Any) -> None:
-    results.write_table(runs.folder / "tables" / name, rows)
+    files.write_table(runs.folder / "tables" / name, rows)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agn_bench import results
+from agn_bench import files
 from agn_bench.paper.artefacts import ARTEFACTS, Artefact
 from agn_bench.paper.claims import (
     CONFIRMED,
@@ -56,7 +56,7 @@ def judge(runs: Results, root: Path) -> Judged:
     """Judge the claims at a size; writes tables/claims.csv."""
     computed = {table: computed_table(root, table) for table in COMPUTED if computed_path(root, table).is_file()}
     judged = findings(runs, computed)
-    results.write_table(runs.folder / "tables" / "claims.csv", claims_rows(judged))
+    files.write_table(runs.folder / "tables" / "claims.csv", claims_rows(judged))
     return judged
 
 
@@ -82,7 +82,7 @@ def write_report(root: Path, sizes: Sequence[Results]) -> tuple[Path, dict[str, 
     judged = {runs.size: judge(runs, root) for runs in sizes}
     parts = [_head(sizes), _claims(judged), _findings(root), *(_section(name, root, sizes) for name in ARTEFACTS)]
     path = root / REPORT
-    results.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
+    files.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
     return path, judged
 
 

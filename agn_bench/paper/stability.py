@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench import results
+from agn_bench import files
 from agn_bench.clock import active_timeline
 from agn_bench.delays import Profile
 from agn_bench.figures.clock import heat_maps
@@ -94,11 +94,11 @@ def stability_map(profile: Profile, folder: Path, on_cell: Callable[[str], None]
         "published test accuracy (%)": grid(rows, "test_accuracy_percent"),
     }
     tables = folder / "tables"
-    results.write_table(tables / "fifo-share.csv", shares)
+    files.write_table(tables / "fifo-share.csv", shares)
     for name, table in zip(("growth-rate-random", "growth-rate-fifo", "test-accuracy"), maps.values(), strict=True):
-        results.write_table(tables / f"{name}.csv", table.reset_index())
+        files.write_table(tables / f"{name}.csv", table.reset_index())
     pictures = heat_maps(maps, folder / "figures" / "stability-map")
-    results.write_table(tables / "stability-map.csv", rows)  # the last: where it is, all of it is
+    files.write_table(tables / "stability-map.csv", rows)  # the last: where it is, all of it is
     return {name: _told_right(found, weak) for name, found in rates.items()}, pictures
 
 
