@@ -6,6 +6,8 @@ as chance (1 / classes) from there to its horizon.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 POINTS_PER_WINDOW = 5
@@ -116,6 +118,13 @@ def last_part(curve: Curve, fraction: float) -> float:
     times, values = curve
     fine = np.linspace(times[-1] - fraction * (times[-1] - times[0]), times[-1], 1001)
     return float(np.interp(fine, times, values).mean())
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two."""
+    nothing = float("nan")
+    mean = float(np.mean(values)) if len(values) else nothing
+    return mean, float(np.std(values, ddof=1)) if len(values) > 1 else nothing
 
 
 def value_at(curve: Curve, time_s: float) -> float:

@@ -43,10 +43,8 @@ def _row(configuration: Configuration, at: Sequence[float], reach: Sequence[floa
 
 def _spread(name: str, values: Any) -> Row:
     """Mean, blank if any value is missing, and standard deviation, blank for a single seed."""
-    values = np.asarray(values, float)
-    mean = float(values.mean())
-    std = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-    return {f"{name}_mean": mean, f"{name}_std": std}
+    mean, deviation = metrics.mean_and_deviation(values)
+    return {f"{name}_mean": mean, f"{name}_std": deviation}
 
 
 def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> dict[str, list[dict[str, str]]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from agn_bench.config import resolve
-from agn_bench.experiment import MOST_RUNS, Experiment, only, read_experiment_file
+from agn_bench.experiment import MOST_RUNS, Experiment, read_experiment_file
 from agn_bench.inputs import BadInput
+from agn_bench.selection import only
 
 Write = Callable[[str], Path]
 

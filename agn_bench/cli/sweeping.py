@@ -49,12 +49,13 @@ def sweep(
 
     Stopped in whatever way, the same command goes on. Exits with 1 if a run failed; the others are made all the same.
     """
-    from agn_bench import experiment as experiments
+    from agn_bench.experiment import read_experiment_file
+    from agn_bench.selection import only as select
     from agn_bench.shipped import experiment_file
 
     with interrupts_wait() as stop_if_asked:
-        experiment = experiments.read_experiment_file(experiment_file(str(path("FILE", file))), seeds, size)
-        configs = experiments.only(experiment.configs, only or [])
+        experiment = read_experiment_file(experiment_file(str(path("FILE", file))), seeds, size)
+        configs = select(experiment.configs, only or [])
         folder = Path("results") / experiment.name if out is None else path("out", out)
         if collect:
             raise typer.Exit(_collect(folder))

@@ -175,11 +175,8 @@ def half_width(values: Sequence[float]) -> float:
 
 def spread(name: str, values: Sequence[float]) -> dict[str, float]:
     """Two columns: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two values."""
-    nothing = float("nan")
-    return {
-        name: float(np.mean(values)) if values else nothing,
-        f"{name}_std": float(np.std(values, ddof=1)) if len(values) > 1 else nothing,
-    }
+    mean, deviation = metrics.mean_and_deviation(values)
+    return {name: mean, f"{name}_std": deviation}
 
 
 def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
