@@ -156,6 +156,31 @@ def test_on_a_terminal_of_80_columns_progress_fits_in_a_line(tmp_path: Path) -> 
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("ru", "run"),
+        ("run --opt", "--optimizer"),
+        ("run --optimizer d", "dynsgd downpour"),
+        ("run --delays w", "wide-area"),
+        ("run --dataset mnist-", "mnist-5k"),
+        ("sweep paper/gr", "paper/grid"),
+        ("reproduce bea", "beale"),
+        ("run --out x", ""),
+    ],
+)
+def test_the_shell_completes_commands_options_and_names(typed: str, completed: str) -> None:
+    asked = {
+        "_AGN_BENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"agn-bench {typed}",
+        "_TYPER_STANDARD_TRACEBACK": "1",
+    }
+    code = "from agn_bench.cli import main; main()"
+    environment = {**os.environ, **asked, "COMP_CWORD": str(len(typed.split()))}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert ran.stdout.split() == completed.split(), ran.stderr
+
+
 def test_version(command: Command) -> None:
     assert command("--version") == (0, f"agn-bench {__version__}\n", "")
 

@@ -124,9 +124,29 @@ WHICH = "Which runs"
 """Panels of the options in the help."""
 
 
-def option(text: str, metavar: str, panel: str) -> Any:
-    """An option taken as text: config.resolve validates it, with one kind of message for the whole program."""
-    return typer.Option(help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+Names = Iterable[str] | Callable[[], Iterable[str]]
+"""Of things, or how to find them when they are needed."""
+
+
+def option(text: str, metavar: str, panel: str, names: Names = ()) -> Any:
+    """An option taken as text: config.resolve validates it, with one kind of message for the whole program.
+
+    Args:
+        names: what the shell completes it with.
+    """
+    return typer.Option(
+        help=text, metavar=metavar, rich_help_panel=panel, show_default=False, autocompletion=completion(names)
+    )
+
+
+def completion(names: Names) -> Callable[[str], list[str]]:
+    """What the shell asks for the names that begin as what has been typed; where there are none, it looks for files."""
+
+    def complete(incomplete: str) -> list[str]:
+        known = names() if callable(names) else names
+        return [name for name in known if name.startswith(incomplete)]
+
+    return complete
 
 
 def names_of(names: Iterable[str]) -> str:

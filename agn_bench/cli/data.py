@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agn_bench.cli.base import EXIT_FAILED, PROBLEM, app, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, PROBLEM, app, completion, console, interrupts_wait, option, path
 from agn_bench.inputs import choose
 from agn_bench.registry import DATASETS
 
@@ -14,7 +14,7 @@ data = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 _NAMES = [name for name, entry in DATASETS.items() if not entry.embedded]
-_Name = Annotated[str, typer.Argument(help=f"{', '.join(_NAMES)}.", metavar="NAME")]
+_Name = Annotated[str, typer.Argument(help=f"{', '.join(_NAMES)}.", metavar="NAME", autocompletion=completion(_NAMES))]
 _Folder = Annotated[
     str | None,
     option("Folder for data sets; default the variable AGN_BENCH_DATA_DIR, or the user's cache.", "DIR", PROBLEM),

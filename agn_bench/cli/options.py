@@ -18,6 +18,7 @@ Preset = Annotated[
         f"Settings: {names_of(PRESETS)} (from seconds to ten minutes a run); default {DEFAULTS['preset']}.",
         "NAME",
         WORK,
+        PRESETS,
     ),
 ]
 Epochs = Annotated[
@@ -34,10 +35,23 @@ BatchSize = Annotated[str | None, option(f"Images a mini-batch; default {DEFAULT
 Model = Annotated[
     str | None,
     option(
-        f"{names_of(MODELS)}, or hidden widths as in mlp-300-100; default {preset_default('model')}.", "NAME", PROBLEM
+        f"{names_of(MODELS)}, or hidden widths as in mlp-300-100; default {preset_default('model')}.",
+        "NAME",
+        PROBLEM,
+        MODELS,
     ),
 ]
-Dataset = Annotated[str | None, option(f"{names_of(DATASETS)}; default {preset_default('dataset')}.", "NAME", PROBLEM)]
+Dataset = Annotated[
+    str | None, option(f"{names_of(DATASETS)}; default {preset_default('dataset')}.", "NAME", PROBLEM, DATASETS)
+]
+
+
+def _profiles() -> list[str]:
+    from agn_bench.delays import profile_names
+
+    return profile_names()
+
+
 Delays = Annotated[
     str | None,
     option(
@@ -45,6 +59,7 @@ Delays = Annotated[
         f"default {DEFAULTS['delays']}.",
         "NAME|FILE",
         TIME,
+        _profiles,
     ),
 ]
 Delay = Annotated[
@@ -57,7 +72,7 @@ Timeline = Annotated[
 ]
 Seed = Annotated[str | None, option("Of parameters, data order and delays; default 0.", "N", RUN)]
 Threads = Annotated[str | None, option("CPU threads; default all cores.", "N", RUN)]
-Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN)]
+Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN, DEVICES)]
 DryRun = Annotated[
     bool,
     typer.Option(

@@ -9,9 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, console, facts_of, interrupts_wait, option, path
+from agn_bench.cli.base import (
+    EXIT_FAILED,
+    RUN,
+    WHICH,
+    app,
+    completion,
+    console,
+    facts_of,
+    interrupts_wait,
+    option,
+    path,
+)
 from agn_bench.cli.sweeping import make_runs, place_of, show_plan, show_report
 from agn_bench.inputs import BadInput, choose
+
+
+def _artefacts() -> list[str]:
+    from agn_bench.paper.artefacts import ARTEFACTS
+
+    return list(ARTEFACTS)
 
 
 @app.command()
@@ -19,7 +36,11 @@ def reproduce(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="What to make runs for, as in `list artefacts`; default all.", metavar="[NAME…]"),
+        typer.Argument(
+            help="What to make runs for, as in `list artefacts`; default all.",
+            metavar="[NAME…]",
+            autocompletion=completion(_artefacts),
+        ),
     ] = None,
     size: Annotated[
         str | None,

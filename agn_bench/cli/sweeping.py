@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, completion, console, interrupts_wait, option, path
 from agn_bench.inputs import BadInput, whole_number
+from agn_bench.shipped import experiment_file, shipped_experiments
 
 _MOST_JOBS = 1024
 
@@ -17,7 +18,12 @@ _MOST_JOBS = 1024
 @app.command()
 def sweep(
     file: Annotated[
-        str, typer.Argument(help="Experiment file, or the name of one in `list experiments`.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="Experiment file, or the name of one in `list experiments`.",
+            metavar="FILE",
+            autocompletion=completion(shipped_experiments),
+        ),
     ],
     only: Annotated[
         list[str] | None,
@@ -51,7 +57,6 @@ def sweep(
     """
     from agn_bench.experiment import read_experiment_file
     from agn_bench.selection import only as select
-    from agn_bench.shipped import experiment_file
 
     with interrupts_wait() as stop_if_asked:
         experiment = read_experiment_file(experiment_file(str(path("FILE", file))), seeds, size)

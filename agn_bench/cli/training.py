@@ -39,7 +39,7 @@ _SPLITS = "; ".join(f"{name}: {what}" for name, what in DATA_SPLITS.items())
 def run(
     context: typer.Context,
     optimizer: Annotated[
-        str | None, option(f"{names_of(METHODS)}; default {DEFAULTS['optimizer']}.", "NAME", METHOD)
+        str | None, option(f"{names_of(METHODS)}; default {DEFAULTS['optimizer']}.", "NAME", METHOD, METHODS)
     ] = None,
     workers: Annotated[str | None, option(f"Workers, n; default {DEFAULTS['workers']}.", "N", METHOD)] = None,
     local_steps: Annotated[
@@ -59,6 +59,7 @@ def run(
             f"Workers' own steps: {names_of(LOCAL_OPTIMIZERS)}; default {preset_default('local_optimizer')}.",
             "NAME",
             METHOD,
+            LOCAL_OPTIMIZERS,
         ),
     ] = None,
     learning_rate: Annotated[str | None, option(f"Of the local optimizer; default {_RATES}.", "X", METHOD)] = None,
@@ -84,7 +85,7 @@ def run(
     data_dir: options.DataDir = None,
     data_split: Annotated[
         str | None,
-        option(f"{_SPLITS}; default {DEFAULTS['data_split']}.", "NAME", PROBLEM),
+        option(f"{_SPLITS}; default {DEFAULTS['data_split']}.", "NAME", PROBLEM, DATA_SPLITS),
     ] = None,
     delays: options.Delays = None,
     delay: options.Delay = None,
