@@ -16,13 +16,14 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.config import RunConfig, digest_of
 from agn_bench.files import csv_text, locked, read_json, record_provenance, write_text
 from agn_bench.inputs import BadInput, check_writable
-from agn_bench.results import BEFORE, KEPT_FILES
+from agn_bench.results import BEFORE, KEPT_FILES, RUN_FILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,22 @@ def prepare(folder: Path) -> list[str]:
 
 def damage(run: Path) -> str:
     """What is wrong with a run's folder; nothing if it is whole as it was written."""
+    found = [_stamp(run / name) for name in RUN_FILES]
+    return _damage(run.absolute(), tuple(found))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=100_000)
+def _damage(run: Path, stamps: tuple[tuple[int, int] | None, ...]) -> str:
+    """See damage. A sweep looks at all its runs several times; files that have not changed are not read again."""
     missing = [name for name in KEPT_FILES if not (run / name).is_file()]
     if missing:
         return f"{missing[0]} is missing"

@@ -164,14 +164,13 @@ class _Whole:
         self._runs = len(configs)
         self._ended = 0
         self._parts: dict[str, float] = {}
+        self.done = 0.0
         self.total = float(sum(map(_cost, configs)))
 
-    @property
-    def done(self) -> float:
-        return sum(self._parts.values())
-
     def progressed(self, config: RunConfig, part: float) -> None:
-        self._parts[config.run_id] = part * _cost(config)
+        now = part * _cost(config)
+        self.done += now - self._parts.get(config.run_id, 0.0)
+        self._parts[config.run_id] = now
 
     def ended(self, config: RunConfig) -> None:
         self.progressed(config, 1.0)
@@ -179,7 +178,7 @@ class _Whole:
 
     def found(self, config: RunConfig) -> None:
         """A run that takes no time: it is not counted in what is to be done."""
-        self._parts.pop(config.run_id, None)
+        self.done -= self._parts.pop(config.run_id, 0.0)
         self.total -= _cost(config)
         self._ended += 1
 

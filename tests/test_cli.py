@@ -157,6 +157,59 @@ def test_on_a_terminal_of_80_columns_progress_fits_in_a_line(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        (), ("run",), ("sweep",), ("merge",), ("data", "fetch"), ("timeline",), ("calibrate",), ("bench",),
+        ("bench", "training"), ("table",), ("plot",), ("list",), ("reproduce",),
+    ],
+)  # fmt: skip
+def test_help_fits_into_80_columns(command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = command(*words, "--help")
+    assert (code, err) == (0, "")
+    assert "Usage: agn-bench" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_an_output_without_unicode_shows_something_like_it(encoding: str) -> None:
+    """And columns keep their width."""
+    process = agn_bench("list", env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "80"}, encoding=encoding)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    table = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(table) > 40
+    assert {len(line) for line in table if len(line) > 60} <= set(range(61, 81))
+    if encoding == "ascii":
+        assert out.isascii()
+        assert "c + D / l" in out
+        assert "end - a (end - c)" in out
+
+
+def test_without_colours_none_are_sent_to_a_terminal(tmp_path: Path) -> None:
+    import pty
+
+    def shown(**variables: str) -> str:
+        primary, secondary = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables}
+        process = agn_bench("run", "--help", env=environment, stdout=secondary, stderr=secondary)
+        os.close(secondary)
+        text = b""
+        while True:
+            try:
+                part = os.read(primary, 4096)
+            except OSError:
+                break
+            text += part
+        assert process.wait(timeout=60) == 0
+        return text.decode()
+
+    colour = re.compile(r"\x1b\[(?:[0-9]+;)*(3[0-8]|4[0-8]|9[0-7])[;m]")
+    assert colour.search(shown())
+    assert not colour.search(shown(NO_COLOR="1"))
+
+
+@pytest.mark.parametrize(
     ("typed", "completed"),
     [
         ("ru", "run"),
