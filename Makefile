@@ -26,6 +26,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m pip check --disable-pip-version-check
 
 robustness: $(READY)  ## what the tests count: inputs tried, kills survived, loads held, mutations caught; 20 minutes
 	$(BIN)/pytest --figures results/robustness
