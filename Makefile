@@ -10,13 +10,20 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
 
 test: $(READY)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+lowest:  ## the tests with the lowest versions of the dependencies that pyproject.toml accepts
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-lowest/bin/python -m pip check --disable-pip-version-check
+	.venv-lowest/bin/pytest --numprocesses auto --dist worksteal
 
 coverage: $(READY)  ## which lines the tests run, those of child processes left out
 	$(BIN)/pytest --numprocesses auto --dist worksteal --cov agn_bench --cov-report term:skip-covered --cov-fail-under 95
@@ -61,7 +68,7 @@ docs: $(READY)  ## docs/commands.md from the program's own help
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -72,3 +74,10 @@ def _as_reproduced(place: Path) -> Path:
     root.mkdir()
     (place / "grid").rename(root / "quick")
     return root
+
+
+def test_the_lowest_versions_that_are_tested_are_the_lowest_accepted() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    accepted = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
+    tested = (ROOT / "requirements.lowest").read_text(encoding="utf-8").splitlines()
+    assert {re.sub(">=", "==", bound) for bound in accepted} <= set(tested)
