@@ -201,8 +201,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         path = folder / name
         try:
             with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-                # With index_col=False a row that is too long is an error; numbers come back to the bit.
-                table = pd.read_csv(path, index_col=False, float_precision="round_trip")
+                table = pd.read_csv(path, index_col=False)  # a row that is too long is an error
         except FileNotFoundError:
             raise BadInput("DIR", folder, f"has no {name}", accepted) from None
         except (ValueError, OSError, pd.errors.ParserWarning) as error:

@@ -31,12 +31,7 @@ def read_table(option: str, path: Path, columns: Collection[str], accepted: str)
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             # Blank lines count as lines, and are left out only afterwards.
             table = pd.read_csv(
-                io.BytesIO(content),
-                index_col=False,
-                skip_blank_lines=False,
-                keep_default_na=False,
-                low_memory=False,
-                float_precision="round_trip",  # numbers come back to the bit
+                io.BytesIO(content), index_col=False, skip_blank_lines=False, keep_default_na=False, low_memory=False
             )
             table.index += 2  # the header is line 1
             if b'"' in content:  # cells may span lines; and quotes that are out of place are taken amiss only here
