@@ -557,9 +557,9 @@ def test_the_committed_report_and_tables_are_made_from_the_committed_csv_files(
     for size in COMMITTED:
         made, committed = tmp_path / size / "tables", ROOT / "results" / size / "tables"
         assert {path.name for path in made.iterdir()} == {path.name for path in committed.iterdir()}
-        for path in made.iterdir():  # other versions of NumPy and SciPy sum in another order
+        for path in made.iterdir():  # other versions of NumPy and SciPy differ in last digits
             tables = (pd.read_csv(folder / path.name) for folder in (made, committed))
-            pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-12, atol=1e-12)
+            pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-9, atol=1e-12)
 
 
 def shown_table(title: str, size: str, heading: str) -> list[dict[str, str]]:
