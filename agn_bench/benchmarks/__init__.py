@@ -2,6 +2,7 @@
 
 timeline.py    the event simulation, beside a heapq loop
 training.py    the replay, beside bare training steps, matrix products, and loops one would otherwise write
+programs.py    what is timed there: a cell's simulation, its bare steps, matrix products, memory
 runs.py        whole commands: the first result, four seeds beside one
 peers.py       those loops, each a script in a process of its own
 """
