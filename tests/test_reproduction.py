@@ -92,7 +92,7 @@ def test_runs_that_several_experiments_have_are_made_once_and_in_order_of_import
     experiments = runs.experiments_of("paper")
     whole = runs.whole("paper", experiments)
     names = [config.run_id for config in whole.configs]
-    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2 + 2  # AGN 20, 15 and EASGD 20, 30 are in two files
+    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2 + 4  # AGN 20, 15 and EASGD 20, 30 are in two files
     order = [whole.cell_of[config.configuration] for config in whole.configs]
     assert order == sorted(order)
     first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:4]]
@@ -287,6 +287,29 @@ def test_a_curve_is_steady_while_its_windows_are_at_least_half_full() -> None:
 
 
 # --- tuning ---
+
+
+def test_orders_of_service_stand_beside_the_grids_own(tmp_path: Path) -> None:
+    experiments = runs.experiments_of("paper")
+    configs = list(experiments["order-of-service"].configs)
+    configs += [c for c in experiments["grid"].configs if (c.optimizer, c.workers) == ("agn", 40)]
+
+    def accuracy(config: RunConfig) -> float:
+        profile = config.delays.as_dict()["server"]
+        return config.local_steps / 100 + {"fifo": 0.03, "random": 0.01}[profile["order"]] + profile.get("fifo_share", 0) / 10
+
+    write_results(tmp_path, configs, accuracy, lambda config: 100.0)
+    table = pd.DataFrame(curves.order_table(runs.Results("paper", tmp_path))).set_index(["local_steps", "order"])
+    assert table["test_accuracy"].to_dict() == pytest.approx(
+        {
+            (20, "random"): 0.21,
+            (20, "first in first out"): 0.23,
+            (20, "10% first in first out"): 0.22,
+            (10, "random"): 0.11,
+            (10, "first in first out"): 0.13,
+            (10, "10% first in first out"): 0.12,
+        }
+    )
 
 
 def test_the_best_setting_of_each_method_is_told_by_the_area(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agn_bench import metrics
+from agn_bench.delays import Profile
 from agn_bench.paper.published import published_curves, published_table
 from agn_bench.paper.runs import Results, Run, spread
 
@@ -80,22 +81,35 @@ def _joined(curves: Sequence[dict[str, str]], column: str, scale: float) -> str:
     return " / ".join(f"{float(curve[column]) / scale:.6g}" for curve in curves if curve[column])
 
 
+def by_order_of_service(results: Results) -> dict[tuple[str, int, int], dict[str, list[Run]]]:
+    """Of every method, n and λ of order-of-service.toml the runs by whom the server takes next: first those of the
+    grid, in random order."""
+    found: dict[tuple[str, int, int], dict[str, list[Run]]] = {}
+    for config, runs in results.cells("order-of-service"):
+        cell = (config.optimizer, config.workers, config.local_steps)
+        orders = found.setdefault(cell, {"random": results.cell("grid", *cell)})
+        assert isinstance(config.delays, Profile)
+        share = "" if config.delays.order == "fifo" else f"{config.delays.fifo_share:.0%} "
+        orders[f"{share}first in first out"] = runs
+    return found
+
+
 def order_table(results: Results) -> list[Row]:
-    """The cells of order-of-service.toml, served in random order (in the grid) and first in first out."""
+    """by_order_of_service, a row each."""
     rows = []
-    for config, fifo in results.cells("order-of-service"):
-        at_random = results.cell("grid", config.optimizer, config.workers, config.local_steps)
-        for order, runs in (("random", at_random), ("first in first out", fifo)):
+    for (optimizer, workers, local_steps), orders in by_order_of_service(results).items():
+        for order, runs in orders.items():
             row: Row = {
-                "optimizer": config.optimizer,
-                "workers": config.workers,
-                "local_steps": config.local_steps,
+                "optimizer": optimizer,
+                "workers": workers,
+                "local_steps": local_steps,
                 "order": order,
                 "seeds": len(runs),
                 "diverged": sum(run.diverged for run in runs),
             }
             row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
             row |= spread("largest_drop", [drop(run) for run in runs])
+            row |= spread("time_under_90_percent", [share_under_90_percent(run) for run in runs])
             row |= spread("sim_time_s", [run.row["sim_time_s"] for run in runs])
             rows.append(row)
     return rows

@@ -24,7 +24,7 @@ from agn_bench.paper import beale as beale_function
 from agn_bench.paper import grid as grid_tables
 from agn_bench.paper import tuning
 from agn_bench.paper.computed import BEALE, CLUSTER, STALENESS_LOCAL_STEPS, STALENESS_WORKERS, computed_table
-from agn_bench.paper.curves import edge_table, ends_table, order_table
+from agn_bench.paper.curves import by_order_of_service, edge_table, ends_table, order_table
 from agn_bench.paper.published import published_table
 from agn_bench.paper.runs import Results
 
@@ -218,18 +218,15 @@ def stability_map(runs: Results, root: Path) -> None:
 
 
 def order_of_service(runs: Results, root: Path) -> None:
-    """AGN with 40 workers at the edge of stability, served in either order."""
+    """AGN with 40 workers at the edge of stability, by whom the server takes next."""
     _write(runs, "order-of-service.csv", order_table(runs))
     panels = [
         Panel(
-            f"AGN, n = 40, λ = {local_steps}",
-            [
-                Line(label, [run.steady for run in runs.cell(name, "agn", 40, local_steps)])
-                for label, name in (("random order", "grid"), ("first in first out", "order-of-service"))
-            ],
+            f"{NAMES[optimizer]}, n = {workers}, λ = {local_steps}",
+            [Line(order, [run.steady for run in own]) for order, own in orders.items()],
             least=0,
         )
-        for local_steps in (10, 20)
+        for (optimizer, workers, local_steps), orders in sorted(by_order_of_service(runs).items())
     ]
     if any(line.curves for panel in panels for line in panel.lines):
         curves_over_time(panels, runs.folder / "figures" / "order-of-service")
