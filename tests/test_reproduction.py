@@ -295,8 +295,9 @@ def test_orders_of_service_stand_beside_the_grids_own(tmp_path: Path) -> None:
     configs += [c for c in experiments["grid"].configs if (c.optimizer, c.workers) == ("agn", 40)]
 
     def accuracy(config: RunConfig) -> float:
-        profile = config.delays.as_dict()["server"]
-        return config.local_steps / 100 + {"fifo": 0.03, "random": 0.01}[profile["order"]] + profile.get("fifo_share", 0) / 10
+        server = config.delays.as_dict()["server"]
+        own = {"fifo": 0.03, "random": 0.01}[server["order"]] + server.get("fifo_share", 0) / 10
+        return config.local_steps / 100 + own
 
     write_results(tmp_path, configs, accuracy, lambda config: 100.0)
     table = pd.DataFrame(curves.order_table(runs.Results("paper", tmp_path))).set_index(["local_steps", "order"])
