@@ -26,7 +26,7 @@ SIZES = {
     "paper": "the paper's data, network and protocol",
 }
 
-EXPERIMENTS = ("agn-vs-others", "agn-vs-dynsgd", "downpour", "dynsgd", "grid", "baselines", "order-of-service")
+EXPERIMENTS = ("agn-vs-others", "agn-vs-dynsgd", "downpour", "dynsgd", "order-of-service", "grid", "baselines")
 """The experiment files, in order of importance."""
 
 
