@@ -422,7 +422,7 @@ def test_a_report_has_every_table_figure_and_claim(small: Path, command: Command
             assert f"tables/{table}.csv" in text
     for link in re.findall(r"\]\((?!http|\.\.)([^)]+)\)", text):
         assert (out / link).exists(), link
-    assert "34 of 34" in text
+    assert "36 of 36" in text
     judged = pd.read_csv(out / "quick" / "tables" / "claims.csv")
     elsewhere = judged[judged["measure_verdict"] == claims.ELSEWHERE]["measure"]
     assert set(elsewhere) == {"largest_drop_n40_l15", "least_drop_n25_to_35_l10", "largest_drop_n40_l20_and_more"}
@@ -455,7 +455,7 @@ def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_p
     assert "2 runs made" in said
     assert (tmp_path / "r" / "quick" / "figures" / "agn-vs-dynsgd.png").is_file()
     assert not (tmp_path / "r" / "quick" / "figures" / "downpour.png").exists()
-    assert "2 of 34" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
+    assert "2 of 36" in (tmp_path / "r" / "REPRODUCTION.md").read_text(encoding="utf-8")
     made = files.read_json(tmp_path / "r" / "quick" / "provenance.json")
     assert len(made) == 2
     code, said, _ = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
