@@ -12,8 +12,10 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jax
@@ -74,6 +76,22 @@ def figure(request: pytest.FixtureRequest) -> Figure:
         request.config.stash[FIGURES].setdefault(table, []).append(row)
 
     return note
+
+
+def tried(attempt: Any) -> int:
+    """Run a test of generated inputs, and count those that it was given."""
+    inner = attempt.hypothesis.inner_test
+    count = 0
+
+    @wraps(inner)
+    def counting(*args: Any, **kwargs: Any) -> None:
+        nonlocal count
+        count += 1
+        inner(*args, **kwargs)
+
+    attempt.hypothesis.inner_test = counting
+    attempt()
+    return count
 
 
 @pytest.fixture

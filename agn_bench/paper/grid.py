@@ -201,9 +201,7 @@ def agreement_table(results: Results) -> list[Row]:
     return rows
 
 
-def _difference(
-    what: str, where: str, values: pd.Series, mean_bound: float, worst_bound: float | None = None
-) -> Row:
+def _difference(what: str, where: str, values: pd.Series, mean_bound: float, worst_bound: float | None = None) -> Row:
     known = values.dropna()
     mean = float(known.abs().mean()) if len(known) else np.nan
     largest = float(known.abs().max()) if len(known) else np.nan
