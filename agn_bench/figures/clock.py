@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,27 +73,31 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
     return paths
 
 
-def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path, digits: int = 2) -> list[Path]:
+def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path, digits: int = 2, alike: Collection[str] = ()) -> list[Path]:
     """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
 
-    Titles that begin with `growth` are coloured around 0, where AGN turns unstable; the others by their own range.
+    Titles that begin with `growth` are coloured around 0, where AGN turns unstable; the others by their own range, or
+    by a common one if they are `alike`.
     """
+    common = _range([maps[title] for title in alike])
     with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
         for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
-            _heat_map(one, title, table, digits)
+            _heat_map(one, title, table, digits, common if title in alike else _range([table]))
     return paths
 
 
-def _heat_map(axes: Axes, title: str, table: pd.DataFrame, digits: int) -> None:
+def _range(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """The least and the largest number of the tables."""
+    values = np.concatenate([np.empty(0), *(table.to_numpy(dtype=float).ravel() for table in tables)])
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+
+
+def _heat_map(axes: Axes, title: str, table: pd.DataFrame, digits: int, between: tuple[float, float]) -> None:
     values = table.to_numpy(dtype=float)
     around_0 = title.startswith("growth")
-    if around_0:
-        limits = {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
-    else:
-        known = values[np.isfinite(values)]
-        least, most = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-        limits = {"cmap": "cividis", "vmin": least, "vmax": most}
-    image = axes.imshow(values, aspect="auto", **limits)  # type: ignore[arg-type]
+    map_, (least, most) = ("RdBu_r", (-0.5, 0.5)) if around_0 else ("cividis", between)
+    image = axes.imshow(values, aspect="auto", cmap=map_, vmin=least, vmax=most)
     for (row, column), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,12 @@ _LOOK: dict[Any, Any] = {
 
 @contextmanager
 def picture(
-    stem: Path, rows: int, columns: int, figsize: tuple[float, float], sharey: bool = False
+    stem: Path,
+    rows: int,
+    columns: int,
+    figsize: tuple[float, float],
+    sharex: Literal["none", "row", "all"] = "none",
+    sharey: bool = False,
 ) -> Iterator[tuple[Any, Any, list[Path]]]:
     """A figure to draw on, its axes, and the files `stem`.png and `stem`.svg that it is written to at the end."""
     import matplotlib as mpl
@@ -40,7 +45,7 @@ def picture(
 
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
     with mpl.rc_context(_LOOK):
-        figure, axes = plt.subplots(rows, columns, figsize=figsize, sharey=sharey, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=figsize, sharex=sharex, sharey=sharey, layout="constrained")
         try:
             yield figure, axes, paths
             for path in paths:

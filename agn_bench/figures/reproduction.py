@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -44,32 +45,31 @@ def curves_over_time(panels: Sequence[Panel], stem: Path) -> list[Path]:
             drawn = _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
             one.set_xlabel("simulated time (s)")
             if drawn:
-                one.legend(loc="lower right", fontsize=8)
+                one.legend(loc="best", fontsize=8)
         np.atleast_1d(axes)[0].set_ylabel("training accuracy")
     return paths
 
 
-_COLUMNS = 4
-
-
-def small_multiples(panels: Sequence[Panel], stem: Path) -> list[Path]:
-    """Panels in rows of four; their lines have an order, and one legend serves all."""
-    rows = -(-len(panels) // _COLUMNS)
-    with picture(stem, rows, _COLUMNS, figsize=(9.2, 2.0 * rows + 0.5), sharey=True) as (figure, axes, paths):
-        labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
+def small_multiples(rows: Sequence[Sequence[Panel]], stem: Path, times: Literal["row", "all"]) -> list[Path]:
+    """Rows of panels, as many in each, with the axis of times common to a row or to all; their lines have an order,
+    and one legend serves all.
+    """
+    columns = len(rows[0])
+    size = (4.6 * columns, 1.6 * len(rows) + 0.5)
+    with picture(stem, len(rows), columns, size, sharex=times, sharey=True) as (figure, axes, paths):
+        labels = list(dict.fromkeys(line.label for row in rows for panel in row for line in panel.lines))
         colours = dict(zip(labels, ordered_colours(len(labels)), strict=True))
         handles: dict[str, Any] = {}
-        flat = np.atleast_2d(axes).ravel()
-        for one, panel in zip(flat, panels, strict=False):
+        for one, panel in zip(axes.ravel(), chain.from_iterable(rows), strict=True):
             handles |= _draw_panel(one, panel, [(colours[line.label], "-") for line in panel.lines], width=1.0)
             one.tick_params(labelsize=8)
-        for empty in flat[len(panels) :]:
-            empty.set_visible(False)
-        figure.supxlabel("simulated time (s)", fontsize=9)
+        for one in axes[-1]:
+            one.set_xlabel("simulated time (s)", fontsize=9)
         figure.supylabel("training accuracy", fontsize=9)
         shown = [label for label in labels if label in handles]
-        drawn = [handles[label] for label in shown]
-        figure.legend(drawn, shown, loc="outside lower center", ncols=len(shown), fontsize=9)
+        figure.legend(
+            [handles[label] for label in shown], shown, loc="outside upper center", ncols=len(shown), fontsize=9
+        )
     return paths
 
 

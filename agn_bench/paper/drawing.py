@@ -101,7 +101,7 @@ def grid(runs: Results, root: Path) -> None:
             "efficiency, published": _matrix(published_table(), "efficiency"),
             "efficiency, ours": efficiencies.set_index("workers"),
         }
-        heat_maps(maps, runs.folder / "figures" / "temporal-efficiency", digits=grid_tables.DECIMALS)
+        heat_maps(maps, runs.folder / "figures" / "temporal-efficiency", grid_tables.DECIMALS, alike=[*maps])
 
 
 def _matrix(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -109,23 +109,27 @@ def _matrix(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def grid_curves(runs: Results, root: Path) -> None:
-    """The curves of the grid, AGN's above EASGD's: a panel a number of workers, and a panel a number of local steps."""
+    """The curves of the grid, AGN's beside EASGD's: a row a number of workers, and a row a number of local steps."""
     cells = {(c.optimizer, c.workers, c.local_steps): [run.steady for run in own] for c, own in runs.cells("grid")}
     if not any(cells.values()):
         return
     workers, steps = sorted({n for _, n, _ in cells}), sorted({s for _, _, s in cells})
     by_workers = [
-        Panel(f"{NAMES[method]}, n = {n}", [Line(f"λ = {s}", cells[method, n, s]) for s in steps])
-        for method in grid_tables.METHODS
+        [
+            Panel(f"{NAMES[method]}, n = {n}", [Line(f"λ = {s}", cells[method, n, s]) for s in steps])
+            for method in grid_tables.METHODS
+        ]
         for n in workers
     ]
     by_steps = [
-        Panel(f"{NAMES[method]}, λ = {s}", [Line(f"n = {n}", cells[method, n, s]) for n in workers])
-        for method in grid_tables.METHODS
+        [
+            Panel(f"{NAMES[method]}, λ = {s}", [Line(f"n = {n}", cells[method, n, s]) for n in workers])
+            for method in grid_tables.METHODS
+        ]
         for s in steps
     ]
-    small_multiples(by_workers, runs.folder / "figures" / "grid-by-workers")
-    small_multiples(by_steps, runs.folder / "figures" / "grid-by-local-steps")
+    small_multiples(by_workers, runs.folder / "figures" / "grid-by-workers", times="row")
+    small_multiples(by_steps, runs.folder / "figures" / "grid-by-local-steps", times="all")
 
 
 def accuracy_vs_workers(runs: Results, root: Path) -> None:
@@ -214,7 +218,7 @@ def stability_map(runs: Results, root: Path) -> None:
     }
     _write(runs, "stability-map.csv", table)
     _write(runs, "edge.csv", edge_table(runs))
-    heat_maps(maps, runs.folder / "figures" / "stability-map")
+    heat_maps(maps, runs.folder / "figures" / "stability-map", alike=[name for name in maps if "accuracy" in name])
 
 
 def order_of_service(runs: Results, root: Path) -> None:
