@@ -375,8 +375,10 @@ def _exchanges_at_once(workers: int, params: Params, local_steps: int, together:
     """
     if workers == 1 or not (together or local_steps * _size(params) < _SHORT_PHASE):
         return 1
-    # Of n exchanges in a row about the first half are by different workers.
-    return max(1, min(_BATCHED if together else _AT_ONCE, workers // 2))
+    # Of n exchanges in a row about the first half are by different workers; to a power of two, so that runs with other
+    # numbers of workers share programs.
+    half = 1 << (workers // 2).bit_length() - 1
+    return min(_BATCHED if together else _AT_ONCE, half)
 
 
 def _blocks(workers: list[int], size: int) -> Iterator[list[int]]:

@@ -35,6 +35,16 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
     assert not layer["biases"].any()
 
 
+def test_every_product_is_asked_for_in_float32_forward_and_backward() -> None:
+    """What a GPU would otherwise multiply with fewer bits; on a CPU it changes nothing, so the program is read."""
+    params = mlp.initial_params(np.random.default_rng(0), (20, 8, 6, 10))
+    gradient = jax.jit(jax.grad(lambda *inputs: mlp.loss(*inputs)[0]))
+    program = gradient.lower(params, np.zeros((4, 20), np.float32), np.zeros(4, np.int32)).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert len(products) == 8  # three forward, three to weights, two to activations
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+
+
 @pytest.mark.parametrize(
     ("model", "widths"),
     [("mlp-small", (256, 128)), ("mlp-paper", (1000, 2000, 1000)), ("mlp-7", (7,)), ("mlp-300-100", (300, 100))],
