@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,14 @@ _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "growth": ("growth rate of AGN per n exchanges", lambda row: _figure(row["growth_rate"], "+.3f")),
 }
 """Heading in a table of several cells, name in a list of one, and the text of a row."""
+
+
+class Terminal(Console):
+    """Where commands print. Whoever reads it may go, as `head` does: the work goes on in silence, nothing is lost."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # what is in the stream's buffer goes there, too
 
 
 def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) -> None:

@@ -143,9 +143,7 @@ class _Reader:
         replaced: dict[str, Any] = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
         base, own = self._tables.get("base", {}), self._own.get("base", {})
         if isinstance(base, dict) and isinstance(own, dict):
-            # The amount of work has two names.
-            kept = base if not own.keys() & set(_WORK) else {key: base[key] for key in base if key not in _WORK}
-            replaced["base"] = {**kept, **own}
+            replaced["base"] = _over(base, own)
         elif isinstance(base, dict):
             replaced["base"] = own
         else:
@@ -248,7 +246,7 @@ class _Reader:
     def _cell(self, base: dict[str, Any], cell: dict[str, list[Any]], index: int) -> Iterator[RunConfig]:
         """The configurations of a cell, all with seed 0."""
         for values in product(*cell.values()):
-            given = {**base, **dict(zip(cell, values, strict=True))}
+            given = _over(base, dict(zip(cell, values, strict=True)))
             config = self._resolve(given, cell, index)
             if config is not None and self._is_new(config, index):
                 yield config
@@ -332,6 +330,12 @@ class _Reader:
         if place not in self._lines:
             self._lines[place] = line_of(self._text, there)
         return self._lines[place]
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The base's options, but for those that `own` has; the amount of work has two names, and either replaces both."""
+    kept = base if not own.keys() & set(_WORK) else {key: base[key] for key in base if key not in _WORK}
+    return {**kept, **own}
 
 
 def _of_its_kind(key: str, value: Any) -> bool:

@@ -65,7 +65,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    with written_aside(path) as aside, aside.open("wb") as file:
+    with written_aside(path) as aside:
+        flush_bytes(aside, content)
+
+
+def flush_bytes(path: Path, content: bytes) -> None:
+    """Write to the disk itself, in a folder that is there."""
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

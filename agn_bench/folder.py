@@ -109,12 +109,12 @@ def finished(run: Path) -> bool:
 
 
 def check_threads(folder: Path, threads: int) -> None:
-    """Raise BadInput if the folder has runs that were made with another number of threads."""
-    others = threads_of(folder) - {threads}
-    if others:
-        made = " and ".join(map(str, sorted(others)))
+    """Raise BadInput if the folder's runs were made with another number of threads; if with several, with others."""
+    found = threads_of(folder)
+    if found and threads not in found:
+        made = " and ".join(map(str, sorted(found)))
         problem = f"the runs in {folder} were made with {made}, and all of a sweep have the same"
-        raise BadInput("threads", threads, problem, f"{made}, or another --out")
+        raise BadInput("threads", threads, problem, f"{' or '.join(map(str, sorted(found)))}, or another --out")
 
 
 def threads_of(folder: Path) -> set[int]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agn_bench import machine, results
 from agn_bench.config import RunConfig
+from agn_bench.inputs import BadInput
 from agn_bench.records import Progress, RunResult
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ def run(
     Raises:
         BadInput: the data set is not there, or the run cannot be made.
     """
+    from agn_bench.clock import recognised
     from agn_bench.execution.cell import Terms, make
 
     machine.prepare(threads, device)
-    return make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
+    return make(recognised(config), Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -78,11 +80,24 @@ def save(result: RunResult, out: str | Path) -> Path:
 
     Returns:
         The run's own folder. A finished run of that name is replaced.
+
+    Raises:
+        BadInput: the folder cannot be written, another process is making this run there, or the folder is a sweep's
+            whose runs were made with another number of threads.
     """
     from agn_bench import folder
 
-    run_folder = folder.run_folder(Path(out), result.config)
-    folder.prepare(Path(out))
-    results.write_run(run_folder, result)
-    folder.collect(Path(out))
+    root = Path(out)
+    folder.prepare(root)
+    if folder.planned(root):
+        folder.check_threads(root, machine.threads())
+    run_folder = folder.run_folder(root, result.config)
+    claim = folder.claim(run_folder)
+    if claim is None:
+        raise BadInput("out", run_folder, "another process is making this run", "to wait for it, or another folder")
+    try:
+        results.write_run(run_folder, result)
+    finally:
+        claim.release()
+    folder.collect(root)
     return run_folder

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,8 @@ def prepare(threads: object = None, device: object = None) -> None:
 
 def threads() -> int:
     """JAX's threads in this process."""
-    return int(os.environ.get(_THREADS_VARIABLE, cores()))
+    given = os.environ.get(_THREADS_VARIABLE, "")
+    return int(given) if given.isdecimal() and int(given) else cores()
 
 
 def backend() -> str:
@@ -154,8 +157,29 @@ def peak_memory_bytes() -> float:
 
 
 def memory_bytes() -> float:
-    """Physical memory; infinite where the system does not say."""
+    """Memory that this process may have: the physical, or less where a container or a batch job is given less.
+
+    Infinite where the system does not say.
+    """
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
-        return float("inf")
+        physical = float("inf")
+    return min(physical, *_memory_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+
+
+def _memory_limits(mounted: Path, membership: Path) -> Iterator[float]:
+    """Of the control groups (Linux, version 1 or 2) that this process is in, from the innermost to the root's."""
+    yield float("inf")
+    try:
+        lines = [line.split(":", 2) for line in membership.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return
+    for _, controllers, inside in lines:
+        if controllers not in ("", "memory"):
+            continue
+        top, name = (mounted, "memory.max") if not controllers else (mounted / "memory", "memory.limit_in_bytes")
+        group = top / inside.lstrip("/")
+        for place in (group, *(parent for parent in group.parents if parent.is_relative_to(top))):
+            with suppress(OSError, ValueError):  # no limit is "max", or a number beyond any memory
+                yield float((place / name).read_text(encoding="utf-8"))

@@ -77,7 +77,7 @@ def write_run(run: Path, result: RunResult, experiment: str = "adhoc") -> None:
         new, old = Path(aside) / "new", Path(aside) / BEFORE
         new.mkdir()
         for name, content in contents.items():
-            files.write_bytes(new / name, content)
+            files.flush_bytes(new / name, content)
         with files.locked(run.parent.parent):  # nobody looks for the run while another takes its place
             if run.exists():
                 run.rename(old)

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import pandas as pd
 import pytest
 
-from agn_bench import __version__, results
+from agn_bench import __version__, results, simulate
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -320,6 +321,49 @@ def test_a_full_disk_is_one_line_and_exit_1(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_one_seed_that_fails_hides_none_that_is_made(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    command("run", *TINY, "--seeds", 2, "--out", tmp_path)
+    names = sorted(run.name for run in (tmp_path / "runs").iterdir())
+    for name in names:
+        (tmp_path / "runs" / name / "curve.csv").write_text("")
+    code, out, err = command("run", *TINY, "--seeds", 3, "--out", tmp_path)
+    assert code == 1
+    assert [line.split(": ")[1] for line in err.splitlines()] == names
+    assert all("curve.csv was changed" in line for line in err.splitlines())
+    rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
+    assert rows == ["2"]
+
+
+XLA_OUT = "RESOURCE_EXHAUSTED: Out of memory"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(jax.errors.JaxRuntimeError(f"{XLA_OUT}\nand much more"), XLA_OUT), (MemoryError(), "out of memory")],
+)
+def test_too_little_memory_is_one_line_and_exit_1(
+    command: Command, quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(simulate, "replay_timeline", fails)
+    code, _, err = command("run", *TINY, "--out", tmp_path / "mine")
+    assert (code, err) == (1, f"agn-bench: failed: {says}\n")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_reader_who_goes_away_costs_no_run(tmp_path: Path) -> None:
+    words = ("run", "--workers", 4, "--gradient-steps", 400, "--out", tmp_path / "mine")
+    with agn_bench(*words) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 0
+    assert len(pd.read_csv(tmp_path / "mine" / "summary.csv")) == 1
+
+
 # --- bad input ---
 
 
@@ -524,6 +568,13 @@ def test_an_output_file_that_cannot_be_written_is_refused(
     for out in (tmp_path / "folder", ".", f"{tmp_path}/{LONG}", tmp_path / "mine" / "summary.csv" / "x", ""):
         assert refused(command(verb, tmp_path / "mine", "--out", out)).startswith("agn-bench: --out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "mine"]
+
+
+def test_plot_refuses_the_ending_of_what_it_does_not_draw(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+    command("run", *TINY, "--out", tmp_path / "mine")
+    message = refused(command("plot", tmp_path / "mine", "--out", tmp_path / "x.pdf"))
+    assert "x.pdf: no .pdf is drawn; accepted: .png or .svg" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_plot_takes_a_name_with_its_ending(command: Command, quick_dataset: str, tmp_path: Path) -> None:

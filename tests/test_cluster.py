@@ -42,6 +42,14 @@ optimizer = ["agn", "easgd"]
 RUNS = 12
 
 
+def hasty(*words: object) -> subprocess.Popen[str]:
+    """The program, not waiting long for a scheduler."""
+    program = "from agn_bench import cli; from agn_bench.execution import cluster; "
+    program += "cluster._SECONDS_TO_CONNECT = 1.0; cli.main()"
+    command = [sys.executable, "-c", program, *map(str, words)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 @contextmanager
 def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Popen[str], list[subprocess.Popen[str]]]]:
     """Address, scheduler and workers."""
@@ -129,7 +137,7 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     kept = len(list((tmp_path / "out").glob("runs/*")))
     assert 0 < kept < RUNS
     assert not list((tmp_path / "out").rglob(".*"))
-    process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+    process = hasty("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
@@ -167,7 +175,7 @@ def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(local: tup
 def test_what_listens_but_is_no_scheduler_is_refused(local: tuple[Path, Path], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        process = agn_bench("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
+        process = hasty("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")

@@ -210,7 +210,7 @@ BAD_FILES = [
     ('name = "x"' + CELL + "delay = [[1]]", r"line 4, delay = \[1\]: of the wrong type"),
     ('name = "x"' + CELL + 'delay = "server.maen=1"', "line 4, delay = server.maen=1: unknown, did you mean mean"),
     ('name = "x"\n[base]\nworkers = 99999' + CELL, "line 3, workers = 99999: a worker would not get one full phase"),
-    ('name = "x"\n[base]\nepochs = 1' + CELL + "gradient_steps = 9", "line [36], .*: given together with"),
+    ('name = "x"' + CELL + "epochs = 1\ngradient_steps = 9", "line [45], .*: given together with"),
     ('name = "x"' + CELL + CELL, r"line 5, cell 2 \(agn, 20 workers, 13 local steps\): is in cell 1 already"),
     ('name = "x"' + CELL + "workers = [5, 5]", r"line 2, cell 1 \(agn, 5 workers, .*\): is in it twice"),
     ('name = "x"' + CELL + '[[cells]]\nlocal_steps = ["auto", 13]', r"line 4, cell 2 .*: is in cell 1 already"),
@@ -303,6 +303,12 @@ def test_a_size_beats_the_base_and_replaces_seeds_and_cells(write: Write) -> Non
     }
     assert [c.seed for c in large.configs] == [0, 1, 2, 0, 1, 2]
     assert {c.workers for c in large.configs} == {10}
+
+
+def test_the_work_of_a_cell_beats_that_of_the_base_by_either_name(write: Write) -> None:
+    for base, cell in (("epochs = 1", "gradient_steps = 500"), ("gradient_steps = 9", "epochs = 0.5")):
+        path = write(f'name = "x"\n[base]\nbatch_size = 4\n{base}{CELL}{cell}\n')
+        assert [c.gradient_steps for c in read_experiment_file(path).configs] == [500]
 
 
 def test_the_work_of_a_size_replaces_that_of_the_file(write: Write) -> None:

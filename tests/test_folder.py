@@ -229,6 +229,15 @@ def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[Run
     ):
         folders.check_threads(tmp_path, 7)
     record = json.loads((run / "run.json").read_text())
+    (other,) = make(configs[1:2], tmp_path)
+    again = json.loads((other / "run.json").read_text())
+    again["machine"]["threads"] = 7  # as merged from a machine that made it so
+    (other / "run.json").write_text(json.dumps(again))
+    folders.check_threads(tmp_path, 7)
+    folders.check_threads(tmp_path, threads)
+    with pytest.raises(BadInput, match=rf"made with {threads} and 7, .*: {threads} or 7, or another"):
+        folders.check_threads(tmp_path, 3)
+    shutil.rmtree(other)
     record["machine"]["device"] = "gpu: some"
     (run / "run.json").write_text(json.dumps(record))
     folders.check_threads(tmp_path, 7)

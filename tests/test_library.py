@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 import agn_bench
 from agn_bench import BadInput, Progress, RunConfig, commits, curve, run, save, summary
+from agn_bench import folder as folders
 from agn_bench.config import resolve
 from agn_bench.delays import load_profile, profile_of
 from agn_bench.problems import datasets, mlp
@@ -55,6 +59,40 @@ def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig
     for name in ("summary.csv", "curve.csv", "commits.csv"):
         assert (mine / name).read_bytes() == (there / name).read_bytes()
     assert set(pd.read_csv(tmp_path / "saved" / "summary.csv")["run_id"]) == {config.run_id}
+
+
+def test_a_run_that_another_process_makes_is_not_saved_over_it(config: RunConfig, tmp_path: Path) -> None:
+    result = run(config)
+    program = "import sys; from pathlib import Path; from agn_bench.folder import claim; "
+    program += "held = claim(Path(sys.argv[1])); print('held', flush=True); input(); held.release()"
+    run_folder = tmp_path / "runs" / config.run_id
+    command = [sys.executable, "-c", program, str(run_folder)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(BadInput, match="another process is making this run"):
+        save(result, tmp_path)
+    assert not run_folder.exists()
+    other.communicate("\n", timeout=60)
+    assert folders.damage(save(result, tmp_path)) == ""
+
+
+def test_a_run_is_not_saved_among_a_sweeps_with_other_threads(config: RunConfig, tmp_path: Path) -> None:
+    result = run(config)
+    save(result, tmp_path)
+    folders.plan(tmp_path, "some", "", 1, [config.run_id])
+    record = tmp_path / "runs" / config.run_id / "run.json"
+    record.write_text(re.sub(r'"threads": \d+', '"threads": 99', record.read_text()))
+    with pytest.raises(BadInput, match="made with 99"):
+        save(result, tmp_path)
+
+
+def test_its_own_commits_are_recognised_as_on_the_command_line(config: RunConfig, tmp_path: Path) -> None:
+    first = save(run(config), tmp_path)
+    again = run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), **TINY))
+    assert again.config.run_id == config.run_id
+    with pytest.raises(BadInput, match="not what --timeline"):
+        run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), delays="ideal", **TINY))
 
 
 def test_the_example_in_its_description_runs(quick_dataset: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def as_published(tmp_path: Path) -> runs.Results:
 # --- sizes ---
 
 
-@pytest.mark.parametrize(("size", "cells", "seeds"), [("quick", 18, 1), ("reduced", 98, 3), ("paper", 98, 1)])
+@pytest.mark.parametrize(("size", "cells", "seeds"), [("quick", 18, 1), ("reduced", 98, 3), ("paper", 98, 3)])
 def test_every_size_has_its_grid(size: str, cells: int, seeds: int) -> None:
     experiments = runs.experiments_of(size)
     configs = experiments["grid"].configs

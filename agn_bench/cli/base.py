@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         sys.exit(_complain(f"failed: {error}", EXIT_FAILED))
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
+            sys.exit(_complain(f"failed: {str(error).strip() or 'out of memory'}".splitlines()[0], EXIT_FAILED))
         # Typer's own complaints about usage; the class is not public in every release, its message is.
         if not hasattr(error, "format_message"):
             raise
@@ -185,9 +187,10 @@ def facts_of(context: typer.Context) -> dict[str, Any]:
         value = context.params.get(str(parameter.name))
         if parameter.name == "out" or value is None or value is False:
             continue
+        flag = [] if parameter.param_type_name == "argument" else [f"--{parameter.name}".replace("_", "-")]
         for item in value if isinstance(value, list | tuple) else [value]:
-            flag = [] if parameter.param_type_name == "argument" else [f"--{parameter.name}".replace("_", "-")]
-            words += [*flag, Path(item).name if isinstance(item, str) and "/" in item else str(item)]
+            shown = [] if item is True else [Path(item).name if isinstance(item, str) and "/" in item else str(item)]
+            words += [*flag, *shown]
     return {
         "command": shlex.join(words),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -204,6 +207,6 @@ def path(name: str, text: str) -> Path:
 
 def console() -> Any:
     """Where commands print, made when a command runs: it may have been redirected since."""
-    from rich.console import Console
+    from agn_bench.display import Terminal
 
-    return Console()
+    return Terminal()

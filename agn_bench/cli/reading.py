@@ -64,12 +64,14 @@ def plot(
     """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
     from agn_bench import comparison, files, results
     from agn_bench.figures.accuracy import accuracy_over_time
-    from agn_bench.inputs import choose
+    from agn_bench.inputs import BadInput, choose
 
     choose("accuracy", accuracy, results.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
     stem = places[0] / "figures" / "accuracy-over-time" if out is None else path("out", out)
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
+    if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
+        raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
     configurations = comparison.read_configurations(places, accuracy)
     files.check_file("out", stem)
     for picture in accuracy_over_time(configurations, accuracy, stem):

@@ -183,7 +183,8 @@ def show_report(terminal: Any, report: Any, folder: Path) -> None:
         say(f"  {config.run_id}: {type(error).__name__}: {error}")
     for warning in report.warnings:
         say(f"  {warning}")
-    show_path(terminal, folder, "summary.csv, curves.csv, provenance.json, runs/")
+    there = [name for name in ("summary.csv", "curves.csv", "provenance.json", "runs/") if (folder / name).exists()]
+    show_path(terminal, folder, ", ".join(there))
 
 
 @app.command()

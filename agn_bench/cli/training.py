@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from agn_bench.cli import options
 from agn_bench.cli.base import (
+    EXIT_FAILED,
     METHOD,
     PROBLEM,
     RUN,
@@ -145,6 +147,11 @@ def run(
             place = Place(machine.runs_at_once(), terms=terms)
             report = run_all(configs, path("out", out), display, place, force=force)
         stop_if_asked()
-    for _, error in report.failures:
-        raise error
-    show_runs(terminal, config, report.runs)
+    there = [*report.made, *report.found]
+    for failed, error in report.failures:
+        if not there:
+            raise error
+        print(f"agn-bench: {failed.run_id}: {error}", file=sys.stderr)
+    show_runs(terminal, config, [run for run in report.runs if run.name in {each.run_id for each in there}])
+    if report.failures:
+        raise typer.Exit(EXIT_FAILED)

@@ -18,8 +18,6 @@ from agn_bench.shipped import CLAIMS, experiments_folder
 if TYPE_CHECKING:
     import pandas as pd
 
-"""Beside the experiment files."""
-
 CONFIRMED, REFUTED, UNDECIDED, MISSING = "confirmed", "refuted", "undecided", "missing"
 ELSEWHERE = "not at this size"
 """Of a measure: its cells are not among the size's."""

@@ -108,7 +108,8 @@ def wins_table(results: Results) -> list[Row]:
     if 0 < len(there) < len(published):
         rows.append(_wins("published, the same cells", there))
     for seed, table in zip(results.seeds("grid"), tables, strict=True):
-        rows.append(_wins(f"seed {seed}", table["efficiency"]))
+        if table["efficiency"].notna().any():
+            rows.append(_wins(f"seed {seed}", table["efficiency"]))
     if len(tables) > 1:
         rows.append(_wins("mean of the seeds", mean))
     return rows

@@ -1,0 +1,50 @@
+"""What the program finds out of its machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from agn_bench import machine
+from agn_bench.cli.base import facts_of
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_is_what_the_control_groups_leave(tmp_path: Path, version: int) -> None:
+    """The least of a job's limit, of the group around it, and of the physical."""
+    mounted, membership = tmp_path / "cgroup", tmp_path / "self"
+    membership.write_text("3:cpu:/x\n4:memory:/batch/job\n" if version == 1 else "0::/batch/job\n")
+    top, name = (mounted / "memory", "memory.limit_in_bytes") if version == 1 else (mounted, "memory.max")
+    (top / "batch" / "job").mkdir(parents=True)
+    assert min(machine._memory_limits(mounted, membership)) == float("inf")
+    (top / "batch" / "job" / name).write_text("5000\n" if version == 1 else "max\n")
+    (top / "batch" / name).write_text("4000\n")
+    (tmp_path / name).write_text("1\n")  # outside
+    assert min(machine._memory_limits(mounted, membership)) == 4000
+    assert list(machine._memory_limits(mounted, tmp_path / "nowhere")) == [float("inf")]
+    assert machine.memory_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(("given", "threads"), [("3", 3), ("abc", None), ("0", None), ("", None)])
+def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str, threads: int | None) -> None:
+    monkeypatch.setenv("NPROC", given)
+    assert machine.threads() == (threads or machine.cores())
+
+
+def test_the_command_in_the_provenance_is_one_that_can_be_given_again() -> None:
+    app = typer.Typer()
+    seen = []
+
+    @app.command()
+    def draw(
+        context: typer.Context, names: list[str], size: str | None = None, quick: bool = False, out: str = "x"
+    ) -> None:
+        seen.append(facts_of(context)["command"].split()[1:])
+
+    for words in (["a", "b", "--size", "x"], ["a", "--quick"]):
+        CliRunner().invoke(app, [*words, "--out", "y"])
+        assert seen[-1] == words
