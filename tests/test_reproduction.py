@@ -677,9 +677,22 @@ def test_every_number_of_the_findings_is_a_single_cell_of_a_table() -> None:
         rows = pd.read_csv(path, dtype=str)
         for condition in row.split(","):
             key, value = condition.split("=")
-            rows = rows[rows[key] == value.replace("_", " ")]
+            rows = rows[rows[key].str.replace("_", " ") == value.replace("_", " ")]
         assert len(rows) == 1, place
         assert column in rows
+
+
+def test_the_report_says_on_what_the_runs_were_made() -> None:
+    head = REPORT.read_text(encoding="utf-8").split("## Claims")[0]
+    for size in COMMITTED:
+        (row,) = re.findall(rf"^\| `{size}` \|.*$", head, flags=re.MULTILINE)
+        runs_there = int(re.findall(r"\| (\d+) of \d+ \|", row)[0])
+        shown = {name: int(count) for name, count in re.findall(r"([A-Z][\w ]*): (\d+)", row)}
+        assert sum(shown.values()) == runs_there
+        made = files.read_json(ROOT / "results" / size / "provenance.json")
+        devices = [record["machine"]["device"] for name, record in made.items() if re.search(r"-s\d+-", name)]
+        for name, count in shown.items():
+            assert sum(device.endswith(name) or device.startswith(name.lower()) for device in devices) == count
 
 
 def test_provenance_stands_beside_every_collected_file() -> None:

@@ -108,6 +108,7 @@ def _head(sizes: Sequence[Results]) -> str:
                 "what": SIZES[runs.size],
                 "seeds": seeds,
                 "runs": f"{total - missing} of {total}",
+                "made on": ", ".join(f"{device}: {count}" for device, count in runs.devices().most_common()),
                 "results": f"[{runs.folder.name}]({runs.folder.name})",
             }
         )
@@ -177,7 +178,8 @@ def _number(root: Path, folder: str, table: str, row: str, column: str) -> str:
         return "–"
     wanted = {key: value.replace("_", " ") for key, value in (part.split("=") for part in row.split(","))}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [each for each in csv.DictReader(file) if all(each[key] == value for key, value in wanted.items())]
+        there = csv.DictReader(file)
+        rows = [row for row in there if all(row[key].replace("_", " ") == value for key, value in wanted.items())]
     return _readable(rows[0])[_heading(column)] if rows else "–"
 
 

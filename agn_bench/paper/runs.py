@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,6 +14,7 @@ import numpy as np
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.experiment import Experiment, read_experiment_file
+from agn_bench.files import read_json
 from agn_bench.inputs import BadInput
 from agn_bench.registry import DATASETS
 from agn_bench.shipped import experiments_folder
@@ -131,6 +133,13 @@ class Results:
     def count(self) -> int:
         """Of the runs that are there."""
         return len(self._runs)
+
+    def devices(self) -> Counter[str]:
+        """How many of them were made on what, by the folder's provenance.json."""
+        path = self.folder / "provenance.json"
+        made = read_json(path) if path.is_file() else {}
+        devices = (made[run].get("machine", {}).get("device", "unknown") for run in self._runs if run in made)
+        return Counter("CPU" if device.startswith("cpu") else device.split(": ")[-1] for device in devices)
 
     def asked(self, names: Sequence[str]) -> set[str]:
         """The runs that these experiments have at this size."""
