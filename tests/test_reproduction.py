@@ -92,12 +92,13 @@ def test_runs_that_several_experiments_have_are_made_once_and_in_order_of_import
     experiments = runs.experiments_of("paper")
     whole = runs.whole("paper", experiments)
     names = [config.run_id for config in whole.configs]
-    assert len(names) == len(set(names)) == 4 + 1 + 5 + 5 + 98 - 2 + 4  # AGN 20, 15 and EASGD 20, 30 are in two files
+    cells = 4 + 1 + 5 + 5 + 98 - 2 + 4  # AGN 20, 15 and EASGD 20, 30 are in two files
+    assert len(names) == len(set(names)) == 3 * cells
     order = [whole.cell_of[config.configuration] for config in whole.configs]
     assert order == sorted(order)
-    first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:4]]
+    first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:12:3]]
     assert first == [("agn", 20, 15), ("easgd", 20, 30), ("dynsgd", 20, 10), ("dynsgd", 20, 3)]
-    diagonal = experiments["grid"].configs[:14]
+    diagonal = experiments["grid"].configs[: 3 * 14]
     assert all(c.workers == c.local_steps for c in diagonal)
 
 
@@ -140,22 +141,26 @@ def test_level_curves_give_the_ratio_of_their_levels_as_efficiency(as_published:
 
 
 def test_wins_are_counted_both_ways(as_published: runs.Results) -> None:
-    published_row, ours = grid.wins_table(as_published)
+    published_row, *each, ours = grid.wins_table(as_published)
+    assert [row["of"] for row in (*each, ours)] == ["seed 0", "seed 1", "seed 2", "mean of the seeds"]
+    assert {row["wins_above_1"] for row in each} == {ours["wins_above_1"]}
     assert (published_row["wins_at_least_1"], published_row["wins_above_1"]) == (34, 33)
     ratio = published_table()["agn_train"] / published_table()["easgd_train"]
     assert ours["wins_above_1"] == int((ratio.round(3) > 1).sum())
 
 
 def test_what_is_missing_is_blank_and_counted(tmp_path: Path) -> None:
-    configs = list(runs.experiments_of("paper")["grid"].configs[:3])  # both methods of one cell, AGN of the next
+    seed_0 = [config for config in runs.experiments_of("paper")["grid"].configs if config.seed == 0]
+    configs = seed_0[:3]  # both methods of one cell, AGN of the next
     write_results(tmp_path, configs, lambda config: 0.9, lambda config: 500.0)
     found = runs.Results("paper", tmp_path)
     summary = grid.summary_table(found).set_index(["workers", "local_steps"])
     assert summary["efficiency"].notna().sum() == 1
     assert summary["agn_test"].notna().sum() == 2
-    assert found.missing(["grid"]) == 95
-    (_, same_cells, _) = grid.wins_table(found)
-    assert same_cells["cells"] == 1
+    assert found.missing(["grid"]) == 3 * 98 - 3
+    rows = grid.wins_table(found)  # no row of a seed that has no cell
+    assert [row["of"] for row in rows] == ["published", "published, the same cells", "seed 0", "mean of the seeds"]
+    assert [row["cells"] for row in rows] == [49, 1, 1, 1]
     for claim, findings in claims.findings(found, {}):
         if claim.number in (1, 2, 3, 4, 5, 6, 7, 8):
             assert claims.verdict(findings) == claims.MISSING
@@ -231,10 +236,10 @@ def test_the_slowest_and_the_rule_of_thumb_are_told_by_areas(tmp_path: Path) -> 
     configs = list(runs.experiments_of("paper")["grid"].configs)
     write_results(tmp_path, configs, lambda c: 1 - c.local_steps / 100, lambda c: 500.0)
     found = runs.Results("paper", tmp_path)
-    assert measures.RUN_MEASURES["workers_for_which_l40_is_slowest"](found) == [1.0]
+    assert measures.RUN_MEASURES["workers_for_which_l40_is_slowest"](found) == [1.0, 1.0, 1.0]
     # (n + 4) / 2 is 7, 9.5, 12, 14.5, 17, 19.5, 22: nearest are 10, 10, 10, 15, 15, 20, 20.
     behind = np.mean([0, 0, 0, 0.05, 0.05, 0.10, 0.10])
-    assert measures.RUN_MEASURES["rule_of_thumb_minus_best"](found) == [pytest.approx(-behind)]
+    assert measures.RUN_MEASURES["rule_of_thumb_minus_best"](found) == [pytest.approx(-behind)] * 3
 
 
 # --- curves ---

@@ -19,7 +19,8 @@ _ACCURACY = Annotated[
 def table(
     folders: options.Folders,
     at: Annotated[
-        str, option("Accuracy in the window that begins at these simulated seconds; default 30,60,120.", "S,S…", "Options")
+        str,
+        option("Accuracy in the window that begins at these simulated seconds; default 30,60,120.", "S,S…", "Options"),
     ] = "30,60,120",
     reach: Annotated[
         str, option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
