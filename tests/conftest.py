@@ -20,7 +20,7 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ import jax
 import numpy as np
 import pytest
 import reference
+import typer.main
 
 from agn_bench import cli, files, machine, registry
 from agn_bench.delays import Constant, Draws, Gamma, Profile
 from agn_bench.problems import datasets
 
 WIDTHS = (12, 10, 7, 4)
+
+# Typer builds all commands anew at each call, which takes longer than most of the calls here.
+typer.main.get_command = cache(typer.main.get_command)
 
 hypothesis.settings.register_profile(
     "agn-bench",
