@@ -145,6 +145,29 @@ def test_the_seconds_on_a_gpu_in_the_readme_are_those_of_the_committed_runs() ->
     assert f"a run takes {statistics.median(whole['cpu']):.0f} s, two at once" in text
 
 
+def test_what_it_withstands_in_the_readme_is_what_was_counted() -> None:
+    fuzz, laws, kills, load, mutations = (
+        pd.read_csv(ROOT / "results" / "robustness" / f"{name}.csv")
+        for name in ("fuzz", "invariants", "kills", "load", "mutations")
+    )
+    assert (fuzz["crashes"] == 0).all()
+    assert (laws["broken"] == 0).all()
+    assert kills["same_bytes"].all() and not kills[["lost", "damaged"]].any(axis=None)
+    assert mutations["caught"].all()
+    rows = re.findall(r"^\| \[.*robustness/(\w+)\.csv\).* \| ([\d,]+) \|.*\|$", README, flags=re.MULTILINE)
+    assert rows == [
+        ("fuzz", f"{fuzz['tried'].sum():,}"),
+        ("invariants", f"{laws['configurations'].sum():,}"),
+        ("kills", f"{kills['kills'].sum():,}"),
+        ("mutations", f"{len(mutations):,}"),
+    ]
+    text = " ".join(README.split())
+    largest = load.groupby("what", sort=False).last()
+    assert len(largest) == 4
+    for what, row in largest.iterrows():
+        assert f"{what}, {row['size']}: {row['seconds']:.0f} s, {row['peak_mb']:,} MB" in text
+
+
 def test_the_clocks_figures_in_the_readme_are_those_of_the_committed_results() -> None:
     text = " ".join(README.split())
     errors = pd.read_csv(ROOT / "results" / "paper-cluster" / "errors.csv").set_index("column")["mean_absolute_error"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,17 +21,37 @@ class Ran(NamedTuple):
     out: str
 
 
+_MEASURE = """
+import os, sys, time
+began = time.monotonic()
+with open(sys.argv[1], "w") as log:
+    outputs = [(os.POSIX_SPAWN_DUP2, log.fileno(), stream) for stream in (1, 2)]
+    command = [sys.executable, "-m", "agn_bench", *sys.argv[2:]]
+    process = os.posix_spawn(sys.executable, command, os.environ, file_actions=outputs)
+    _, status, usage = os.wait4(process, 0)
+print(os.waitstatus_to_exitcode(status), time.monotonic() - began, usage.ru_maxrss / 1024)
+"""
+
+
 def agn_bench(log: Path, *words: object) -> Ran:
-    """The program in a process of its own: how long it took, and how much memory it had at most."""
-    began = time.monotonic()
-    with log.open("w") as file:
-        arguments = [sys.executable, "-m", "agn_bench", *map(str, words)]
-        outputs = [(os.POSIX_SPAWN_DUP2, file.fileno(), stream) for stream in (1, 2)]
-        process = os.posix_spawn(sys.executable, arguments, {**os.environ, "COLUMNS": "200"}, file_actions=outputs)
-        _, status, usage = os.wait4(process, 0)
+    """The program in a process of its own: how long it took, and how much memory it had at most.
+
+    A small process starts and measures it: to what the system counts belongs the memory of whoever starts it, and that
+    of the tests is large.
+    """
+    command = [sys.executable, "-S", "-c", _MEASURE, str(log), *map(str, words)]
+    environment = {**os.environ, "COLUMNS": "200"}
+    measured = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout.split()
     text = log.read_text()
-    assert os.waitstatus_to_exitcode(status) == 0, text[-2000:]
-    return Ran(time.monotonic() - began, usage.ru_maxrss / 1024, text)
+    assert measured[0] == "0", text[-2000:]
+    return Ran(float(measured[1]), float(measured[2]), text)
+
+
+def test_what_is_measured_is_the_programs_own_memory(tmp_path: Path) -> None:
+    ballast = np.ones(60_000_000)  # 480 MB
+    ran = agn_bench(tmp_path / "log", "--version")
+    assert 5 < ran.peak_mb < 200
+    assert ballast.size
 
 
 def test_the_clock_of_ten_thousand_workers(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
