@@ -14,9 +14,11 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -252,17 +254,41 @@ def joined(files: Sequence[Path]) -> pd.DataFrame:
 
     tables: list[pd.DataFrame] = []
     seen: set[str] = set()
-    for table in map(text_table, files):
-        tables.append(table[~table["run_id"].isin(seen)])
+    for head, contents in _alike(files):
+        table, rows = _text_table(head + b"".join(contents)), [content.count(b"\n") for content in contents]
+        if len(table) != sum(rows):  # there are blank lines, or lines that break between quotes
+            each = [_text_table(head + content) for content in contents]
+            table, rows = pd.concat(each, ignore_index=True), [len(one) for one in each]
+        origin = pd.Series(range(len(rows))).repeat(rows).reset_index(drop=True)
+        first = origin.groupby(table["run_id"]).transform("first")
+        tables.append(table[(origin == first) & ~table["run_id"].isin(seen)])
         seen |= set(table["run_id"])
-    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run_id": []})
-    return rows.sort_values("run_id", kind="stable")
+    joint = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run_id": []})
+    return joint.sort_values("run_id", kind="stable")
+
+
+def _alike(files: Sequence[Path]) -> Iterator[tuple[bytes, list[bytes]]]:
+    """The columns, as a line, and the rows of CSV files that follow each other and have the same columns.
+
+    They are parsed as one: a table a file takes twenty times the memory of its rows, and twenty times as long.
+    """
+    split = ([*_whole_lines(path).partition(b"\n")] for path in files)
+    parts = ((columns + newline, rows) for columns, newline, rows in split)
+    for head, several in groupby(parts, key=itemgetter(0)):
+        yield head, [rows for _, rows in several]
 
 
 def text_table(path: Path) -> pd.DataFrame:
     """A CSV file's cells as text, up to its last whole line."""
+    return _text_table(_whole_lines(path))
+
+
+def _whole_lines(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _text_table(text: bytes) -> pd.DataFrame:
     import pandas as pd
 
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False)
+    return pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)

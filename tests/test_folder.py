@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import multiprocessing
 import shutil
@@ -279,6 +281,30 @@ def test_what_a_killed_process_left_of_a_collected_file_is_cleared(configs: list
 
 
 # --- merging ---
+
+
+def test_rows_are_joined_as_plain_loops_join_them(tmp_path: Path) -> None:
+    """Of each run the rows of the first file that has it; files with other columns, blank lines and quotes between."""
+    texts = [
+        "run_id,x,y\nb,1,2\nb,3,4\n",
+        'run_id,x,y\na,"5\n5",6\nb,7,8\n\n',
+        "run_id,x,y\na,9,9\nc,1.50,\n",
+        "run_id,x,z\nc,0,0\nd,1,2\n",
+        "run_id,x,y\n",
+        "run_id,x,y\nd,3,4\ne,5,6\nlost",
+    ]
+    paths = [tmp_path / f"{number}.csv" for number in range(len(texts))]
+    expected: dict[str, list[dict[str, str]]] = {}
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+        whole = text[: text.rindex("\n")]
+        own: dict[str, list[dict[str, str]]] = {}
+        for row in csv.DictReader(io.StringIO(whole)):
+            own.setdefault(row["run_id"], []).append(row)
+        expected = {**own, **expected}
+    found = folders.joined(paths).fillna("").to_dict("records")
+    wanted = [{"run_id": "", "x": "", "y": "", "z": "", **row} for name in sorted(expected) for row in expected[name]]
+    assert found == wanted
 
 
 def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def test_a_cell_that_diverges_is_a_result(command: Command, small: Path, tmp_pat
 @pytest.fixture
 def disk_full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Call it to have the disk full once so many more files are written."""
-    write = files.write_bytes
+    write = files.flush_bytes
 
     def set_up(writes: int) -> None:
         left = writes
@@ -307,7 +307,7 @@ def disk_full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise OSError(28, "No space left on device")
             write(path, content)
 
-        monkeypatch.setattr(files, "write_bytes", until_full)
+        monkeypatch.setattr(files, "flush_bytes", until_full)
 
     return set_up
 
