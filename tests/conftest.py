@@ -138,6 +138,14 @@ def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures with nothing in them, for tests of something else: to draw them takes longer than all the rest."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"a picture"))
+
+
+@pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (exit code, standard output, standard error)."""
 

@@ -41,7 +41,7 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     return tmp_path
 
 
-def test_every_command_of_the_readme_does_what_it_says(command: Command, checkout: Path) -> None:
+def test_every_command_of_the_readme_does_what_it_says(command: Command, checkout: Path, sketched: None) -> None:
     lines = commands("agn-bench")
     assert len(lines) >= 15
     for words in lines:

@@ -446,7 +446,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def reproduced(made: Path, small: Path, command: Command, tmp_path: Path) -> Path:
+def reproduced(made: Path, small: Path, sketched: None, command: Command, tmp_path: Path) -> Path:
     """Results of a small reproduction of one figure, and of what needs no training; made once, and copied."""
     if not made.exists():
         assert command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", made)[0] == 0
@@ -454,7 +454,7 @@ def reproduced(made: Path, small: Path, command: Command, tmp_path: Path) -> Pat
     return Path(shutil.copytree(made, tmp_path / "reproduced"))
 
 
-def test_one_figure_needs_its_own_runs_only(small: Path, command: Command, tmp_path: Path) -> None:
+def test_one_figure_needs_its_own_runs_only(small: Path, sketched: None, command: Command, tmp_path: Path) -> None:
     code, said, err = command("reproduce", "agn-vs-dynsgd", "--out", tmp_path / "r")
     assert code == 0, err
     assert "2 runs made" in said
