@@ -14,6 +14,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="agn-bench-compiled-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process that tests start would compile the whole program
 os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is found
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
     os.environ.pop(_name, None)
@@ -50,6 +51,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("agn-bench")
 
+_at_full_size = False
+
+
+def examples(count: int) -> hypothesis.settings:
+    """So many generated inputs if the figures are wanted, else half of them."""
+    return hypothesis.settings(max_examples=count if _at_full_size else max(1, count // 2))
+
+
 FIGURES = pytest.StashKey[dict[str, list[dict[str, object]]]]()
 Figure = Callable[..., None]
 
@@ -61,6 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    global _at_full_size
+    _at_full_size = config.getoption("figures") is not None
     config.stash[FIGURES] = {}
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
-from conftest import Figure
-from hypothesis import given, settings
+from conftest import Figure, examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agn_bench import cli, comparison, machine, registry
@@ -230,7 +230,7 @@ def test_any_command_line_is_carried_out_or_refused(
         monkeypatch.setattr(target, reach)
     tally = Tally()
 
-    @settings(max_examples=1200)
+    @examples(1200)
     @given(command_lines())
     def attempt(words: list[str]) -> None:
         before = tree(place)
@@ -278,7 +278,7 @@ def test_any_options_are_a_configuration_or_refused(place: Path, figure: Figure)
     """And what is one, comes back from what run.json holds of it."""
     tally = Tally()
 
-    @settings(max_examples=600)
+    @examples(600)
     @given(st.composite(given_options)())
     def attempt(options: dict[str, Any]) -> None:
         config = tally.of(lambda: resolve(options))
@@ -355,7 +355,7 @@ def made_up_experiments(draw: st.DrawFn) -> bytes:
 def test_any_experiment_file_is_one_or_refused(place: Path, figure: Figure, kind: str) -> None:
     tally = Tally()
 
-    @settings(max_examples=400)
+    @examples(400)
     @given(damaged(EXPERIMENT) if kind == "damaged" else made_up_experiments())
     def attempt(content: bytes) -> None:
         Path("x.toml").write_bytes(content)
@@ -375,7 +375,7 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
         *((Path(registry.__file__).parent / "profiles" / f"{name}.toml").read_text() for name in profile_names()),
     ]
 
-    @settings(max_examples=500)
+    @examples(500)
     @given(st.sampled_from(shipped).flatmap(damaged), st.lists(text | st.sampled_from(RIGHT["delay"]), max_size=2))
     def attempt(content: bytes, over: list[str]) -> None:
         profile = tally.of(lambda: parse_profile("x", content, over))
@@ -394,7 +394,7 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
 def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) -> None:
     tally = Tally()
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(damaged(TRACE))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
@@ -410,7 +410,7 @@ def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) ->
 def test_any_measured_times_are_some_or_refused(place: Path, figure: Figure) -> None:
     tally = Tally()
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(damaged(TIMES))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
@@ -424,7 +424,7 @@ def test_any_run_json_is_one_or_refused(place: Path, figure: Figure) -> None:
     tally = Tally()
     content = Path("run.json").read_text()
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(damaged(content[content.index('"config"') - 1 : content.index('"wall_clock_s"')].strip().rstrip(",")))
     def attempt(part: bytes) -> None:
         Path("x.json").write_bytes(b"{" + part + b"}")
@@ -442,7 +442,7 @@ def test_any_collected_file_is_compared_or_refused(place: Path, figure: Figure, 
     lines = (place / "done" / name).read_text().splitlines(keepends=True)
     content = "".join(lines[:12])
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(damaged(content))
     def attempt(changed: bytes) -> None:
         Path("done", name).write_bytes(changed)
@@ -484,7 +484,7 @@ def test_any_idx_file_is_the_array_or_refused(tmp_path: Path, figure: Figure) ->
     right = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in SHAPE) + bytes(range(72))
     sha256 = __import__("hashlib").sha256(right).hexdigest()
 
-    @settings(max_examples=400)
+    @examples(400)
     @given(idx_files())
     def attempt(content: bytes) -> None:
         path = tmp_path / ("x.gz" if content[:2] == b"\x1f\x8b" else "x")

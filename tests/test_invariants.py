@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Figure, initial_params, reference_log, tried
-from hypothesis import given, settings
+from conftest import Figure, examples, initial_params, reference_log, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from test_execution import Watcher
 
@@ -101,7 +101,7 @@ def draws_of_a_run(draw: st.DrawFn) -> Draws:
 def test_any_timeline_keeps_the_servers_rules(figure: Figure) -> None:
     """One exchange at a time, never idle while one waits, whom the order says; every worker's phases in a row."""
 
-    @settings(max_examples=400)
+    @examples(400)
     @given(draws_of_a_run())
     def attempt(draws: Draws) -> None:
         timeline = simulate_timeline(draws)
@@ -129,7 +129,7 @@ def test_any_timeline_keeps_the_servers_rules(figure: Figure) -> None:
 def test_any_timelines_staleness_adds_up_and_agrees_with_the_reference(figure: Figure) -> None:
     """Worker by worker, the versions gained from its first pull to its last commit are Σ (τ + 1)."""
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(draws_of_a_run())
     def attempt(draws: Draws) -> None:
         timeline = simulate_timeline(draws)
@@ -154,7 +154,7 @@ coordinates = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4).map(np.arra
 def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
     """What the center gains, the worker loses: their sum is as before, to the rounding of the additions."""
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(coordinates, coordinates, st.floats(1e-6, 1.0), st.integers(1, 50), st.integers(0, 50))
     def attempt(center: np.ndarray, end: np.ndarray, alpha: float, local_steps: int, staleness: int) -> None:
         new, following = Easgd(alpha=alpha).exchange([center], [center], [end], local_steps, staleness)
@@ -169,7 +169,7 @@ def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
 def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) -> None:
     """But EASGD, which pulls the center to the worker; a worker at the center moves nothing there either."""
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(coordinates, coordinates, st.integers(1, 50), st.integers(0, 50))
     def attempt(center: np.ndarray, start: np.ndarray, local_steps: int, staleness: int) -> None:
         for name, method in EVERY_METHOD.items():
@@ -208,7 +208,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     """
     data = _float32(tiny)
 
-    @settings(max_examples=80)
+    @examples(80)
     @given(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}))
     def attempt(options: dict[str, Any]) -> None:
         config = resolve(options)
@@ -247,7 +247,7 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
         def progressed(self, *_: Any) -> None:
             _ = jax.device_count()  # something between two segments
 
-    @settings(max_examples=25)
+    @examples(25)
     @given(
         st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}),
         st.text("aZ09 _-éλ.", min_size=1, max_size=20).filter(lambda name: name.strip(". ")),
@@ -274,7 +274,7 @@ def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figu
     real = {**OPTIONS, "gradient_steps": st.integers(40, 400), "local_steps": st.just(2)}
     number = 0
 
-    @settings(max_examples=2)
+    @examples(2)
     @given(st.lists(st.fixed_dictionaries(real), min_size=8, max_size=8))
     def attempt(several: list[dict[str, Any]]) -> None:
         nonlocal number
@@ -330,7 +330,7 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
 ) -> None:
     """Wherever it is: the first exchange, in the order applied, that has it in a mini-batch."""
 
-    @settings(max_examples=12)
+    @examples(12)
     @given(st.integers(0, 299), st.integers(0, 11), st.integers(0, 5))
     def attempt(image: int, pixel: int, seed: int) -> None:
         timeline = _timeline(seed)
