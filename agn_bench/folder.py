@@ -15,6 +15,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -114,9 +115,9 @@ def check_threads(folder: Path, threads: int) -> None:
     """Raise BadInput if the folder's runs were made with another number of threads; if with several, with others."""
     found = threads_of(folder)
     if found and threads not in found:
-        made = " and ".join(map(str, sorted(found)))
-        problem = f"the runs in {folder} were made with {made}, and all of a sweep have the same"
-        raise BadInput("threads", threads, problem, f"{' or '.join(map(str, sorted(found)))}, or another --out")
+        made = list(map(str, sorted(found)))
+        problem = f"the runs in {folder} were made with {' and '.join(made)}, and all of a sweep have the same"
+        raise BadInput("threads", threads, problem, f"{' or '.join(made)}, or another --out")
 
 
 def threads_of(folder: Path) -> set[int]:
@@ -168,6 +169,18 @@ def claim(run: Path) -> Claim | None:
                 (left / BEFORE).rename(run)
             shutil.rmtree(left)
     return Claim(run, lock)
+
+
+@contextmanager
+def claimed(run: Path) -> Iterator[None]:
+    """The right to make a run, while it lasts; BadInput if another process has it."""
+    held = claim(run)
+    if held is None:
+        raise BadInput("out", run, "another process is making this run", "to wait for it, or another folder")
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def clear_left(run: Path) -> None:

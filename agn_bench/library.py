@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from agn_bench import machine, results
 from agn_bench.config import RunConfig
-from agn_bench.inputs import BadInput
 from agn_bench.records import Progress, RunResult
 
 if TYPE_CHECKING:
@@ -92,12 +91,7 @@ def save(result: RunResult, out: str | Path) -> Path:
     if folder.planned(root):
         folder.check_threads(root, machine.threads())
     run_folder = folder.run_folder(root, result.config)
-    claim = folder.claim(run_folder)
-    if claim is None:
-        raise BadInput("out", run_folder, "another process is making this run", "to wait for it, or another folder")
-    try:
+    with folder.claimed(run_folder):
         results.write_run(run_folder, result)
-    finally:
-        claim.release()
     folder.collect(root)
     return run_folder

@@ -14,7 +14,7 @@ from agn_bench.folder import (
     COLLECTED,
     IN_EXPERIMENT,
     all_runs,
-    claim,
+    claimed,
     collect,
     damage,
     joined,
@@ -139,13 +139,8 @@ def _is_experiment(folder: Path) -> bool:
 
 
 def _copy(run: Path, target: Path) -> None:
-    held = claim(target)
-    if held is None:
-        raise BadInput("out", target, "another process is making this run", "to wait for it")
-    try:
+    with claimed(target):
         if not target.exists():
             with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as aside:
                 shutil.copytree(run, Path(aside) / "new")
                 (Path(aside) / "new").rename(target)
-    finally:
-        held.release()

@@ -37,19 +37,19 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except BadInput as error:
-        sys.exit(_complain(str(error), EXIT_BAD_INPUT))
+        sys.exit(complain(str(error), EXIT_BAD_INPUT))
     except OSError as error:
-        sys.exit(_complain(f"failed: {error}", EXIT_FAILED))
+        sys.exit(complain(f"failed: {error}", EXIT_FAILED))
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
-            sys.exit(_complain(f"failed: {str(error).strip() or 'out of memory'}".splitlines()[0], EXIT_FAILED))
+            sys.exit(complain(f"failed: {str(error).strip() or 'out of memory'}".splitlines()[0], EXIT_FAILED))
         # Typer's own complaints about usage; the class is not public in every release, its message is.
         if not hasattr(error, "format_message"):
             raise
         message = error.format_message()  # empty where the help was printed instead
-        sys.exit(_complain(f"{message} (see --help)", EXIT_BAD_INPUT) if message else EXIT_BAD_INPUT)
+        sys.exit(complain(f"{message} (see --help)", EXIT_BAD_INPUT) if message else EXIT_BAD_INPUT)
     if code == EXIT_INTERRUPTED:
-        _complain("interrupted; what was finished is kept", code)
+        complain("interrupted; what was finished is kept", code)
     sys.exit(code)
 
 
@@ -70,7 +70,7 @@ def _print_in_any_encoding() -> None:
             stream.reconfigure(errors="agn_bench.plain")
 
 
-def _complain(message: str, code: int) -> int:
+def complain(message: str, code: int) -> int:
     print(f"agn-bench: {message}", file=sys.stderr)
     return code
 
@@ -93,7 +93,7 @@ def interrupts_wait() -> Iterator[Callable[[], None]]:
             os.write(2, b"\x1b[?25h" if sys.stderr.isatty() else b"")  # the cursor, hidden by the live display
             os._exit(EXIT_INTERRUPTED)
         asked = True
-        _complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
+        complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
 
     def stop_if_asked() -> None:
         if asked:

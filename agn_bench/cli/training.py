@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from agn_bench.cli.base import (
     TIME,
     WORK,
     app,
+    complain,
     console,
     interrupts_wait,
     names_of,
@@ -147,11 +147,11 @@ def run(
             place = Place(machine.runs_at_once(), terms=terms)
             report = run_all(configs, path("out", out), display, place, force=force)
         stop_if_asked()
-    there = [*report.made, *report.found]
+    there = {made.run_id for made in (*report.made, *report.found)}
     for failed, error in report.failures:
         if not there:
             raise error
-        print(f"agn-bench: {failed.run_id}: {error}", file=sys.stderr)
-    show_runs(terminal, config, [run for run in report.runs if run.name in {each.run_id for each in there}])
+        complain(f"{failed.run_id}: {error}", EXIT_FAILED)
+    show_runs(terminal, config, [run for run in report.runs if run.name in there])
     if report.failures:
         raise typer.Exit(EXIT_FAILED)
