@@ -37,9 +37,12 @@ Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 _SEGMENT_STEPS = 128
 _SEGMENT_WORK = 600_000_000
 """Local steps times parameters."""
+_SEGMENT_BATCHES = 4
 _EVALUATION_BATCH = 500
-_AT_ONCE, _BATCHED = 4, 16
-"""Exchanges in one call, one phase after another, and with the phases as one batch."""
+_AT_ONCE = 4, 2
+"""Exchanges in one call, one phase after another: the first of these that is at most half the workers, else one."""
+_BATCHED = 16, 4
+"""Exchanges in one call with their phases as one batch: the most of these that are by different workers, else one."""
 _SHORT_PHASE = 1_000_000
 """Local steps times parameters."""
 
@@ -197,13 +200,13 @@ class Training:
     ) -> None:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self._timeline, self._batches, self._initial = timeline, batches, initial
-        self.segment_size = _segment_size(initial, timeline.local_steps)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         method, self._local = jax.tree.map(jnp.asarray, (method, local))
         sharing = _resumes_at_center(method, initial, timeline.local_steps)
         self._alone = sharing and timeline.workers == 1
         together = jax.default_backend() != "cpu" if together is None else together
-        self._at_once = _exchanges_at_once(timeline.workers, initial, timeline.local_steps, together)
+        self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together)
+        self.segment_size = _segment_size(initial, timeline.local_steps, together)
         self._exchange = partial(
             _exchange_sharing if sharing else _exchange_apart,
             images=images,
@@ -239,7 +242,7 @@ class Training:
         """Compute exchanges [first, last), the next ones; the record is on the device."""
         dtype = jax.tree.leaves(self.center)[0].dtype
         work, record = _segment(self._timeline, self._batches, first, last, self.segment_size, dtype)
-        for block in _blocks(self._timeline.worker[first:last].tolist(), self._at_once):
+        for block in _blocks(self._timeline.worker[first:last].tolist(), self._block_sizes):
             states = [self._workers[worker] or begin(_copy(self._initial), self._local) for worker in block]
             if self._alone:
                 start = None
@@ -292,7 +295,7 @@ def _apply_exchanges(
 
     Args:
         center: None where it is what the one worker started from.
-        together: compute the phases as one batch, which fills a GPU; on a CPU one after another is faster.
+        together: compute several phases as one batch, which fills a GPU; on a CPU one after another is faster.
 
     Returns:
         The new center; the workers after their pulls, the params of the last being None where they are that center;
@@ -300,6 +303,7 @@ def _apply_exchanges(
     """
     center = workers[0].params if center is None else center
     phase = partial(local_phase, images=images, labels=labels, local=local, loss=loss)
+    together = together and len(workers) > 1
     if together:
         positions = record.position + jnp.arange(len(workers))
         stacked = jax.vmap(phase)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers), work.batches[positions])
@@ -369,28 +373,28 @@ def _copy(params: Params) -> Params:
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
 
 
-def _exchanges_at_once(workers: int, params: Params, local_steps: int, together: bool) -> int:
-    """How many exchanges of different workers make one call, at most: where phases are batched, or where one costs
-    little more than a call.
+def _block_sizes(workers: int, params: Params, local_steps: int, together: bool) -> tuple[int, ...]:
+    """How many exchanges of different workers make one call, the most first: more than one where phases are batched, or
+    where a phase costs little more than a call.
+
+    Few sizes, each for many numbers of workers: runs share programs.
     """
-    if workers == 1 or not (together or local_steps * _size(params) < _SHORT_PHASE):
-        return 1
-    # Of n exchanges in a row about the first half are by different workers; to a power of two, so that runs with other
-    # numbers of workers share programs.
-    half = 1 << (workers // 2).bit_length() - 1
-    return min(_BATCHED if together else _AT_ONCE, half)
+    if together:
+        return *(size for size in _BATCHED if size <= workers), 1
+    if local_steps * _size(params) >= _SHORT_PHASE:
+        return (1,)
+    # Of n exchanges in a row about the first half are by different workers.
+    return *[size for size in _AT_ONCE if 2 * size <= workers][:1], 1
 
 
-def _blocks(workers: list[int], size: int) -> Iterator[list[int]]:
-    """The workers in order: `size` at a time where these are different ones, else one at a time.
+def _blocks(workers: list[int], sizes: tuple[int, ...]) -> Iterator[list[int]]:
+    """The workers in order, each time as many as the first of `sizes` that finds so many different ones.
 
     A worker's phase depends on no exchange but its own last one, so different workers' phases are independent.
     """
     first = 0
     while first < len(workers):
-        block = workers[first : first + size]
-        if len(set(block)) < size:
-            block = block[:1]
+        block = next(block for size in sizes if len(set(block := workers[first : first + size])) == size)
         yield block
         first += len(block)
 
@@ -403,11 +407,13 @@ def _segments(exchanges: int, size: int, evaluate_at: set[int]) -> Iterator[tupl
     return pairwise([0, *sorted({*range(0, exchanges, size), *evaluate_at, exchanges})])
 
 
-def _segment_size(params: Params, local_steps: int) -> int:
-    """Exchanges in a segment: about a second of the paper's model, and no more steps of a smaller one, so that the host
-    hears of it often and waiting for it costs nothing. The same for all runs of a model at λ: they share a compilation.
+def _segment_size(params: Params, local_steps: int, together: bool) -> int:
+    """Exchanges in a segment: about a second of the paper's model on a CPU, and no more steps of a smaller one, so that
+    the host hears of it often and waiting for it costs nothing; where phases are batched, some batches at least, for
+    none goes on from one segment to the next. The same for all runs of a model at λ: they share a compilation.
     """
-    return max(1, min(_SEGMENT_STEPS, _SEGMENT_WORK // _size(params)) // local_steps)
+    exchanges = max(1, min(_SEGMENT_STEPS, _SEGMENT_WORK // _size(params)) // local_steps)
+    return max(exchanges, _SEGMENT_BATCHES * max(_BATCHED)) if together else exchanges
 
 
 def _size(params: Params) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -22,11 +23,14 @@ from jax.test_util import check_grads
 from test_simulate import LOCAL, METHODS, Case, distance
 
 from agn_bench import replay
+from agn_bench.clock import timeline_of
+from agn_bench.config import resolve
 from agn_bench.optimizers import method
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Progress, Replay
+from agn_bench.registry import widths
 from agn_bench.timeline.record import Timeline
 
 Engine = Callable[..., None]
@@ -71,7 +75,7 @@ class Script(Case):
 def engine(monkeypatch: Patch) -> Engine:
     """Set the engine's own numbers. Segments are long unless set here: a run is one, but for its evaluations."""
 
-    def numbers(**values: int) -> None:
+    def numbers(**values: int | tuple[int, ...]) -> None:
         for name, value in values.items():
             monkeypatch.setattr(replay, f"_{name.upper()}", value)
 
@@ -94,7 +98,7 @@ def test_any_order_agrees_with_the_reference(
     tiny: Dataset, engine: Engine, monkeypatch: Patch, name: str, local: str, device: str, order: str
 ) -> None:
     """Also where one worker exchanges many times in a row, and with phases batched as on a GPU."""
-    engine(at_once=3, batched=3)
+    engine(at_once=(3,), batched=(5, 3))
     monkeypatch.setattr(jax, "default_backend", lambda: device)
     case, reset = Script(tiny, ORDERS[order], 3), name == "dynsgd"
     result = case.replay(METHODS[name], LOCAL[local], reset_local_optimizer=reset)
@@ -109,29 +113,51 @@ def test_the_batching_inside_changes_no_bit(tiny: Dataset, engine: Engine, name:
     """Exchanges a call, calls a segment, segments a run; what is evaluated on the way changes the segments too."""
     case = Script(tiny, [*range(8), *ORDERS["uneven"], *range(7, -1, -1)], 1)
     run = partial(case.replay, METHODS[name], LOCAL[local], np.float32)
-    engine(at_once=1)
+    engine(at_once=())
     one_by_one, evaluated = run(), run(evaluate_at={0, 21, 70})
     same(replace(evaluated, evaluations=[]), one_by_one)
     assert [version for version, _ in evaluated.evaluations] == [0, 21, 70]
     engine(segment_steps=7)
     same(run(), one_by_one)
-    engine(at_once=4, segment_steps=512)
+    engine(at_once=(4,), segment_steps=512)
     same(run(), one_by_one)
     same(run(evaluate_at={0, 21, 70}), evaluated)
     engine(short_phase=0)
     same(run(), one_by_one)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
-def test_a_block_is_one_exchange_or_as_many_by_different_workers_as_asked_for(size: int) -> None:
-    generator = np.random.default_rng(size)
+@pytest.mark.parametrize("sizes", [(1,), (2, 1), (3, 1), (8, 4, 1), (5, 4, 3, 2, 1)])
+def test_a_block_is_as_many_exchanges_by_different_workers_as_is_allowed(sizes: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(sizes[0])
     for workers in (1, 2, 5, 40):
         order = generator.integers(0, workers, 200).tolist()
-        blocks = list(replay._blocks(order, size))
+        blocks = list(replay._blocks(order, sizes))
         assert [worker for block in blocks for worker in block] == order
-        assert {len(block) for block in blocks} <= {1, size}
+        assert {len(block) for block in blocks} <= set(sizes)
         assert all(len(set(block)) == len(block) for block in blocks)
-    assert [len(block) for block in replay._blocks(list(range(24)), size)] == [size] * (24 // size)
+        first = 0
+        for block in blocks:  # no larger one was possible
+            larger = [size for size in sizes if size > len(block)]
+            assert all(len(set(order[first : first + size])) < size for size in larger)
+            first += len(block)
+    assert [len(block) for block in replay._blocks(list(range(24)), sizes)][: 24 // sizes[0]] == [sizes[0]] * (
+        24 // sizes[0]
+    )
+
+
+@pytest.mark.parametrize("local_steps", [1, 10, 40])
+def test_on_a_gpu_most_phases_of_the_papers_runs_are_batched(monkeypatch: Patch, local_steps: int) -> None:
+    """With the engine's own numbers, in every segment of the timeline of 40 workers."""
+    monkeypatch.undo()
+    network = [np.broadcast_to(np.float32(0), shape) for shape in pairwise(widths("mlp-paper", "mnist"))]
+    sizes = replay._block_sizes(40, network, local_steps, together=True)
+    segment = replay._segment_size(network, local_steps, together=True)
+    config = resolve({"preset": "paper", "optimizer": "agn", "workers": 40, "local_steps": local_steps})
+    order = timeline_of(config).worker.tolist()[: 20 * segment]
+    blocks = [
+        block for first in range(0, len(order), segment) for block in replay._blocks(order[first:][:segment], sizes)
+    ]
+    assert len(blocks) < len(order) / 4
 
 
 def custom(rule: Callable[..., Any]) -> Any:
@@ -157,7 +183,7 @@ def clipped(c: Any, s: Any, e: Any, *_: Any) -> Any:
 
 
 def test_a_method_that_gives_a_copy_of_the_center_gives_the_same_bits(tiny: Dataset, engine: Engine) -> None:
-    engine(at_once=1)
+    engine(at_once=())
     case = Script(tiny, ORDERS["uneven"], 3)
     agn = case.replay(METHODS["agn"], LOCAL["adam"])
     for copy in (jnp.copy, lambda leaf: leaf):  # other buffers, and the same ones in another list
@@ -179,7 +205,7 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES)
 def test_any_method_agrees_with_a_plain_loop(tiny: Dataset, engine: Engine, monkeypatch: Patch, rule: Any) -> None:
     """Beside the reference's loop with the same rule on NumPy arrays."""
-    engine(at_once=1)
+    engine(at_once=())
     monkeypatch.setattr(reference, "exchange", lambda _, *values: rule(*values[:5]))
     given = custom(rule)
     for order in ("uneven", "one"):
@@ -209,7 +235,7 @@ def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
     tiny: Dataset, engine: Engine, at: int | None, value: float
 ) -> None:
     """All losses are finite, before it and after."""
-    engine(at_once=2)
+    engine(at_once=(2,))
     case = Script(tiny, ORDERS["turns"], 1)
     case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
     run, seen = partial(case.replay, local=LOCAL["sgd"], dtype=np.float32), list[Progress]()
@@ -267,7 +293,7 @@ def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
 
     A worker that pulls and is the next to commit trains on a copy, because the center is still needed.
     """
-    engine(at_once=1)
+    engine(at_once=())
     for name, order in (("easgd", ORDERS["uneven"]), ("agn", ORDERS["uneven"]), ("agn", ORDERS["one"])):
         training, centers = Script(tiny, order, 1).training(METHODS[name], LOCAL["sgd"]), []
         for exchange in range(len(order)):
