@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from agn_bench import metrics
 from agn_bench.delays import Profile, draw_delays, parse_profile
 from agn_bench.delays.files import as_toml
 from agn_bench.inputs import BadInput
@@ -139,7 +140,7 @@ def report(
                 "local_steps": int(measured.local_steps[i]),
                 "measured_s": float(measured.seconds[i]),
                 "simulated_s": float(simulated[i].mean()),
-                "simulated_std_s": float(simulated[i].std()),
+                "simulated_std_s": metrics.mean_and_deviation(simulated[i])[1],
                 "error": float(relative[i]),
             }
             for i in range(len(relative))

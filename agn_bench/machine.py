@@ -28,9 +28,12 @@ def prepare(threads: object = None, device: object = None) -> None:
         return
     os.environ[_THREADS_VARIABLE] = str(count)
     _keep_freed_memory()
+    # The timeline runs on the CPU beside whatever else there is.
+    given = os.environ.get("JAX_PLATFORMS", "")
     if device != "auto":
-        # The timeline runs on the CPU beside whatever else there is.
         os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda,cpu"}[device]
+    elif given and "cpu" not in given.split(","):
+        os.environ["JAX_PLATFORMS"] = f"{given},cpu"
     if device == "gpu":
         _require_gpu()
 

@@ -93,7 +93,7 @@ def summary(result: RunResult) -> dict[str, Any]:
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = DATASETS[config.dataset]
     chance = 1 / entry.classes
-    seconds = result.diverged_s or timeline.end_s
+    seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
     kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
     tested = [count / entry.test_images for _, count in replay.evaluations]

@@ -97,13 +97,14 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
     times, mean, std = over_seeds(both.curves)
     assert times[-1] == 10.0
     assert mean[-1] == pytest.approx(0.55)
-    assert std[-1] == pytest.approx(0.45)
+    assert std[-1] == pytest.approx(0.9 / np.sqrt(2))  # the sample deviation, as in the tables
 
 
 def test_the_mean_is_drawn_while_all_seeds_last(experiment: Callable[..., Path], tmp_path: Path) -> None:
     (both,) = read(experiment(({}, [(1.0, 0.2), (8.0, 0.2)]), ({}, [(2.0, 0.4), (5.0, 0.4), (9.0, 0.4)])))
     times, mean, _ = over_seeds(both.curves)
     np.testing.assert_array_equal(times, [2.0, 5.0, 8.0])
+    np.testing.assert_array_equal(over_seeds(both.curves[:1])[2], 0)
     np.testing.assert_allclose(mean, 0.3)
     assert len(accuracy.accuracy_over_time([both], "train_accuracy", tmp_path / "drawn")) == 2
 

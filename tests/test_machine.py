@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,29 @@ def test_memory_is_what_the_control_groups_leave(tmp_path: Path, version: int) -
 def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str, threads: int | None) -> None:
     monkeypatch.setenv("NPROC", given)
     assert machine.threads() == (threads or machine.cores())
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "platforms"),
+    [
+        ("auto", None, None),
+        ("auto", "", ""),
+        ("auto", "cuda", "cuda,cpu"),
+        ("auto", "cuda,cpu", "cuda,cpu"),
+        ("cpu", "cuda", "cpu"),
+    ],
+)
+def test_the_clock_has_a_cpu_whatever_else_jax_is_given(
+    monkeypatch: pytest.MonkeyPatch, device: str, given: str | None, platforms: str | None
+) -> None:
+    monkeypatch.delitem(sys.modules, "jax")
+    monkeypatch.setattr(machine, "_keep_freed_memory", lambda: None)
+    monkeypatch.setenv("NPROC", "2")
+    monkeypatch.setenv("JAX_PLATFORMS", given or "")
+    if given is None:
+        monkeypatch.delenv("JAX_PLATFORMS")
+    machine.prepare(2, device)
+    assert os.environ.get("JAX_PLATFORMS") == platforms
 
 
 def test_the_command_in_the_provenance_is_one_that_can_be_given_again() -> None:

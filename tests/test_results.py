@@ -122,6 +122,8 @@ def test_a_run_leaves_four_files_with_the_designs_columns(make: Any, tmp_path: P
     assert (row["exchanges"], row["gradient_steps"], len(commits)) == (40, 120, 40)
     assert row["sim_time_s"] == commits["resume_s"].max()
     assert row["mean_queue_wait_s"] == pytest.approx(commits["queue_wait_s"].mean(), rel=1e-12)
+    busy = (commits["applied_s"] - commits["served_s"]).sum()
+    assert row["server_utilization"] == pytest.approx(busy / row["sim_time_s"], rel=1e-12)
     assert row["mean_staleness"] == commits["staleness"].mean()
     assert row["p95_staleness"] == np.percentile(commits["staleness"], 95)
     assert row["test_accuracy"] == curve["test_accuracy"].dropna().iloc[-1]

@@ -65,8 +65,9 @@ def ordered_colours(count: int) -> list[Any]:
 
 
 def over_seeds(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, mean and population standard deviation over the seeds, while all of them last."""
+    """Times, mean and sample standard deviation over the seeds, while all of them last; of a single seed, 0."""
     times = np.unique(np.concatenate([curve[0] for curve in curves]))
     times = times[(times >= max(curve[0][0] for curve in curves)) & (times <= min(curve[0][-1] for curve in curves))]
     values = np.array([np.interp(times, *curve) for curve in curves])
-    return times, values.mean(axis=0), values.std(axis=0)
+    deviation = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(times))
+    return times, values.mean(axis=0), deviation
