@@ -30,7 +30,7 @@ def learning_curve(
 
     Args:
         step_times_s: when each mini-batch was done, any shape; `losses` and `correct` (images) have the same.
-        evaluations: (time in s, test accuracy); each stands at the first point not before it.
+        evaluations: (time in s, test accuracy); each stands at the first point not before it, of several the last.
 
     Returns:
         time_s, gradient_steps (done by then), train_loss, train_accuracy, train_accuracy_std (population, over the

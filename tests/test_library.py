@@ -138,6 +138,8 @@ def test_the_saved_center_is_the_one_that_was_tested(
         right = int(count_correct(center, data.test_images, data.test_labels, loss=mlp.loss))
         (row,) = pd.read_csv(folder / "summary.csv").to_dict("records")
         assert right / len(data.test_labels) == row["test_accuracy"]
+        right = int(count_correct(center, data.train_images, data.train_labels, loss=mlp.loss))
+        assert right / len(data.train_labels) == row["train_accuracy"]
     assert CENTER in command(*words)[1]
 
 

@@ -14,16 +14,19 @@ import reference
 from conftest import initial_params, profiles, reference_log
 
 from agn_bench import replay
+from agn_bench.config import resolve
 from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
 from agn_bench.optimizers.local import LocalOptimizer
-from agn_bench.problems import mlp
+from agn_bench.problems import datasets, mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Replay
 from agn_bench.replay import replay_timeline
+from agn_bench.simulate import simulate
+from agn_bench.streams import Kind, stream
 from agn_bench.timeline.events import simulate_timeline
 
 METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
@@ -271,3 +274,46 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
     replay._exchange_apart.clear_cache()
     assert compilations(train(9, 90, 0.3, 0.1, 0.9)) > 0  # the counter counts
     assert compilations(train(8, 80, 0.2, 0.05, 0.5)) == 0
+
+
+ASKED_FOR = [
+    {"optimizer": "easgd", "alpha": 0.3},
+    {"optimizer": "easgd", "alpha": 0.6},
+    {"optimizer": "agn", "local_optimizer": "momentum", "momentum": 0.7},
+    {"optimizer": "agn", "local_optimizer": "momentum", "momentum": 0.7, "reset_local_optimizer": True},
+    {"optimizer": "downpour", "local_optimizer": "adam", "learning_rate": 0.002},
+    {"optimizer": "dynsgd", "data_split": "sharded"},
+    {"optimizer": "agn", "eval_every": 7},
+]
+
+
+@pytest.mark.parametrize("options", ASKED_FOR, ids=lambda options: "-".join(map(str, options.values())))
+def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: str, options: dict[str, Any]) -> None:
+    """Beside the reference given the same numbers, which trains in float64: 30 steps a worker, each with a relative
+    error of some 1e-6.
+    """
+    asked = {"local_optimizer": "sgd", "learning_rate": 0.05, "data_split": "mixed", **options}
+    size = {"dataset": quick_dataset, "model": "mlp-8", "batch_size": 8, "workers": 4, "local_steps": 3}
+    config = resolve({**size, **asked, "gradient_steps": 120, "seed": 2, "window": 2})
+    trained = simulate(config, datasets.load(quick_dataset)).replay
+
+    centers, losses, correct = reference.train(
+        reference_log(draw_delays(config.delays, 2, 4, 10, 3)),
+        shares.deal(asked["data_split"], 2, 300, 4, 120, 8),
+        tiny.train_images,
+        tiny.train_labels,
+        mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4)),
+        asked["optimizer"],
+        asked["local_optimizer"],
+        asked["learning_rate"],
+        asked.get("momentum"),
+        asked.get("alpha"),
+        asked.get("reset_local_optimizer", False),
+    )
+    np.testing.assert_allclose(trained.losses, losses, rtol=1e-4)
+    np.testing.assert_array_equal(trained.correct, correct)
+    assert distance(trained.center, centers[-1]) < 1e-5
+    versions = [0, 7, 14, 21, 28, 35, 40] if "eval_every" in options else list(range(0, 41, 2))
+    assert [evaluation.version for evaluation in trained.evaluations] == versions
+    for version, right in trained.evaluations[1:]:
+        assert right == reference.loss_and_gradient(centers[version - 1], tiny.test_images, tiny.test_labels)[2]
