@@ -15,7 +15,7 @@ from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Progress, RunResult
 from agn_bench.registry import DATASETS, EVALUATIONS, METHODS, widths
-from agn_bench.replay import count_correct, replay_timeline
+from agn_bench.replay.run import count_correct, replay_timeline
 from agn_bench.streams import Kind, stream
 
 MAX_CURVE_POINTS = 1_000_000

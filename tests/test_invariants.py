@@ -42,7 +42,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.registry import LOCAL_OPTIMIZERS, METHODS
-from agn_bench.replay import replay_timeline
+from agn_bench.replay.run import replay_timeline
 from agn_bench.simulate import simulate
 from agn_bench.sweep import Place
 from agn_bench.timeline.events import simulate_timeline

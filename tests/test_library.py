@@ -21,7 +21,7 @@ from agn_bench import folder as folders
 from agn_bench.config import resolve
 from agn_bench.delays import load_profile, profile_of
 from agn_bench.problems import datasets, mlp
-from agn_bench.replay import count_correct
+from agn_bench.replay.run import count_correct
 from agn_bench.results import CENTER, read_config
 
 Command = Callable[..., tuple[int, str, str]]

@@ -22,7 +22,7 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Replay
-from agn_bench.replay import replay_timeline
+from agn_bench.replay.run import replay_timeline
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
 

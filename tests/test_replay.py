@@ -22,7 +22,6 @@ from conftest import WIDTHS, initial_params
 from jax.test_util import check_grads
 from test_simulate import LOCAL, METHODS, Case, distance
 
-from agn_bench import replay
 from agn_bench.clock import timeline_of
 from agn_bench.config import resolve
 from agn_bench.optimizers import method
@@ -31,6 +30,8 @@ from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Progress, Replay
 from agn_bench.registry import widths
+from agn_bench.replay import training
+from agn_bench.replay.exchange import exchange_sharing
 from agn_bench.timeline.record import Timeline
 
 Engine = Callable[..., None]
@@ -65,10 +66,10 @@ class Script(Case):
         numbers = (local.name, local.learning_rate, local.momentum, 0.3)
         return reference.train(self.log, self.batches, *data, initial, method, *numbers, reset)
 
-    def training(self, method: Any, local: LocalOptimizer) -> replay.Training:
+    def training(self, method: Any, local: LocalOptimizer) -> training.Training:
         images, labels = jnp.asarray(self.tiny.train_images, np.float32), jnp.asarray(self.tiny.train_labels)
         initial = initial_params(3, np.float32)
-        return replay.Training(self.timeline, self.batches, method, local, mlp.loss, initial, images, labels)
+        return training.Training(self.timeline, self.batches, method, local, mlp.loss, initial, images, labels)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def engine(monkeypatch: Patch) -> Engine:
 
     def numbers(**values: int | tuple[int, ...]) -> None:
         for name, value in values.items():
-            monkeypatch.setattr(replay, f"_{name.upper()}", value)
+            monkeypatch.setattr(training, f"_{name.upper()}", value)
 
     numbers(segment_steps=512)
     return numbers
@@ -131,7 +132,7 @@ def test_a_block_is_as_many_exchanges_by_different_workers_as_is_allowed(sizes: 
     generator = np.random.default_rng(sizes[0])
     for workers in (1, 2, 5, 40):
         order = generator.integers(0, workers, 200).tolist()
-        blocks = list(replay._blocks(order, sizes))
+        blocks = list(training._blocks(order, sizes))
         assert [worker for block in blocks for worker in block] == order
         assert {len(block) for block in blocks} <= set(sizes)
         assert all(len(set(block)) == len(block) for block in blocks)
@@ -140,7 +141,7 @@ def test_a_block_is_as_many_exchanges_by_different_workers_as_is_allowed(sizes: 
             larger = [size for size in sizes if size > len(block)]
             assert all(len(set(order[first : first + size])) < size for size in larger)
             first += len(block)
-    assert [len(block) for block in replay._blocks(list(range(24)), sizes)][: 24 // sizes[0]] == [sizes[0]] * (
+    assert [len(block) for block in training._blocks(list(range(24)), sizes)][: 24 // sizes[0]] == [sizes[0]] * (
         24 // sizes[0]
     )
 
@@ -150,12 +151,12 @@ def test_on_a_gpu_most_phases_of_the_papers_runs_are_batched(monkeypatch: Patch,
     """With the engine's own numbers, in every segment of the timeline of 40 workers."""
     monkeypatch.undo()
     network = [np.broadcast_to(np.float32(0), shape) for shape in pairwise(widths("mlp-paper", "mnist"))]
-    sizes = replay._block_sizes(40, network, local_steps, together=True)
-    segment = replay._segment_size(network, local_steps, together=True)
+    sizes = training._block_sizes(40, network, local_steps, together=True)
+    segment = training._segment_size(network, local_steps, together=True)
     config = resolve({"preset": "paper", "optimizer": "agn", "workers": 40, "local_steps": local_steps})
     order = timeline_of(config).worker.tolist()[: 20 * segment]
     blocks = [
-        block for first in range(0, len(order), segment) for block in replay._blocks(order[first:][:segment], sizes)
+        block for first in range(0, len(order), segment) for block in training._blocks(order[first:][:segment], sizes)
     ]
     assert len(blocks) < len(order) / 4
 
@@ -295,10 +296,10 @@ def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
     """
     engine(at_once=())
     for name, order in (("easgd", ORDERS["uneven"]), ("agn", ORDERS["uneven"]), ("agn", ORDERS["one"])):
-        training, centers = Script(tiny, order, 1).training(METHODS[name], LOCAL["sgd"]), []
+        workers, centers = Script(tiny, order, 1).training(METHODS[name], LOCAL["sgd"]), []
         for exchange in range(len(order)):
-            training.apply(exchange, exchange + 1)
-            centers.append(training.center)
+            workers.apply(exchange, exchange + 1)
+            centers.append(workers.center)
         deleted = [{leaf.is_deleted() for leaf in jax.tree.leaves(center)} for center in centers]
         copied = name == "agn" and max(order) > 0
         later = [(who, order[version:]) for version, who in enumerate(order, start=1)]
@@ -341,7 +342,7 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[...
         case = Script(tiny, [exchange % workers for exchange in range(exchanges)], 1)
         return lambda: case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 6})
 
-    replay._exchange_sharing.clear_cache()
+    exchange_sharing.clear_cache()
     assert compilations(train(8, 48)) >= 2  # one exchange, and four at once
     for workers, exchanges in ((11, 47), (40, 122)):
         assert compilations(train(workers, exchanges)) == 0

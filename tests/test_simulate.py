@@ -13,7 +13,6 @@ import pytest
 import reference
 from conftest import initial_params, profiles, reference_log
 
-from agn_bench import replay
 from agn_bench.config import resolve
 from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.optimizers.agn import Agn
@@ -24,7 +23,9 @@ from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.records import Replay
-from agn_bench.replay import replay_timeline
+from agn_bench.replay import training
+from agn_bench.replay.exchange import exchange_apart
+from agn_bench.replay.run import replay_timeline
 from agn_bench.simulate import simulate
 from agn_bench.streams import Kind, stream
 from agn_bench.timeline.events import simulate_timeline
@@ -253,7 +254,7 @@ def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate:
 
 
 def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "_SEGMENT_STEPS", 4)
+    monkeypatch.setattr(training, "_SEGMENT_STEPS", 4)
     case, seen = Case(tiny, 3, 4, 30), []
     case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
     assert [progress.exchanges for progress in seen] == list(range(1, 31))
@@ -271,7 +272,7 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
         return lambda: case.replay(Easgd(alpha), local, np.float32, evaluate_at={0, 5})
 
     train(9, 90, 0.3, 0.1, 0.9)()
-    replay._exchange_apart.clear_cache()
+    exchange_apart.clear_cache()
     assert compilations(train(9, 90, 0.3, 0.1, 0.9)) > 0  # the counter counts
     assert compilations(train(8, 80, 0.2, 0.05, 0.5)) == 0
 

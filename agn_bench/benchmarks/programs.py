@@ -24,7 +24,9 @@ from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp
 from agn_bench.registry import DATASETS, LOCAL_OPTIMIZERS, parameter_count, widths
-from agn_bench.replay import Training, all_finite, begin, count_correct, local_phase
+from agn_bench.replay.exchange import all_finite, begin, local_phase
+from agn_bench.replay.run import count_correct
+from agn_bench.replay.training import Training
 from agn_bench.streams import Kind, stream
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
