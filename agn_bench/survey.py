@@ -81,11 +81,12 @@ def survey(
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
         pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
+        growth = "growth rate of AGN"
         maps = {
-            "growth rate of AGN": grid(rows, "growth_rate"),
+            growth: grid(rows, "growth_rate"),
             "gradient steps a second": grid(rows, "gradient_steps_per_s"),
         }
-        pictures = heat_maps(maps, folder / "figures" / "growth-rate")
+        pictures = heat_maps(maps, folder / "figures" / "growth-rate", around_0=[growth])
     files.record_provenance(folder, {"timeline": facts()})
     return rows, pictures
 

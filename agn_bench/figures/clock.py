@@ -73,16 +73,24 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
     return paths
 
 
-def heat_maps(maps: Mapping[str, pd.DataFrame], stem: Path, digits: int = 2, alike: Collection[str] = ()) -> list[Path]:
+def heat_maps(
+    maps: Mapping[str, pd.DataFrame],
+    stem: Path,
+    digits: int = 2,
+    alike: Collection[str] = (),
+    around_0: Collection[str] = (),
+) -> list[Path]:
     """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
 
-    Titles that begin with `growth` are coloured around 0, where AGN turns unstable; the others by their own range, or
-    by a common one if they are `alike`.
+    Args:
+        maps: the tables by their titles.
+        alike: those coloured by one common range; the others have their own.
+        around_0: those that have two colours, which meet at 0, where AGN turns unstable.
     """
     common = _range([maps[title] for title in alike])
     with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
         for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
-            _heat_map(one, title, table, digits, common if title in alike else _range([table]))
+            _heat_map(one, title, table, digits, common if title in alike else _range([table]), title in around_0)
     return paths
 
 
@@ -93,9 +101,10 @@ def _range(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
 
 
-def _heat_map(axes: Axes, title: str, table: pd.DataFrame, digits: int, between: tuple[float, float]) -> None:
+def _heat_map(
+    axes: Axes, title: str, table: pd.DataFrame, digits: int, between: tuple[float, float], around_0: bool
+) -> None:
     values = table.to_numpy(dtype=float)
-    around_0 = title.startswith("growth")
     map_, (least, most) = ("RdBu_r", (-0.5, 0.5)) if around_0 else ("cividis", between)
     image = axes.imshow(values, aspect="auto", cmap=map_, vmin=least, vmax=most)
     for (row, column), value in np.ndenumerate(values):

@@ -218,7 +218,8 @@ def stability_map(runs: Results, root: Path) -> None:
     }
     _write(runs, "stability-map.csv", table)
     _write(runs, "edge.csv", edge_table(runs))
-    heat_maps(maps, runs.folder / "figures" / "stability-map", alike=[name for name in maps if "accuracy" in name])
+    growth, *accuracies = maps
+    heat_maps(maps, runs.folder / "figures" / "stability-map", alike=accuracies, around_0=[growth])
 
 
 def order_of_service(runs: Results, root: Path) -> None:

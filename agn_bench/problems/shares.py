@@ -21,7 +21,7 @@ def deal(split: str, seed: int, images: int, workers: int, gradient_steps: int, 
 
 
 def _mixed(seed: int, images: int, workers: int, pool: int, share: int) -> np.ndarray:
-    """The whole data set repeated until it fills the pool, shuffled once, dealt out (PROTOCOL of the original)."""
+    """The whole data set repeated until it fills the pool, shuffled once, dealt out, as the paper's own code does."""
     copies = -(-pool // images)
     shuffled = stream(seed, Kind.DATA).permutation(np.tile(np.arange(images, dtype=np.int32), copies))
     return shuffled[: workers * share]
