@@ -265,6 +265,26 @@ def test_a_failure_while_writing_leaves_no_part_of_a_run(
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == collected
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_run_that_cannot_take_anothers_place_leaves_it_there(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    config, run = make(tmp_path)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(error):
+        sweep.run_all([config], tmp_path, Silent(), force=True)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert list((tmp_path / "runs").iterdir()) == [run]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("summary.csv", "a,b\n1,2\n"), ("summary.csv", ""), ("provenance.json", "{"), ("curves.csv", "\x00")],
