@@ -607,3 +607,12 @@ def test_bad_options_of_table_and_plot_are_refused(
     command: Command, tmp_path: Path, words: list[str], says: str
 ) -> None:
     assert says in refused(command(*words, tmp_path))
+
+
+def test_times_of_runs_too_large_to_simulate_are_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,100,5\n10,1,9\n")
+    words = ("calibrate", tmp_path / "times.csv", "--gradient-steps", 10**9, "--out", tmp_path / "fit")
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"agn-bench: TIMES {tmp_path / 'times.csv'}, line 3: 1000000000 exchanges are too many; ")
+    assert len(err.splitlines()) == 1
