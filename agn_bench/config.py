@@ -229,8 +229,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),
         seed=whole_number("seed", merged["seed"], 0, MAX_SEED),
     )
-    if "eval_every" in merged:
-        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges")
+    if merged.get("eval_every", "auto") != "auto":
+        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges, or auto")
         config = replace(config, eval_every=every)
     return config
 
