@@ -10,10 +10,12 @@ import logging
 import queue
 import threading
 import time
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -26,10 +28,10 @@ from agn_bench.inputs import BadInput
 from agn_bench.records import Progress, RunResult
 
 _SECONDS_TO_CONNECT = 10.0
-_SECONDS_TO_FETCH = 10.0
 _SECONDS_A_TICK = 0.5
 _SECONDS_A_REPORT = 1.0
 _TICKS_TO_WAIT = 6
+"""Without a message, before it is asked whether there are workers."""
 _MOST_AT_ONCE = 200
 """Runs that the cluster knows of: enough for it to see how many workers it could use; each holds a claim here."""
 _TRIES = 3
@@ -115,6 +117,15 @@ def make_on_cluster(work: Work, watcher: Watcher, site: Site) -> None:
         raise
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """A try of a run is over."""
+
+    future: Any
+    answer: RunResult | Exception | None
+    """None if it was lost with its workers."""
+
+
 class _Cluster:
     """The runs that a cluster is making."""
 
@@ -163,8 +174,16 @@ class _Cluster:
             self._topic,
             key=f"{name}-{self._tries[name]}-{self._topic}",
         )
-        future.add_done_callback(lambda future: self._messages.put((name, future)))
+        future.add_done_callback(partial(self._fetch, name))
         self._futures[name] = future
+
+    def _fetch(self, name: str, future: Any) -> None:
+        """In a thread, since a large result takes a while. One whose worker dies meanwhile, Dask has made again."""
+
+        def fetch() -> None:
+            self._messages.put((name, _Ended(future, _answer(future))))
+
+        threading.Thread(target=fetch, daemon=True).start()
 
     def _receive(self, name: str, message: Any) -> None:
         """A report of a run, or that it has ended."""
@@ -176,11 +195,11 @@ class _Cluster:
             if message:
                 self._watcher.progressed(config, Progress(*message))
             return
-        if message is not self._futures[name]:
+        if message.future is not self._futures[name]:
             return  # of a try that was given up
-        if message.status == "cancelled":
+        if message.future.status == "cancelled":
             raise self._site.gone()
-        answer = _answer(message)
+        answer = message.answer
         if answer is None:
             if self._tries[name] < _TRIES:
                 self._submit(config)
@@ -197,16 +216,19 @@ class _Cluster:
 
 
 def _answer(future: Any) -> RunResult | Exception | None:
-    """What became of a run; None if it was lost with its worker."""
+    """What became of a run; None if it was lost with its workers."""
     from distributed import KilledWorker
 
-    try:
-        answer: RunResult | Exception = future.result(timeout=_SECONDS_TO_FETCH)
-    except (TimeoutError, KilledWorker):
-        return None
-    except Exception as error:  # the cluster's; a run's own are answers
-        return RuntimeError(f"{type(error).__name__} on the cluster: {error}")
-    return answer
+    while True:
+        try:
+            answer: RunResult | Exception = future.result()
+            return answer
+        except KilledWorker:
+            return None
+        except TimeoutError:  # of a connection: it is still there
+            continue
+        except (Exception, CancelledError) as error:  # the cluster's; a run's own are answers
+            return RuntimeError(f"{type(error).__name__} on the cluster: {error}")
 
 
 def _make_there(
