@@ -28,6 +28,7 @@ from agn_bench.inputs import BadInput
 from agn_bench.records import Progress, RunResult
 
 _SECONDS_TO_CONNECT = 10.0
+_SECONDS_TO_ANSWER = 1.0
 _SECONDS_A_TICK = 0.5
 _SECONDS_A_REPORT = 1.0
 _TICKS_TO_WAIT = 6
@@ -55,6 +56,14 @@ class Site:
 
     def gone(self) -> ConnectionError:
         return ConnectionError(f"the scheduler at {self.address} is gone or was restarted; what was finished is kept")
+
+    def has_workers(self) -> bool:
+        """Whether the scheduler knows of any; if it does not answer, it may."""
+        try:
+            known = self.client.sync(self.client.scheduler.identity, callback_timeout=_SECONDS_TO_ANSWER)
+            return bool(known["workers"])
+        except OSError:
+            return True
 
     def check(self) -> None:
         if self.client.status not in ("running", "connecting"):
@@ -142,17 +151,18 @@ class _Cluster:
     def make(self) -> None:
         self._site.client.subscribe_topic(self._topic, lambda event: self._messages.put(event[1]))
         self._fill()
-        silent = 0
+        quiet = 0
         while self._running:
             self._watcher.tick()
             self._site.check()
             try:
                 name, message = self._messages.get(timeout=_SECONDS_A_TICK)
             except queue.Empty:
-                silent += 1
-                if silent >= _TICKS_TO_WAIT and not self._begun:
+                quiet += 1
+                if quiet >= _TICKS_TO_WAIT and not (self._begun and self._site.has_workers()):
                     self._watcher.waiting(f"for workers of the cluster at {self._site.address}")
                 continue
+            quiet = 0
             if name in self._running:  # else it is a late report
                 self._receive(name, message)
 
