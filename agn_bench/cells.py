@@ -8,8 +8,8 @@ from itertools import product
 
 from agn_bench.config import RunConfig, auto_local_steps, resolve
 from agn_bench.inputs import BadInput, whole_number
+from agn_bench.timeline.record import MOST_EXCHANGES
 
-MOST_EXCHANGES = 10_000_000
 MOST_WORKERS = 1_000_000
 _MOST_CELLS = 10_000
 

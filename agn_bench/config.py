@@ -24,6 +24,9 @@ SEMANTICS_VERSION = 2
 
 MAX_IMAGES_DRAWN = 10**9
 MAX_SEED = 2**32 - 1
+# Measured: what a run's peak memory, results written out included, grows by.
+_EXCHANGE_BYTES = 400
+_STEP_BYTES = 80
 # What float32 holds with room to multiply.
 _SMALLEST, _LARGEST = 1e-30, 1e30
 
@@ -104,8 +107,10 @@ class RunConfig:
     def memory_bytes(self) -> int:
         """Memory for the run, about, beside the program itself and the data set."""
         indices = 4 * self.gradient_steps * self.batch_size
+        # Of an exchange its times, its row in commits.csv and the text of that; of a step its loss and its time.
+        records = _EXCHANGE_BYTES * (self.gradient_steps // self.local_steps) + _STEP_BYTES * self.gradient_steps
         # The center and the worker being trained are there twice; the indices too, while they are shuffled.
-        return (self.workers + 2) * self.worker_bytes + 2 * indices
+        return (self.workers + 2) * self.worker_bytes + 2 * indices + records
 
     @property
     def message_bytes(self) -> int:
@@ -224,8 +229,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),
         seed=whole_number("seed", merged["seed"], 0, MAX_SEED),
     )
-    if "eval_every" in merged:
-        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges")
+    if merged.get("eval_every", "auto") != "auto":
+        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges, or auto")
         config = replace(config, eval_every=every)
     return config
 

@@ -39,6 +39,7 @@ _NAME, _NAME_ACCEPTED = (
     "letters, digits, dots, dashes and underscores, up to 100: a folder's name",
 )
 _TEXTS = ("preset", "optimizer", "local_optimizer", "model", "dataset", "data_split", "delays", "delay", "timeline")
+_AUTOMATIC = ("local_steps", "eval_every")
 _FILES = ("delays", "timeline")
 _RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline")
 """Options that are checked against each other: of these only the first complaint about a cell is sure, and those of
@@ -239,7 +240,7 @@ class _Reader:
         wrong = [value for value in values if not _of_its_kind(key, value)]
         for value in wrong:
             accepted = "a text" if key in _TEXTS else "true or false" if key == "reset_local_optimizer" else "a number"
-            accepted += ', or "auto"' if key == "local_steps" else ""
+            accepted += ', or "auto"' if key in _AUTOMATIC else ""
             self._refuse(line, f"{key} = {shown(value)}", "of the wrong type", accepted)
         return not wrong
 
@@ -345,4 +346,4 @@ def _of_its_kind(key: str, value: Any) -> bool:
         return isinstance(value, str)
     if key == "reset_local_optimizer":
         return isinstance(value, bool)
-    return type(value) in (int, float) or (key == "local_steps" and value == "auto")
+    return type(value) in (int, float) or (key in _AUTOMATIC and value == "auto")

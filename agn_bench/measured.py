@@ -10,6 +10,7 @@ import numpy as np
 
 from agn_bench.inputs import BadInput, number, whole_number
 from agn_bench.tabular import read_table
+from agn_bench.timeline.record import MOST_EXCHANGES
 
 _ACCEPTED = "a CSV file, a row a training run, with workers, local_steps and a column of seconds"
 _MOST_CELLS = 10_000
@@ -56,6 +57,10 @@ def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> li
         workers.append(checked(line, "workers", lambda name, value: whole_number(name, value, 1, gradient_steps)))
         share = gradient_steps // int(workers[-1])
         local_steps.append(checked(line, "local_steps", lambda name, value: whole_number(name, value, 1, share)))  # noqa: B023
+        exchanges = int(workers[-1]) * (share // int(local_steps[-1]))
+        if exchanges > MOST_EXCHANGES:
+            accepted = f"--gradient-steps and runs with up to {MOST_EXCHANGES}"
+            raise BadInput("TIMES", f"{path}, line {line}", f"{exchanges} exchanges are too many", accepted)
     return [
         Measured(
             column,

@@ -70,6 +70,7 @@ class RunDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
         self._lines: dict[str, int] = {}
+        self._waiting = ""
 
     def __enter__(self) -> RunDisplay:
         self._show_whole()
@@ -85,8 +86,7 @@ class RunDisplay:
         label = f"{config.optimizer} s{config.seed}"
         if self._whole:
             label = f"{config.optimizer} n{config.workers} λ{config.local_steps} s{config.seed}"
-        if self._whole_task is not None:
-            self._live.update(self._whole_task, facts="")
+        self._show_whole()
         count = f"0/{config.exchanges} exchanges"
         self._tasks[name] = self._live.add_task(label, total=config.exchanges, count=count, facts="compiling …")
 
@@ -128,9 +128,9 @@ class RunDisplay:
         facts = f"waiting {reason}"
         if self._whole_task is not None:
             self._live.update(self._whole_task, facts=facts)
-        if not self._live_here and facts not in self._lines:
-            self._lines[facts] = 1
+        if not self._live_here and facts != self._waiting:
             self._say(facts)
+        self._waiting = facts
 
     def tick(self) -> None:
         self._at_each_report()
@@ -148,9 +148,11 @@ class RunDisplay:
             self._say(f"{count}{name}: {what}")
 
     def _show_whole(self) -> None:
+        self._waiting = ""
         if self._whole and self._whole_task is not None:
+            count = f"{self._whole} runs"
             self._live.update(
-                self._whole_task, completed=self._whole.done, total=self._whole.total, count=f"{self._whole} runs"
+                self._whole_task, completed=self._whole.done, total=self._whole.total, count=count, facts=""
             )
 
     def _say(self, line: str) -> None:

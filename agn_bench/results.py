@@ -79,9 +79,14 @@ def write_run(run: Path, result: RunResult, experiment: str = "adhoc") -> None:
         for name, content in contents.items():
             files.flush_bytes(new / name, content)
         with files.locked(run.parent.parent):  # nobody looks for the run while another takes its place
-            if run.exists():
-                run.rename(old)
-            new.rename(run)
+            try:
+                if run.exists():
+                    run.rename(old)
+                new.rename(run)
+            except BaseException:
+                if old.exists() and not run.exists():
+                    old.rename(run)
+                raise
 
 
 BEFORE = "before"

@@ -103,9 +103,7 @@ def run_all(
     folders.prepare(folder)
     if experiment or folders.planned(folder):
         folders.check_threads(folder, machine.threads())
-    configs = [recognised(config) for config in configs]
-    report = Report([folders.run_folder(folder, config) for config in configs])
-    missing = _missing(configs, report, force, place.terms.keep_center)
+    missing, report = to_make([recognised(config) for config in configs], folder, place, force)
     sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", missing, report)
     with ExitStack() as stack:
         make = _way_to_make(missing, place, sweep, stack) if missing else None
@@ -116,7 +114,9 @@ def run_all(
             folders.check_experiment(folder, experiment.name)
             folders.plan(folder, experiment.name, experiment.description, machine.threads(), list(asked))
         for config in report.found:
-            observer.found(config, folders.run_folder(folder, config))
+            run = folders.run_folder(folder, config)
+            folders.clear_left(run)
+            observer.found(config, run)
         for config, error in report.failures:
             observer.failed(config, error)
         stack.push(sweep.end)
@@ -127,21 +127,22 @@ def run_all(
     return report
 
 
-def _missing(configs: Sequence[RunConfig], report: Report, force: bool, center: bool) -> list[RunConfig]:
-    """The runs to be made; what is there, with the center if that is wanted, goes into the report."""
-    missing = []
+def to_make(
+    configs: Sequence[RunConfig], folder: Path, place: Place, force: bool = False
+) -> tuple[list[RunConfig], Report]:
+    """The runs that a sweep would make, and a report of the others: those that are there, with the center if that is
+    wanted, and those that are damaged.
+    """
+    missing: list[RunConfig] = []
+    report = Report([folders.run_folder(folder, config) for config in configs])
     for config, run in zip(configs, report.runs, strict=True):
         try:
-            there = not force and folders.finished(run) and ((run / CENTER).is_file() or not center)
+            there = not force and folders.finished(run) and ((run / CENTER).is_file() or not place.terms.keep_center)
         except BadInput as damaged:
             report.failures.append((config, damaged))
             continue
-        if there:
-            folders.clear_left(run)
-            report.found.append(config)
-        else:
-            missing.append(config)
-    return missing
+        (report.found if there else missing).append(config)
+    return missing, report
 
 
 def _way_to_make(

@@ -1,13 +1,20 @@
-"""The benchmark of training: that what it times beside each other trains the same. How fast it is, is not tested."""
+"""The benchmarks: that what is timed beside each other trains the same, and is counted right. How fast it is, is not
+tested.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from agn_bench import machine
+from agn_bench.benchmarks import programs, runs, training
 from agn_bench.benchmarks.programs import Cell
 from agn_bench.benchmarks.training import merge_rows, training_benchmark
 
@@ -19,6 +26,16 @@ print("ready", flush=True)
 for line in sys.stdin:
     print(json.dumps({"seconds": 1.0, "worker": [0] * int(line), "losses": [0.5] * 40}), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices of four exchanges, and a machine that is hardly measured."""
+    monkeypatch.setitem(programs.SCALES, CELL.model, replace(programs.SCALES[CELL.model], steps=4 * CELL.local_steps))
+    for module in (programs, training):
+        monkeypatch.setattr(module, "SGEMM_SIZES", (64, 128))
+    monkeypatch.setattr(programs, "_SGEMM_SECONDS", 0.001)
+    monkeypatch.setattr(programs, "_COPIED", 1000)
 
 
 def measured(scripts: dict[str, Path]) -> dict[str, Any]:
@@ -42,7 +59,8 @@ def test_a_cell_is_timed_beside_a_loop_that_trains_the_same(tmp_path: Path) -> N
     assert row["peak_mb"] > row["state_mb"]
 
 
-def test_a_loop_that_trains_something_else_is_told(tmp_path: Path) -> None:
+def test_a_loop_that_trains_something_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_in_process", lambda function, cell: 0.0)  # the memory is not looked at here
     (tmp_path / "liar.py").write_text(LIAR)
     row = measured({"liar": tmp_path / "liar.py"})
     assert row["peers_agree"] is False
@@ -55,3 +73,22 @@ def test_rows_of_other_cells_are_kept_and_those_of_the_same_replaced(tmp_path: P
     merge_rows(path, [first, second])
     merge_rows(path, [first | {"steps": 3}])
     assert sorted(pd.read_csv(path)["steps"]) == [2, 3]
+
+
+def test_seeds_are_made_on_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 64, here, two."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(runs, "_quick", lambda seeds, cache=None: runs._Timed(1.0, 12.0, seeds * [10.0]))
+    rows = {row["figure"]: row["median"] for row in runs.runs_benchmark(1)}
+    assert rows["4 seeds, training, s"] == 20.0
+    assert rows["4 seeds over one, training"] == 2.0
+
+
+@pytest.mark.parametrize("table", ["timeline", "training", "runs"])
+def test_make_bench_repeats_as_often_as_the_committed_tables_say(table: str) -> None:
+    (line,) = re.findall(rf"agn-bench bench {table} .*", (ROOT / "Makefile").read_text())
+    given = re.search(r"--repetitions (\d+)", line)
+    assert set(pd.read_csv(ROOT / "results" / "benchmarks" / f"{table}.csv")["repetitions"]) == {
+        int(given[1]) if given else 5
+    }

@@ -607,3 +607,24 @@ def test_bad_options_of_table_and_plot_are_refused(
     command: Command, tmp_path: Path, words: list[str], says: str
 ) -> None:
     assert says in refused(command(*words, tmp_path))
+
+
+def test_times_of_runs_too_large_to_simulate_are_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,100,5\n10,1,9\n")
+    words = ("calibrate", tmp_path / "times.csv", "--gradient-steps", 10**9, "--out", tmp_path / "fit")
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"agn-bench: TIMES {tmp_path / 'times.csv'}, line 3: 1000000000 exchanges are too many; ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_device_that_jax_does_not_have_is_one_line_and_exit_1(
+    command: Command, quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JAX says so when it is first used, with an error of its own or with none that says anything."""
+    monkeypatch.setenv("JAX_PLATFORMS", "abacus")
+    monkeypatch.setattr(simulate, "replay_timeline", lambda *_, **__: jax.devices("abacus"))
+    code, _, err = command("run", *TINY, "--out", tmp_path / "mine")
+    assert code == 1
+    assert re.fullmatch(r"agn-bench: failed: with JAX_PLATFORMS=abacus JAX cannot start: .*abacus.*\n", err)
+    assert not (tmp_path / "mine").exists()

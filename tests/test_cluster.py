@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -13,14 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import Figure
+from rich.console import Console
 from test_cli import agn_bench
 from test_sweep import same
 
-from agn_bench.config import resolve
-from agn_bench.execution.cluster import _make_there
+from agn_bench.config import RunConfig, resolve
+from agn_bench.execution import cluster as clusters
+from agn_bench.execution.cluster import Site, _make_there, make_on_cluster
+from agn_bench.execution.work import Work
+from agn_bench.progress import RunDisplay
+from agn_bench.records import RunResult
 
 pytest.importorskip("distributed", reason="the extra cluster")
 
@@ -191,3 +198,87 @@ def test_a_worker_of_another_version_makes_nothing(monkeypatch: pytest.MonkeyPat
     answer = _make_there(config, "agn-n20-l13-s0-00000000", 1, None, None, "topic")
     assert isinstance(answer, RuntimeError)
     assert str(answer) == "the worker tcp://there:1 has another version of agn-bench"
+
+
+class Kept:
+    """Watches runs and keeps what became of them."""
+
+    def __init__(self) -> None:
+        self.results: list[RunResult] = []
+        self.errors: list[Exception] = []
+
+    def started(self, config: RunConfig) -> None: ...
+
+    def made(self, config: RunConfig, result: RunResult) -> None:
+        self.results.append(result)
+
+    def failed(self, config: RunConfig, error: Exception) -> None:
+        self.errors.append(error)
+
+    def tick(self) -> None: ...
+
+
+def test_a_result_that_takes_long_to_fetch_is_neither_given_up_nor_made_again() -> None:
+    """It is fetched beside all else, and whoever would wait for a time only waits in vain."""
+    config = resolve({"model": "mlp-8"})
+    submitted: list[RunConfig] = []
+
+    class Future:
+        status = "finished"
+
+        def __init__(self) -> None:
+            self.tries = 0
+
+        def result(self, timeout: float | None = None) -> RunResult:
+            self.tries += 1
+            if timeout is not None or self.tries == 1:
+                raise TimeoutError
+            time.sleep(0.1)
+            return RunResult(config, None, None, None, {})  # type: ignore[arg-type]
+
+        def add_done_callback(self, callback: Any) -> None:
+            callback(self)
+
+    def submit(function: Any, config: RunConfig, *_: object, key: str) -> Future:
+        submitted.append(config)
+        return Future()
+
+    client = SimpleNamespace(status="running", subscribe_topic=lambda *_: None, submit=submit)
+    watcher = Kept()
+    make_on_cluster(Work([config]), watcher, Site(client, "tcp://there:1", 1))  # type: ignore[arg-type]
+    assert [result.config for result in watcher.results] == submitted == [config]
+    assert not watcher.errors
+
+
+def test_a_cluster_that_loses_its_workers_is_waited_for_aloud_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only then, however long the workers that are there have nothing to say."""
+    monkeypatch.setattr(clusters, "_SECONDS_A_TICK", 0.001)
+    config = resolve({"model": "mlp-8"})
+    said = io.StringIO()
+    workers = {"tcp://there:2": {}}
+    tell: list[Any] = []
+
+    def history() -> Iterator[None]:
+        tell[0]((0.0, [config.run_id, []]))
+        yield from [None] * 20
+        assert not said.getvalue()
+        workers.clear()
+        yield from [None] * 50
+        tell[0]((0.0, [config.run_id, [1.0, 800.0, 1.0, 0.1, 0.1]]))
+        yield from [None] * 50
+        raise KeyboardInterrupt
+
+    client = SimpleNamespace(
+        status="running",
+        scheduler=SimpleNamespace(identity=None),
+        subscribe_topic=lambda topic, handler: tell.append(handler),
+        submit=lambda *_, **__: SimpleNamespace(add_done_callback=lambda callback: None),
+        sync=lambda function, callback_timeout: {"workers": workers},
+    )
+    steps = history()
+    with (
+        RunDisplay(Console(file=said, width=200), lambda: next(steps), [config]) as display,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        make_on_cluster(Work([config]), display, Site(client, "tcp://there:1", 1))
+    assert said.getvalue() == 2 * "waiting for workers of the cluster at tcp://there:1\n"

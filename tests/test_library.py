@@ -202,6 +202,17 @@ def test_options_given_beat_those_of_the_run_and_what_belonged_to_others_goes(qu
     assert resolve({"epochs": 5}, like.as_dict()).gradient_steps == 5 * 300 // 8
 
 
+def test_what_a_run_has_and_the_default_has_not_can_be_taken_back(
+    command: Command, config: RunConfig, tmp_path: Path
+) -> None:
+    like = replace(config, reset_local_optimizer=True, eval_every=7)
+    (tmp_path / "run.json").write_text(json.dumps({"config": like.as_dict()}))
+    words = ("--no-reset-local-optimizer", "--eval-every", "auto")
+    code, _, _ = command("run", "--like", tmp_path / "run.json", *words, "--out", tmp_path / "out")
+    assert code == 0
+    assert [run.name for run in (tmp_path / "out" / "runs").iterdir()] == [config.run_id]
+
+
 def test_a_recorded_timeline_is_not_in_run_json(command: Command, quick_dataset: str, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("worker,applied_s\n0,1\n1,2\n0,3\n1,4\n")
     few = ("--dataset", "tiny", "--model", "mlp-8", "--batch-size", 8, "--local-steps", 2)

@@ -267,6 +267,26 @@ def test_a_failure_while_writing_leaves_no_part_of_a_run(
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == collected
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_run_that_cannot_take_anothers_place_leaves_it_there(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    config, run = make(tmp_path)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(error):
+        sweep.run_all([config], tmp_path, Silent(), force=True)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert list((tmp_path / "runs").iterdir()) == [run]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("summary.csv", "a,b\n1,2\n"), ("summary.csv", ""), ("provenance.json", "{"), ("curves.csv", "\x00")],
@@ -294,10 +314,25 @@ def test_collected_files_that_were_removed_come_back_with_the_next_call(make: An
 def test_a_run_that_does_not_fit_into_memory_is_refused_before_training(
     make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tiny model has 140 parameters: 560 bytes a worker, and 4,160 bytes of indices, twice."""
-    monkeypatch.setattr(machine, "memory_bytes", lambda: 11_000)
+    """The tiny model has 140 parameters: 560 bytes a worker; of 130 steps, 4,160 bytes of indices, twice, and 27,600 of
+    what is recorded of them and of 43 exchanges.
+    """
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 38_500)
     with pytest.raises(BadInput, match=r"--workers 10: the run needs about .* up to 2 workers"):
         make(tmp_path, workers=10)
     make(tmp_path, workers=2)
     with pytest.raises(BadInput, match="--workers 2"):
         make(tmp_path, workers=2, local_optimizer="adam")
+
+
+def test_what_is_recorded_of_many_small_steps_counts_as_memory(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table of the exchanges, and its text twice: as text and as bytes."""
+    small = {"batch_size": 1, "local_steps": 1}
+    config, run = make(tmp_path, gradient_steps=2000, **small)
+    table = pd.read_csv(run / "commits.csv").memory_usage(index=False).sum()
+    assert config.memory_bytes > table + 2 * (run / "commits.csv").stat().st_size
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 16e9)
+    with pytest.raises(BadInput, match="the run needs about 49 GB of memory, this machine has 16 GB"):
+        make(tmp_path, gradient_steps=10**8, **small)

@@ -483,3 +483,20 @@ def test_a_recorded_timeline_that_is_the_simulated_one_is_the_same_run(
     assert row["run_id"] == commits.parent.name
     _, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out", "--dry-run")
     assert "1 runs, 1 of them in" in out
+
+
+def test_a_dry_run_counts_what_a_sweep_would_make(command: Command, small: Path, tmp_path: Path) -> None:
+    """With the same options: again, for a center that is missing, and not in the place of what is damaged."""
+    words = ("sweep", small, "--jobs", 1, "--out", tmp_path / "out", "--only", "seed=0")
+    command(*words)
+    for options, to_make in ((["--force"], 2), (["--save-center"], 2), ([], 0)):
+        code, out, _ = command(*words, *options, "--dry-run")
+        assert code == 0
+        assert f"2 runs, {2 - to_make} of them in" in out
+        assert (f"{to_make} runs to make" in out) == (to_make > 0)
+    damaged = next((tmp_path / "out").glob("runs/agn-*"))
+    (damaged / "curve.csv").write_text("")
+    _, out, _ = command(*words, "--dry-run")
+    assert "2 runs, 1 of them in" in out
+    assert f"{damaged.name}: BadInput: --out {damaged}: curve.csv was changed" in out
+    assert "runs to make" not in out

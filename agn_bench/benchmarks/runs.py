@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from agn_bench import machine
+
 SEEDS = 4
 COMMANDS = 3
 """Run in every repetition."""
@@ -45,8 +47,7 @@ def runs_benchmark(repetitions: int, on_step: Callable[[str], None] = lambda tex
             warm = _quick(1, cache)
             on_step(f"{SEEDS} seeds, repetition {repetition + 1}")
             several = _quick(SEEDS)
-            processes = min(SEEDS, os.cpu_count() or 1)
-            training = sum(several.training_s) / processes
+            training = sum(several.training_s) / min(SEEDS, machine.cores())  # several have a thread each
             for name, value in (
                 ("first result, nothing cached, s", one.first_result_s),
                 ("first result, compilations cached, s", warm.first_result_s),

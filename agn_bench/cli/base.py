@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
@@ -41,8 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         sys.exit(complain(f"failed: {error}", EXIT_FAILED))
     except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
-            sys.exit(complain(f"failed: {str(error).strip() or 'out of memory'}".splitlines()[0], EXIT_FAILED))
+        if problem := _of_the_machine(error):
+            sys.exit(complain(f"failed: {problem}".splitlines()[0], EXIT_FAILED))
         # Typer's own complaints about usage; the class is not public in every release, its message is.
         if not hasattr(error, "format_message"):
             raise
@@ -51,6 +53,17 @@ def main(arguments: list[str] | None = None) -> None:
     if code == EXIT_INTERRUPTED:
         complain("interrupted; what was finished is kept", code)
     sys.exit(code)
+
+
+def _of_the_machine(error: Exception) -> str:
+    """What the error says of the machine, its memory or its devices; nothing if it is of another kind."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
+        return str(error).strip() or "out of memory"
+    *_, (raised, _) = walk_tb(error.__traceback__)
+    if raised.f_globals.get("__name__") == "jax._src.xla_bridge":  # where JAX looks for devices
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        return f"with JAX_PLATFORMS={shlex.quote(asked)} JAX cannot start: {str(error).strip() or 'no such device'}"
+    return ""
 
 
 _PLAIN = str.maketrans("λτΔαθ–—−±≥≤…←→·×“”’§", 'ltDaa---~><.<>.x""\'S')
@@ -177,7 +190,6 @@ def reporting(threads: str | None, folder: Path, device: str | None = None) -> I
 
 def facts_of(context: typer.Context) -> dict[str, Any]:
     """What provenance.json says of a command: its options without folders, the machine, the date."""
-    import shlex
     from datetime import UTC, datetime
 
     from agn_bench import machine

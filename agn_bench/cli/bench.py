@@ -31,7 +31,7 @@ def bench_timeline(
 
     Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
     """
-    from agn_bench.cells import MOST_EXCHANGES
+    from agn_bench.timeline.record import MOST_EXCHANGES
 
     count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
     times = whole_number("repetitions", repetitions, 1, 1000)

@@ -106,7 +106,7 @@ def reproduce(
             site = place_of(jobs, threads, device, data_dir, scheduler)
             stop_if_asked()
             if dry_run:
-                show_plan(configs, runs.folder, site, stop_if_asked)
+                show_plan(configs, runs.folder, site, force, stop_if_asked)
                 return
             if configs:
                 report = make_runs(configs, runs.folder, site, experiment, force, stop_if_asked)

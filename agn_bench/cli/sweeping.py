@@ -67,7 +67,7 @@ def sweep(
         place = place_of(jobs, threads, device, data_dir, scheduler, save_center)
         stop_if_asked()
         if dry_run:
-            show_plan(configs, folder, place, stop_if_asked)
+            show_plan(configs, folder, place, force, stop_if_asked)
             return
 
         report = make_runs(configs, folder, place, experiment, force, stop_if_asked)
@@ -126,20 +126,19 @@ def _collect(folder: Path) -> int:
     return EXIT_FAILED if warnings else 0
 
 
-def show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> None:
+def show_plan(configs: Any, folder: Path, place: Any, force: bool, stop_if_asked: Any) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
-    from agn_bench import folder as folders
     from agn_bench import machine
     from agn_bench.clock import recognised
     from agn_bench.display import readable_seconds, show_rows
     from agn_bench.estimate import estimate, kinds
     from agn_bench.progress import StepDisplay
-    from agn_bench.sweep import at_once
+    from agn_bench.sweep import at_once, to_make
 
     terminal = console()
     configs = [recognised(config) for config in configs]
-    missing = [config for config in configs if not folders.run_folder(folder, config).exists()]
-    there = {config.run_id for config in configs} - {config.run_id for config in missing}
+    missing, report = to_make(configs, folder, place, force)
+    kept = {config.run_id for config in report.found}
     cells: dict[str, list[Any]] = {}
     for config in configs:
         cells.setdefault(config.configuration, []).append(config)
@@ -153,12 +152,13 @@ def show_plan(configs: Any, folder: Path, place: Any, stop_if_asked: Any) -> Non
             "data": cell[0].dataset,
             "steps": cell[0].gradient_steps,
             "seeds": ",".join(str(config.seed) for config in cell),
-            "there": f"{sum(config.run_id in there for config in cell)}/{len(cell)}",
+            "kept": f"{sum(config.run_id in kept for config in cell)}/{len(cell)}",
         }
         for cell in cells.values()
     ]
     if rows:
-        show_rows(terminal, f"{len(configs)} runs, {len(there)} of them in {folder} already", rows)
+        show_rows(terminal, f"{len(configs)} runs, {len(kept)} of them in {folder} and kept", rows)
+    _show_failures(terminal, report)
     if not missing:
         return
     processes = at_once(missing, place.processes)
@@ -179,12 +179,17 @@ def show_report(terminal: Any, report: Any, folder: Path) -> None:
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
 
     say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
-    for config, error in report.failures:
-        say(f"  {config.run_id}: {type(error).__name__}: {error}")
+    _show_failures(terminal, report)
     for warning in report.warnings:
         say(f"  {warning}")
     there = [name for name in ("summary.csv", "curves.csv", "provenance.json", "runs/") if (folder / name).exists()]
     show_path(terminal, folder, ", ".join(there))
+
+
+def _show_failures(terminal: Any, report: Any) -> None:
+    for config, error in report.failures:
+        line = f"  {config.run_id}: {type(error).__name__}: {error}"
+        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -48,7 +48,8 @@ def timeline(
     Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
     local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
-    from agn_bench.cells import MOST_EXCHANGES, cells
+    from agn_bench.cells import cells
+    from agn_bench.timeline.record import MOST_EXCHANGES
 
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
     configs = cells(

@@ -69,11 +69,14 @@ def run(
         str | None, option(f"Of --local-optimizer momentum; default {DEFAULT_MOMENTUM}.", "X", METHOD)
     ] = None,
     reset_local_optimizer: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--reset-local-optimizer", help="Clear its state at each pull; default off.", rich_help_panel=METHOD
+            "--reset-local-optimizer/--no-reset-local-optimizer",
+            help="Clear its state at each pull; default off.",
+            rich_help_panel=METHOD,
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     like: Annotated[
         str | None,
         option("A finished run's run.json instead of a preset: the same run, but for the options given.", "FILE", WORK),
@@ -98,7 +101,11 @@ def run(
     ] = None,
     eval_every: Annotated[
         str | None,
-        option(f"Exchanges between evaluations on the test set; default {EVALUATIONS} times, evenly.", "N", TIME),
+        option(
+            f"Exchanges between evaluations on the test set; auto: {EVALUATIONS} times, evenly; default auto.",
+            "N",
+            TIME,
+        ),
     ] = None,
     seed: options.Seed = None,
     seeds: Annotated[
@@ -125,7 +132,6 @@ def run(
 
     elsewhere = ("seeds", "data_dir", "threads", "device", "save_center", "out", "force", "like")
     given = {name: value for name, value in context.params.items() if name not in elsewhere}
-    given["reset_local_optimizer"] = reset_local_optimizer or None
     config = resolve(given, {} if like is None else read_config(path("like", like)))
     configs = with_seeds(config, 1 if seeds is None else seeds)
     with interrupts_wait() as stop_if_asked:

@@ -10,10 +10,12 @@ import logging
 import queue
 import threading
 import time
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -26,10 +28,11 @@ from agn_bench.inputs import BadInput
 from agn_bench.records import Progress, RunResult
 
 _SECONDS_TO_CONNECT = 10.0
-_SECONDS_TO_FETCH = 10.0
+_SECONDS_TO_ANSWER = 1.0
 _SECONDS_A_TICK = 0.5
 _SECONDS_A_REPORT = 1.0
 _TICKS_TO_WAIT = 6
+"""Without a message, before it is asked whether there are workers."""
 _MOST_AT_ONCE = 200
 """Runs that the cluster knows of: enough for it to see how many workers it could use; each holds a claim here."""
 _TRIES = 3
@@ -53,6 +56,14 @@ class Site:
 
     def gone(self) -> ConnectionError:
         return ConnectionError(f"the scheduler at {self.address} is gone or was restarted; what was finished is kept")
+
+    def has_workers(self) -> bool:
+        """Whether the scheduler knows of any; if it does not answer, it may."""
+        try:
+            known = self.client.sync(self.client.scheduler.identity, callback_timeout=_SECONDS_TO_ANSWER)
+            return bool(known["workers"])
+        except OSError:
+            return True
 
     def check(self) -> None:
         if self.client.status not in ("running", "connecting"):
@@ -115,6 +126,15 @@ def make_on_cluster(work: Work, watcher: Watcher, site: Site) -> None:
         raise
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """A try of a run is over."""
+
+    future: Any
+    answer: RunResult | Exception | None
+    """None if it was lost with its workers."""
+
+
 class _Cluster:
     """The runs that a cluster is making."""
 
@@ -131,17 +151,18 @@ class _Cluster:
     def make(self) -> None:
         self._site.client.subscribe_topic(self._topic, lambda event: self._messages.put(event[1]))
         self._fill()
-        silent = 0
+        quiet = 0
         while self._running:
             self._watcher.tick()
             self._site.check()
             try:
                 name, message = self._messages.get(timeout=_SECONDS_A_TICK)
             except queue.Empty:
-                silent += 1
-                if silent >= _TICKS_TO_WAIT and not self._begun:
+                quiet += 1
+                if quiet >= _TICKS_TO_WAIT and not (self._begun and self._site.has_workers()):
                     self._watcher.waiting(f"for workers of the cluster at {self._site.address}")
                 continue
+            quiet = 0
             if name in self._running:  # else it is a late report
                 self._receive(name, message)
 
@@ -163,8 +184,16 @@ class _Cluster:
             self._topic,
             key=f"{name}-{self._tries[name]}-{self._topic}",
         )
-        future.add_done_callback(lambda future: self._messages.put((name, future)))
+        future.add_done_callback(partial(self._fetch, name))
         self._futures[name] = future
+
+    def _fetch(self, name: str, future: Any) -> None:
+        """In a thread, since a large result takes a while. One whose worker dies meanwhile, Dask has made again."""
+
+        def fetch() -> None:
+            self._messages.put((name, _Ended(future, _answer(future))))
+
+        threading.Thread(target=fetch, daemon=True).start()
 
     def _receive(self, name: str, message: Any) -> None:
         """A report of a run, or that it has ended."""
@@ -176,11 +205,11 @@ class _Cluster:
             if message:
                 self._watcher.progressed(config, Progress(*message))
             return
-        if message is not self._futures[name]:
+        if message.future is not self._futures[name]:
             return  # of a try that was given up
-        if message.status == "cancelled":
+        if message.future.status == "cancelled":
             raise self._site.gone()
-        answer = _answer(message)
+        answer = message.answer
         if answer is None:
             if self._tries[name] < _TRIES:
                 self._submit(config)
@@ -197,16 +226,19 @@ class _Cluster:
 
 
 def _answer(future: Any) -> RunResult | Exception | None:
-    """What became of a run; None if it was lost with its worker."""
+    """What became of a run; None if it was lost with its workers."""
     from distributed import KilledWorker
 
-    try:
-        answer: RunResult | Exception = future.result(timeout=_SECONDS_TO_FETCH)
-    except (TimeoutError, KilledWorker):
-        return None
-    except Exception as error:  # the cluster's; a run's own are answers
-        return RuntimeError(f"{type(error).__name__} on the cluster: {error}")
-    return answer
+    while True:
+        try:
+            answer: RunResult | Exception = future.result()
+            return answer
+        except KilledWorker:
+            return None
+        except TimeoutError:  # of a connection: it is still there
+            continue
+        except (Exception, CancelledError) as error:  # the cluster's; a run's own are answers
+            return RuntimeError(f"{type(error).__name__} on the cluster: {error}")
 
 
 def _make_there(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST_EXCHANGES = 10_000_000
+"""Of a timeline that no training follows."""
+
 
 def by_worker(worker: np.ndarray, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """The exchanges worker by worker, each one's in order, and which of its phases each of those ends, from 0.
