@@ -127,6 +127,18 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(np.std(values, ddof=1)) if len(values) > 1 else nothing
 
 
+CONFIDENCE = 0.95
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values."""
+    if len(values) < 2:
+        return float("nan")
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def value_at(curve: Curve, time_s: float) -> float:
     """The curve's value at a time; NaN outside of it."""
     times, values = curve

@@ -63,6 +63,32 @@ def test_seeds_are_averaged_and_the_best_area_comes_first(experiment: Callable[.
     assert np.isnan(rows[1]["area_std"])
 
 
+def test_configurations_are_set_against_the_first_seed_by_seed(experiment: Callable[..., Path]) -> None:
+    """Seeds 0 to 2 of the first are at 0.9, 0.7 and 0.8 all along, those of the second 0.1, 0.2 and 0.3 behind; of the
+    third only one has a seed that the first has, of the fourth none.
+    """
+    runs = [({"seed": seed}, [(0.0, y), (10.0, y)]) for seed, y in enumerate((0.9, 0.7, 0.8))]
+    runs += [
+        ({"seed": seed, "optimizer": name}, [(0.0, y), (10.0, y)])
+        for name, seed, y in (
+            *(("easgd", 0, 0.8), ("easgd", 1, 0.5), ("easgd", 2, 0.5)),
+            *(("dynsgd", 2, 0.5), ("dynsgd", 9, 0.6)),
+            ("downpour", 7, 0.1),
+        )
+    ]
+    found = read(experiment(*runs))
+    first, second, third, fourth = tables.accuracy_table(found, [], [])
+    assert [row["optimizer"] for row in (first, second, third, fourth)] == ["agn", "easgd", "dynsgd", "downpour"]
+    assert second["area_behind_mean"] == pytest.approx(0.2)
+    assert second["area_behind_half_width_95"] == pytest.approx(
+        4.302653 * 0.1 / np.sqrt(3)
+    )  # t of 2 degrees of freedom
+    assert third["area_behind_mean"] == pytest.approx(0.3)
+    assert np.isnan([third["area_behind_half_width_95"], first["area_behind_mean"], fourth["area_behind_mean"]]).all()
+    shown = tables.readable(found, [first, second, third, fourth])["behind agn, seed by seed"]
+    assert [[*row.values()] for row in shown] == [["easgd", "20.00 ± 24.84"], ["dynsgd", "30.00"]]
+
+
 @pytest.mark.parametrize(
     ("others", "labels"),
     [

@@ -9,8 +9,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from agn_bench import metrics, results
 from agn_bench.config import RunConfig
 from agn_bench.experiment import Experiment, read_experiment_file
@@ -168,18 +166,6 @@ class Results:
             if (config.optimizer, config.workers, config.local_steps) == (optimizer, workers, local_steps):
                 return runs
         return []
-
-
-CONFIDENCE = 0.95
-
-
-def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values."""
-    if len(values) < 2:
-        return float("nan")
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def spread(name: str, values: Sequence[float]) -> dict[str, float]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from agn_bench import metrics
 from agn_bench.config import RunConfig
-from agn_bench.paper.runs import Results, Run, half_width, spread
+from agn_bench.metrics import half_width
+from agn_bench.paper.runs import Results, Run, spread
 from agn_bench.registry import DEFAULT_ALPHA, DEFAULTS, LOCAL_OPTIMIZERS
 
 Row = dict[str, Any]
