@@ -92,6 +92,12 @@ def test_the_quick_comparison_in_the_readme_is_that_of_the_committed_results() -
             f"{100 * row['test_accuracy_mean']:.1f} ± {100 * row['test_accuracy_std']:.1f} %",
         ]
         assert "| " + " | ".join(cells) + " |" in README
+    easgd, dynsgd = (behind(table.set_index("optimizer").loc[name]) for name in ("easgd", "dynsgd"))
+    assert f"by {easgd} and {dynsgd} points, 95 % intervals" in " ".join(README.split())
+
+
+def behind(row: pd.Series) -> str:
+    return f"{100 * row['area_behind_mean']:.1f} ± {100 * row['area_behind_half_width_95']:.1f}"
 
 
 def test_the_areas_on_the_test_set_in_the_readme_are_those_of_the_committed_results() -> None:
@@ -99,7 +105,8 @@ def test_the_areas_on_the_test_set_in_the_readme_are_those_of_the_committed_resu
     agn, easgd, dynsgd = (
         f"{table.loc[name, 'area_mean']:.3f} ± {table.loc[name, 'area_std']:.3f}" for name in ("agn", "easgd", "dynsgd")
     )
-    assert f"(areas {agn} and {easgd}; DynSGD {dynsgd})" in " ".join(README.split())
+    text = " ".join(README.split())
+    assert f"(areas {agn} and {easgd}; AGN is behind by {behind(table.loc['agn'])} points; DynSGD {dynsgd})" in text
     assert f"first {table['area_until_s'].iloc[0]:.0f} simulated seconds" in README
 
 
