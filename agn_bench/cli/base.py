@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agn_bench import __version__
 from agn_bench.inputs import BadInput
 from agn_bench.registry import PRESETS
+
+if TYPE_CHECKING:
+    from agn_bench.display import Terminal
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -217,7 +220,7 @@ def path(name: str, text: str) -> Path:
     return Path(text)
 
 
-def console() -> Any:
+def console() -> Terminal:
     """Where commands print, made when a command runs: it may have been redirected since."""
     from agn_bench.display import Terminal
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from agn_bench.cli.base import (
 )
 from agn_bench.cli.sweeping import make_runs, place_of, show_plan, show_report
 from agn_bench.inputs import BadInput, choose
+
+if TYPE_CHECKING:
+    from agn_bench.display import Terminal
 
 
 def _artefacts() -> list[str]:
@@ -127,7 +130,14 @@ def _refuse_with_no_run(context: typer.Context) -> None:
             raise BadInput(name, "given", "together with --no-run, which makes no runs", "one of the two")
 
 
-def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, force: bool, stop_if_asked: Any) -> None:
+def _compute(
+    context: typer.Context,
+    terminal: Terminal,
+    wanted: Sequence[str],
+    root: Path,
+    force: bool,
+    stop_if_asked: Callable[[], None],
+) -> None:
     """Make the tables that need no training, if they are not there."""
     from agn_bench import files
     from agn_bench.paper.artefacts import ARTEFACTS
@@ -152,7 +162,7 @@ def _compute(context: Any, terminal: Any, wanted: Sequence[str], root: Path, for
     stop_if_asked()
 
 
-def _draw(terminal: Any, root: Path, sizes: Sequence[str], stop_if_asked: Any) -> None:
+def _draw(terminal: Terminal, root: Path, sizes: Sequence[str], stop_if_asked: Callable[[], None]) -> None:
     """All tables and pictures of all sizes that are there, so that the report shows nothing that is out of date."""
     from agn_bench.display import show_path, show_rows
     from agn_bench.paper.artefacts import ARTEFACTS, make

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,12 @@ from agn_bench.cli import options
 from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, completion, console, interrupts_wait, option, path
 from agn_bench.inputs import BadInput, whole_number
 from agn_bench.shipped import experiment_file, shipped_experiments
+
+if TYPE_CHECKING:
+    from agn_bench.config import RunConfig
+    from agn_bench.display import Terminal
+    from agn_bench.experiment import Experiment
+    from agn_bench.sweep import Place, Report
 
 _MOST_JOBS = 1024
 
@@ -76,7 +83,14 @@ def sweep(
         raise typer.Exit(EXIT_FAILED)
 
 
-def make_runs(configs: Any, folder: Path, place: Any, experiment: Any, force: bool, stop_if_asked: Any) -> Any:
+def make_runs(
+    configs: Sequence[RunConfig],
+    folder: Path,
+    place: Place,
+    experiment: Experiment,
+    force: bool,
+    stop_if_asked: Callable[[], None],
+) -> Report:
     """Make what is missing in `folder`, watched on the terminal; what became of the runs."""
     from agn_bench.progress import RunDisplay
     from agn_bench.sweep import run_all
@@ -92,7 +106,7 @@ def place_of(
     data_dir: str | None,
     scheduler: str | None,
     save_center: bool = False,
-) -> Any:
+) -> Place:
     """Where runs are to be made, this process having been prepared for it (see machine.prepare)."""
     if scheduler is not None and jobs is not None:
         raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
@@ -126,7 +140,9 @@ def _collect(folder: Path) -> int:
     return EXIT_FAILED if warnings else 0
 
 
-def show_plan(configs: Any, folder: Path, place: Any, force: bool, stop_if_asked: Any) -> None:
+def show_plan(
+    configs: Sequence[RunConfig], folder: Path, place: Place, force: bool, stop_if_asked: Callable[[], None]
+) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
     from agn_bench import machine
     from agn_bench.clock import recognised
@@ -139,7 +155,7 @@ def show_plan(configs: Any, folder: Path, place: Any, force: bool, stop_if_asked
     configs = [recognised(config) for config in configs]
     missing, report = to_make(configs, folder, place, force)
     kept = {config.run_id for config in report.found}
-    cells: dict[str, list[Any]] = {}
+    cells: dict[str, list[RunConfig]] = {}
     for config in configs:
         cells.setdefault(config.configuration, []).append(config)
     rows = [
@@ -172,7 +188,7 @@ def show_plan(configs: Any, folder: Path, place: Any, force: bool, stop_if_asked
     terminal.print(line, highlight=False, soft_wrap=True)
 
 
-def show_report(terminal: Any, report: Any, folder: Path) -> None:
+def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
     from agn_bench.display import show_path
 
     def say(line: str) -> None:
@@ -186,7 +202,7 @@ def show_report(terminal: Any, report: Any, folder: Path) -> None:
     show_path(terminal, folder, ", ".join(there))
 
 
-def _show_failures(terminal: Any, report: Any) -> None:
+def _show_failures(terminal: Terminal, report: Report) -> None:
     for config, error in report.failures:
         line = f"  {config.run_id}: {type(error).__name__}: {error}"
         terminal.print(line, highlight=False, markup=False, soft_wrap=True)
