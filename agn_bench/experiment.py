@@ -16,7 +16,6 @@ All that is wrong with a file is said at once, each with its line.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +26,17 @@ from typing import Any
 
 from agn_bench.config import MAX_SEED, OPTIONS, RunConfig, resolve
 from agn_bench.delays import profile_names
-from agn_bench.inputs import BadFile, BadInput, NeverAccepted, choose, line_of, read_bytes, shown, whole_number
+from agn_bench.inputs import (
+    BadFile,
+    BadInput,
+    NeverAccepted,
+    choose,
+    line_of,
+    parse_toml,
+    read_bytes,
+    shown,
+    whole_number,
+)
 
 MOST_RUNS = 10_000
 _KEYS = ("name", "description", "seeds", "base", "cells", "sizes")
@@ -72,13 +81,7 @@ def read_experiment_file(path: Path, seeds: object = None, size: str | None = No
     Raises:
         BadInput: something in the file cannot be used; the message has every problem, with key and line.
     """
-    content = read_bytes("FILE", path, _ACCEPTED)
-    try:
-        text = content.decode("utf-8-sig")
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
-        raise BadInput("FILE", path, problem, _ACCEPTED) from None
+    text, tables = parse_toml("FILE", path, read_bytes("FILE", path, _ACCEPTED), _ACCEPTED)
     reader = _Reader(path, text, tables, size)
     experiment = reader.experiment(seeds)
     problems = dict.fromkeys(reader.problems)

@@ -127,6 +127,16 @@ def read_bytes(option: str, path: Path, accepted: str) -> bytes:
         raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
 
 
+def parse_toml(option: str, file: object, content: bytes, accepted: str) -> tuple[str, dict[str, Any]]:
+    """The text and the tables of a TOML file's content; BadInput if it is none."""
+    try:
+        text = content.decode("utf-8-sig")
+        return text, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
+        raise BadInput(option, file, problem, accepted) from None
+
+
 def check_writable(option: str, folder: Path) -> None:
     """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
     accepted = "a folder that exists or can be made, and be written to"

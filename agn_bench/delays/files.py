@@ -9,7 +9,6 @@ import copy
 import json
 import math
 import re
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
@@ -24,7 +23,7 @@ from agn_bench.delays.origin import Origin
 from agn_bench.delays.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
 from agn_bench.delays.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
 from agn_bench.delays.speeds import SPEEDS, Equal, Speeds
-from agn_bench.inputs import BadInput, choose, content_hash, read_bytes, shown
+from agn_bench.inputs import BadInput, choose, content_hash, parse_toml, read_bytes, shown
 from agn_bench.tabular import numbers_of, read_table
 
 _TEXTS = ("description", "source")
@@ -74,7 +73,8 @@ def parse_profile(
     Raises:
         BadInput: with the file, the line and the key of what cannot be used.
     """
-    origin = Origin(file or name, *_parse_toml(file or name, content))
+    accepted = "a TOML file with the tables " + ", ".join(TABLES)
+    origin = Origin(file or name, *parse_toml("delays", file or name, content, accepted))
     return _profile(name, origin, settings, folder or Path())
 
 
@@ -122,15 +122,6 @@ def as_toml(profile: Profile) -> str:
         if isinstance(table, dict):
             lines += ["", f"[{part}]", *(f"{key} = {value(content)}" for key, content in table.items())]
     return "\n".join(lines).strip() + "\n"
-
-
-def _parse_toml(file: str, content: bytes) -> tuple[str, dict[str, Any]]:
-    try:
-        text = content.decode("utf-8-sig")
-        return text, tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
-        raise BadInput("delays", file, problem, "a TOML file with the tables " + ", ".join(TABLES)) from None
 
 
 class _Reader:
