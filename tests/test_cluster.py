@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from conftest import Figure
 from rich.console import Console
-from test_cli import agn_bench
+from test_cli import Command, agn_bench
 from test_sweep import same
 
 from agn_bench.config import RunConfig, resolve
@@ -38,21 +38,23 @@ seeds = [0, 1, 2, 3]
 batch_size = 8
 local_steps = 2
 workers = 5
-gradient_steps = 200
+gradient_steps = 100
 [[cells]]
-model = "mlp-1000"
+model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
 model = "mlp-8"
-optimizer = ["agn", "easgd"]
+optimizer = "easgd"
+alpha = [0.05, 0.1]
 """
 RUNS = 12
 
 
 def hasty(*words: object) -> subprocess.Popen[str]:
-    """The program, not waiting long for a scheduler."""
-    program = "from agn_bench import cli; from agn_bench.execution import cluster; "
-    program += "cluster._SECONDS_TO_CONNECT = 1.0; cli.main()"
+    """The program, which soon says that there are no workers."""
+    program = (
+        "from agn_bench import cli; from agn_bench.execution import cluster; cluster._TICKS_TO_WAIT = 1; cli.main()"
+    )
     command = [sys.executable, "-c", program, *map(str, words)]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -93,14 +95,14 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("local")
     file, out = folder / "clustered.toml", folder / "out"
     file.write_text(EXPERIMENT)
-    process = agn_bench("sweep", file, "--out", out)
+    process = agn_bench("sweep", file, "--jobs", 1, "--out", out)
     said = process.communicate(timeout=180)
     assert process.returncode == 0, said
     return file, out
 
 
 def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
-    local: tuple[Path, Path], tmp_path: Path, figure: Figure
+    command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     file, expected = local
     with cluster(tmp_path) as (address, _, workers):
@@ -109,7 +111,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if len(lines) == 2:  # runs are being made, by all workers
+            if line.startswith("[2/"):  # others are being made
                 workers[0].send_signal(signal.SIGKILL)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
@@ -118,25 +120,25 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         assert not list((tmp_path / "out").rglob(".*"))
         what = "one of three workers of a cluster, SIGKILL"
         figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
-        again = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
-        out, _ = again.communicate(timeout=60)
+        monkeypatch.setenv("NPROC", "1")
+        _, out, _ = command("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert f"0 runs made, {RUNS} found finished, 0 failed\n" in out
-        other = agn_bench("sweep", file, "--out", tmp_path / "other", "--scheduler", address, "--threads", 2)
-        out, _ = other.communicate(timeout=60)
-        assert other.returncode == 1
+        monkeypatch.setenv("NPROC", "2")
+        code, out, _ = command("sweep", file, "--out", tmp_path / "other", "--scheduler", address)
+        assert code == 1
         assert "JAX has 1 threads already in the worker tcp://127.0.0.1:" in out
         assert "restart the workers, or give --threads 1" in out
         assert not list((tmp_path / "other").glob("runs/*"))
 
 
 def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
-    local: tuple[Path, Path], tmp_path: Path, figure: Figure
+    command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     file, expected = local
     with cluster(tmp_path, workers=1) as (address, scheduler, _):
         process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
-        process.stdout.readline()  # a run is finished
+        assert any(line.startswith("[1/") for line in process.stdout)  # a run is finished
         scheduler.kill()
         _, err = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -144,12 +146,10 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     kept = len(list((tmp_path / "out").glob("runs/*")))
     assert 0 < kept < RUNS
     assert not list((tmp_path / "out").rglob(".*"))
-    process = hasty("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
-    assert len(err.splitlines()) == 1
-    process = agn_bench("sweep", file, "--out", tmp_path / "out")
+    monkeypatch.setattr(clusters, "_SECONDS_TO_CONNECT", 0.2)
+    monkeypatch.setenv("NPROC", "1")
+    refuses(command("sweep", file, "--out", tmp_path / "out", "--scheduler", address), address)
+    process = agn_bench("sweep", file, "--jobs", 1, "--out", tmp_path / "out")
     out, _ = process.communicate(timeout=180)
     assert f"{RUNS - kept} runs made, {kept} found finished, 0 failed\n" in out
     same(tmp_path / "out", expected)
@@ -157,19 +157,28 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
 
 
-def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(tmp_path: Path) -> None:
+def refuses(answer: tuple[int, str, str], address: str) -> None:
+    """One line says that there is no scheduler."""
+    code, _, err = answer
+    assert code == 2
+    assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "data.toml"
     file.write_text('name = "data"\n[[cells]]\ndataset = "mnist"\nmodel = "mlp-8"\ngradient_steps = 400\n')
     with cluster(tmp_path, workers=1) as (address, *_):
-        process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+        code, out, _ = command("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
+    assert code == 1
     assert re.search(r"BadInput: --data-dir: not given, .* \(on the worker tcp://127.0.0.1:\d+\)", out)
 
 
-def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(local: tuple[Path, Path], tmp_path: Path) -> None:
+def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(tmp_path: Path) -> None:
+    file = tmp_path / "clustered.toml"
+    file.write_text(EXPERIMENT)
     with cluster(tmp_path, workers=0) as (address, *_):
-        process = agn_bench("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
+        process = hasty("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
         assert process.stdout.readline() == f"waiting for workers of the cluster at {address}\n"
         process.send_signal(signal.SIGINT)
@@ -179,14 +188,15 @@ def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(local: tup
     assert not list((tmp_path / "out").rglob(".*"))
 
 
-def test_what_listens_but_is_no_scheduler_is_refused(local: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_listens_but_is_no_scheduler_is_refused(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "_SECONDS_TO_CONNECT", 0.2)
+    file = tmp_path / "clustered.toml"
+    file.write_text(EXPERIMENT)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        process = hasty("sweep", local[0], "--out", tmp_path / "out", "--scheduler", address)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert err.startswith(f"agn-bench: --scheduler {address}: no answer (")
-    assert len(err.splitlines()) == 1
+        refuses(command("sweep", file, "--out", tmp_path / "out", "--scheduler", address), address)
     assert not (tmp_path / "out").exists()
 
 
