@@ -34,6 +34,8 @@ def prepare(threads: object = None, device: object = None) -> None:
         os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda,cpu"}[device]
     elif given and "cpu" not in given.split(","):
         os.environ["JAX_PLATFORMS"] = f"{given},cpu"
+        if backend() == "cpu":
+            raise BadInput("JAX_PLATFORMS", given, "JAX sees no such device here", "one that it sees, cpu or nothing")
     if device == "gpu":
         _require_gpu()
 

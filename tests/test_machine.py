@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from agn_bench import machine
 from agn_bench.cli.base import facts_of
+from agn_bench.inputs import BadInput
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -51,12 +52,18 @@ def test_the_clock_has_a_cpu_whatever_else_jax_is_given(
 ) -> None:
     monkeypatch.delitem(sys.modules, "jax")
     monkeypatch.setattr(machine, "_keep_freed_memory", lambda: None)
+    monkeypatch.setattr(machine, "backend", lambda: "gpu")
     monkeypatch.setenv("NPROC", "2")
     monkeypatch.setenv("JAX_PLATFORMS", given or "")
     if given is None:
         monkeypatch.delenv("JAX_PLATFORMS")
     machine.prepare(2, device)
     assert os.environ.get("JAX_PLATFORMS") == platforms
+    monkeypatch.setattr(machine, "backend", lambda: "cpu")  # where JAX has no such device, it would be the CPU
+    if given == "cuda" and device == "auto":
+        monkeypatch.setenv("JAX_PLATFORMS", given)
+        with pytest.raises(BadInput, match=r"^JAX_PLATFORMS cuda: JAX sees no such device here"):
+            machine.prepare(2, device)
 
 
 def test_the_command_in_the_provenance_is_one_that_can_be_given_again() -> None:
