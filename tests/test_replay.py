@@ -254,6 +254,22 @@ def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
     assert len(reported) == len(set(reported)) or at is not None  # a run that is made again reports again
 
 
+def test_a_run_that_is_made_again_holds_nothing_of_the_first_try(tiny: Dataset) -> None:
+    """The memory that all workers take is there once, not twice."""
+
+    def held() -> int:
+        return sum(array.shape == WIDTHS[:2] for array in jax.live_arrays())
+
+    case = Script(tiny, ORDERS["turns"], 1)
+    case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
+    gc.collect()
+    before, seen = held(), []
+    options = {"evaluate_at": range(4, 48, 4), "on_progress": lambda _: seen.append(held() - before)}
+    assert case.replay(Struck(40, np.inf), LOCAL["adam"], np.float32, **options).diverged_exchange == 40
+    first_try, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert second == first_try
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patch) -> None:
     """Though the center is."""
 

@@ -42,42 +42,34 @@ def replay_timeline(
         initial: the center at version 0, NumPy arrays.
         evaluate_at: versions of the center to evaluate on the test set, 0 and the last one allowed.
     """
-    versions = set(evaluate_at)
-    run = partial(
-        _replay, timeline, batches, method, local, loss, initial, dataset, versions, reset_local_optimizer, on_progress
-    )
-    try:
-        return run(watch_center=False)
-    except _CenterNotFinite:
-        # It was looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so the
-        # runs that diverge are the ones that pay for it, by being made again.
-        return run(watch_center=True)
-
-
-class _CenterNotFinite(Exception):
-    """Since an exchange of the last segment, but not known which."""
-
-
-def _replay(
-    timeline: Timeline,
-    batches: np.ndarray,
-    method: Method,
-    local: LocalOptimizer,
-    loss: Loss,
-    initial: Params,
-    dataset: Dataset,
-    evaluate_at: set[int],
-    reset_local_optimizer: bool,
-    on_progress: Callable[[Progress], None] | None,
-    *,
-    watch_center: bool,
-) -> Replay:
     images, labels, test_images, test_labels = jax.device_put(
         (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
     )
-    training = Training(
-        timeline, batches, method, local, loss, initial, images, labels, reset_local_optimizer, watch_center
-    )
+    versions = set(evaluate_at)
+
+    def replay(watch_center: bool) -> Replay | None:
+        training = Training(
+            timeline, batches, method, local, loss, initial, images, labels, reset_local_optimizer, watch_center
+        )
+        return _replay(training, versions, test_images, test_labels, loss, on_progress)
+
+    # The center is looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so
+    # the runs that diverge are the ones that pay for it, by being made again.
+    found = replay(watch_center=False) or replay(watch_center=True)
+    assert found is not None
+    return found
+
+
+def _replay(
+    training: Training,
+    evaluate_at: set[int],
+    test_images: jax.Array,
+    test_labels: jax.Array,
+    loss: Loss,
+    on_progress: Callable[[Progress], None] | None,
+) -> Replay | None:
+    """None if a center of the last segment is not finite, but nobody watched which."""
+    timeline = training.timeline
     losses: list[np.ndarray] = []
     correct: list[np.ndarray] = []
     evaluations: list[Evaluation] = []
@@ -95,8 +87,8 @@ def _replay(
         losses.append(np.asarray(record.losses[:made]))
         correct.append(np.asarray(record.correct[:made]))
         finite = record.finite[:made] & np.isfinite(losses[-1]).all(axis=1)
-        if not (center_finite or watch_center):
-            raise _CenterNotFinite
+        if not (center_finite or training.watch_center):
+            return None
         if not finite.all():
             diverged = first + int(np.argmin(finite))
             break
@@ -108,7 +100,7 @@ def _replay(
                     exchanges=last,
                     exchanges_total=timeline.exchanges,
                     sim_time_s=float(timeline.applied_s[last - 1]),
-                    batch_accuracy=float(correct[-1].mean()) / batches.shape[-1],
+                    batch_accuracy=float(correct[-1].mean()) / training.batches.shape[-1],
                     test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
                 )
             )

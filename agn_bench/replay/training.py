@@ -59,7 +59,8 @@ class Training:
         together: bool | None = None,
     ) -> None:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
-        self._timeline, self._batches, self._initial = timeline, batches, initial
+        self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
+        self._initial = initial
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         method, self._local = jax.tree.map(jnp.asarray, (method, local))
         sharing = resumes_at_center(method, initial, timeline.local_steps)
@@ -101,8 +102,8 @@ class Training:
     def apply(self, first: int, last: int) -> Record:
         """Compute exchanges [first, last), the next ones; the record is on the device."""
         dtype = jax.tree.leaves(self.center)[0].dtype
-        work, record = _segment(self._timeline, self._batches, first, last, self.segment_size, dtype)
-        for block in _blocks(self._timeline.worker[first:last].tolist(), self._block_sizes):
+        work, record = _segment(self.timeline, self.batches, first, last, self.segment_size, dtype)
+        for block in _blocks(self.timeline.worker[first:last].tolist(), self._block_sizes):
             states = [self._workers[worker] or begin(_copy(self._initial), self._local) for worker in block]
             if self._alone:
                 start = None
