@@ -34,8 +34,12 @@ import reference
 import typer.main
 
 from agn_bench import cli, files, machine, registry
+from agn_bench.config import RunConfig
 from agn_bench.delays import Constant, Draws, Gamma, Profile
+from agn_bench.execution import processes
+from agn_bench.execution.cell import Terms, make
 from agn_bench.problems import datasets
+from agn_bench.records import Progress, RunResult
 
 WIDTHS = (12, 10, 7, 4)
 
@@ -154,6 +158,22 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"a picture"))
+
+
+_made: dict[tuple[str, Terms], RunResult] = {}
+
+
+@pytest.fixture
+def remembered(quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps train a run only once in all of these tests, which are of what becomes of its files."""
+
+    def once(config: RunConfig, terms: Terms, on_progress: Callable[[Progress], None]) -> RunResult:
+        key = config.run_id, terms
+        if key not in _made:
+            _made[key] = make(config, terms, on_progress)
+        return _made[key]
+
+    monkeypatch.setattr(processes, "make", once)
 
 
 @pytest.fixture
