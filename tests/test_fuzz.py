@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import re
 import resource
 import shutil
@@ -29,6 +30,7 @@ from agn_bench import cli, comparison, machine, registry
 from agn_bench.cells import MOST_EXCHANGES
 from agn_bench.config import OPTIONS, RunConfig, resolve
 from agn_bench.delays import draw_delays, parse_profile, profile_names
+from agn_bench.execution.processes import portable
 from agn_bench.experiment import MOST_RUNS, read_experiment_file
 from agn_bench.inputs import BadInput
 from agn_bench.measured import read_measured
@@ -513,8 +515,7 @@ def test_what_a_small_archive_unpacks_to_is_not_read_beyond_what_is_expected(tmp
 
 
 def test_no_file_is_read_with_pickle() -> None:
-    """Pickle runs what a file says. It is used between this program's own processes only, to see that an error can be
-    sent."""
+    """Pickle runs what a file says. It is used between this program's own processes only."""
     package = Path(registry.__file__).parent
     for path in package.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
@@ -522,4 +523,20 @@ def test_no_file_is_read_with_pickle() -> None:
         assert not re.search(r"\b(read_pickle|joblib|cloudpickle|shelve|marshal|eval\(|exec\()", source), path
         if "pickle" in source.replace("allow_pickle=False", ""):
             assert path.name in ("processes.py", "results.py"), path
-    assert "pickle.loads(pickle.dumps(error))" in (package / "execution" / "processes.py").read_text(encoding="utf-8")
+
+
+class Unsendable(Exception):
+    """Takes what its text does not tell, so that pickle cannot make it again."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def test_an_error_that_cannot_be_sent_to_another_process_is_sent_as_its_text() -> None:
+    refused = portable(BadInput("workers", 0, "too small", "1"))
+    assert isinstance(refused, BadInput)
+    assert "--workers 0: too small" in str(refused)
+    for error, says in ((Unsendable(1, 2), "Unsendable: 1 and 2"), (ValueError(lambda: 0), "ValueError: <function")):
+        sent = pickle.loads(pickle.dumps(portable(error)))
+        assert type(sent) is RuntimeError
+        assert str(sent).startswith(says)
