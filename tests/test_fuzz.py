@@ -25,18 +25,19 @@ import typer.main
 from conftest import Figure, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from test_trace import recorded
 
-from agn_bench import cli, comparison, machine, registry
+from agn_bench import cli, comparison, files, machine, registry, results
 from agn_bench.cells import MOST_EXCHANGES
 from agn_bench.config import OPTIONS, RunConfig, resolve
 from agn_bench.delays import draw_delays, parse_profile, profile_names
 from agn_bench.execution.processes import portable
 from agn_bench.experiment import MOST_RUNS, read_experiment_file
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import BadFile, BadInput
 from agn_bench.measured import read_measured
 from agn_bench.problems import datasets
 from agn_bench.results import read_config
-from agn_bench.timeline.trace import read_trace
+from agn_bench.timeline.trace import TIMES, read_trace
 
 MOST_MB = 400
 """By which the process may grow while all inputs of a kind are tried."""
@@ -73,6 +74,7 @@ class Tally:
         except BadInput as error:
             message = str(error)
             assert message.strip()
+            assert isinstance(error, BadFile) or (error.problem and error.accepted)
             assert len(message) < 20_000
             self.counts["refused"] += 1
             return None
@@ -200,7 +202,7 @@ order = "random"
 fifo_share = 0.1
 """
 TRACE = "worker,start_s,applied_s,resume_s,staleness\n0,0,1,1.5,0\n1,0,2,2.5,1\n0,1.5,3,3,1\n1,2.5,4,4.25,1\n"
-TIMES = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
+MEASURED = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
 
 
 @pytest.fixture
@@ -215,7 +217,7 @@ def place(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -
     Path("my-experiment.toml").write_text(EXPERIMENT)
     Path("my.toml").write_text(PROFILE)
     Path("commits.csv").write_text(TRACE)
-    Path("times.csv").write_text(TIMES)
+    Path("times.csv").write_text(MEASURED)
     with pytest.raises(SystemExit):
         cli.main(
             ["run", "--model", "mlp-8", "--batch-size", "8", "--workers", "4", "--local-steps", "3", "--out", "done"]
@@ -393,17 +395,61 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
     tally.note(figure, "delay profiles and settings")
 
 
+NUMBERS = [
+    "nan", "inf", "-1", "1e400", "", "x", "0.5", "1e308", "-0", "0x1", "1e-320", "True", '"', "9" * 30, "\x00",
+]  # fmt: skip
+
+
+@st.composite
+def with_changed_rows(draw: st.DrawFn, lines: list[str]) -> bytes:
+    """A table with one to three things wrong in rows and cells, or none after all, and now and then in its bytes."""
+    lines = lines.copy()
+    for _ in range(draw(st.integers(1, 3))):
+        row, other = (draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+        change = draw(st.sampled_from(["swap", "double", "leave out", "cell less", "cell more", "cell", "number"]))
+        if change == "swap":
+            lines[row], lines[other] = lines[other], lines[row]
+        elif change == "double":
+            lines.insert(other, lines[row])
+        elif change == "leave out":
+            del lines[row]
+        else:
+            cells = lines[row].split(",")
+            at = draw(st.integers(0, len(cells) - 1))
+            put = str(draw(st.floats(0, 10))) if change == "number" else draw(st.sampled_from(NUMBERS))
+            cells[at : at + (change != "cell more")] = [] if change == "cell less" else [put]
+            lines[row] = ",".join(cells)
+    content = bytearray("\n".join(lines).encode())
+    for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+    return bytes(content)
+
+
 def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) -> None:
+    """What is read holds together."""
     tally = Tally()
 
+    own_log = files.csv_text(results.commits(recorded(3, 4))).splitlines()
+
     @examples(300)
-    @given(damaged(TRACE))
+    @given(damaged(TRACE) | with_changed_rows(own_log))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         trace = tally.of(lambda: read_trace(Path("x.csv")))
-        if trace is not None:
-            assert (np.diff(trace.timeline.applied_s) >= 0).all()
-            assert (trace.timeline.staleness >= 0).all()
+        if trace is None:
+            return
+        timeline = trace.timeline
+        times = np.array([getattr(timeline, name) for name in TIMES])
+        assert np.isfinite(times).all()
+        assert (times >= 0).all()
+        assert (np.diff(times, axis=0) >= 0).all()
+        assert (np.diff(timeline.applied_s) >= 0).all()
+        assert set(timeline.worker) == set(range(timeline.workers))
+        for worker in range(timeline.workers):
+            own = np.flatnonzero(timeline.worker == worker)
+            np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
+            np.testing.assert_array_equal(timeline.staleness[own] + 1, np.diff(own, prepend=-1))
+            assert (timeline.start_s[own][1:] >= timeline.resume_s[own][:-1]).all()
 
     attempt()
     tally.note(figure, "recorded timelines")
@@ -413,7 +459,7 @@ def test_any_measured_times_are_some_or_refused(place: Path, figure: Figure) -> 
     tally = Tally()
 
     @examples(200)
-    @given(damaged(TIMES))
+    @given(damaged(MEASURED))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         tally.of(lambda: read_measured(Path("x.csv"), ["seconds", "more"], 18_750))
