@@ -48,6 +48,11 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     place.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
+    grid = site / "agn_bench" / "experiments" / "paper" / "grid.toml"
+    quick = 'base = { preset = "quick" }'
+    assert quick in grid.read_text(encoding="utf-8")
+    shorter = grid.read_text(encoding="utf-8").replace(quick, 'base = { preset = "quick", gradient_steps = 1600 }')
+    grid.write_text(shorter, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200"}
 
     def agn_bench(*words: object) -> str:
@@ -65,6 +70,7 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(place / "results" / "adhoc" / "summary.csv")) == 1
     only = ("--only", "optimizer=agn", "--only", "workers=10", "--only", "local_steps=40")
     assert "1 runs made" in agn_bench("sweep", "paper/grid", "--size", "quick", *only, "--out", "grid")
+    assert set(pd.read_csv(place / "grid" / "summary.csv")["gradient_steps"]) == {1600}  # of its own experiment
     assert "claims" in agn_bench("reproduce", "beale", "--no-run", "--size", "quick", "--out", _as_reproduced(place))
 
 
