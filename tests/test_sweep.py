@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 from conftest import Figure
-from test_cli import TINY, agn_bench
+from test_cli import INTERRUPTED, TINY, agn_bench
 
 from agn_bench import files, sweep
 from agn_bench import folder as folders
@@ -257,12 +257,6 @@ def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_p
     same(tmp_path / "live", fast.whole)
 
 
-INTERRUPTED = [
-    "agn-bench: interrupting … (once more to stop at once)",
-    "agn-bench: interrupted; what was finished is kept",
-]
-
-
 def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: Fast, tmp_path: Path) -> None:
     words = ("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2)
     process = agn_bench(*words, start_new_session=True)
@@ -291,17 +285,6 @@ def test_interrupting_while_its_processes_start_says_nothing_more(fast: Fast, tm
     assert (process.returncode, err.splitlines()) == (130, INTERRUPTED)
     assert ends(process)
     assert not list((tmp_path / "mine").glob("runs/*"))
-
-
-def test_interrupting_before_anything_has_begun_leaves_nothing(fast: Fast, tmp_path: Path) -> None:
-    """Where Python itself is still starting, it ends by the signal; a shell calls both 130."""
-    process = agn_bench("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2, start_new_session=True)
-    time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT)
-    assert ends(process)
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- cells that fail, and cells that diverge ---
