@@ -105,20 +105,21 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     return note
 
 
-def tried(attempt: Any) -> int:
-    """Run a test of generated inputs, and count those that it was given."""
+def tried(attempt: Any) -> dict[str, int]:
+    """Run a test of generated configurations, and count those that it was given, and those it did not hold for."""
     inner = attempt.hypothesis.inner_test
-    count = 0
+    given = held = 0
 
     @wraps(inner)
     def counting(*args: Any, **kwargs: Any) -> None:
-        nonlocal count
-        count += 1
+        nonlocal given, held
+        given += 1
         inner(*args, **kwargs)
+        held += 1
 
     attempt.hypothesis.inner_test = counting
     attempt()
-    return count
+    return {"configurations": given, "broken": given - held}
 
 
 @pytest.fixture

@@ -55,20 +55,24 @@ text = st.sampled_from(JUNK) | st.text(max_size=12)
 class Tally:
     """What became of the inputs of a kind."""
 
+    tried: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     peak_before: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def note(self, figure: Figure, what: str) -> None:
         """Write down the counts, and see that both outcomes were met and memory stayed within bounds."""
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.peak_before) / 1024
-        tried = self.counts.total()
-        figure("fuzz", input=what, tried=tried, used=self.counts["used"], refused=self.counts["refused"], crashes=0)
-        assert self.counts["used"] > tried / 2000, self.counts  # hardly any made-up file is right as a whole
-        assert self.counts["refused"] > tried / 10, self.counts
+        used, refused = self.counts["used"], self.counts["refused"]
+        crashes = self.tried - used - refused
+        figure("fuzz", input=what, tried=self.tried, used=used, refused=refused, crashes=crashes)
+        assert crashes == 0
+        assert used > self.tried / 2000, self.counts  # hardly any made-up file is right as a whole
+        assert refused > self.tried / 10, self.counts
         assert grown < MOST_MB, f"{grown:.0f} MB"
 
     def of(self, read: Callable[[], Any]) -> Any:
         """What `read` returns, None if it refuses; anything else that it raises is a failure."""
+        self.tried += 1
         try:
             value = read()
         except BadInput as error:
@@ -238,6 +242,7 @@ def test_any_command_line_is_carried_out_or_refused(
     @given(command_lines())
     def attempt(words: list[str]) -> None:
         before = tree(place)
+        tally.tried += 1
         capsys.readouterr()
         try:
             cli.main(words)

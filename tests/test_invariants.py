@@ -123,7 +123,7 @@ def test_any_timeline_keeps_the_servers_rules(figure: Figure) -> None:
             spent = timeline.compute_end_s[own] - timeline.start_s[own]
             np.testing.assert_allclose(spent, draws.compute[first : first + len(own)], atol=1e-9)
 
-    figure("invariants", what="timelines: the server's rules", configurations=tried(attempt), broken=0)
+    figure("invariants", what="timelines: the server's rules", **tried(attempt))
 
 
 def test_any_timelines_staleness_adds_up_and_agrees_with_the_reference(figure: Figure) -> None:
@@ -141,9 +141,7 @@ def test_any_timelines_staleness_adds_up_and_agrees_with_the_reference(figure: F
         np.testing.assert_array_equal(timeline.staleness, [row["staleness"] for row in log])
         np.testing.assert_allclose(timeline.applied_s, [row["applied_s"] for row in log], rtol=1e-12, atol=1e-9)
 
-    figure(
-        "invariants", what="timelines: staleness, and the log of the reference", configurations=tried(attempt), broken=0
-    )
+    figure("invariants", what="timelines: staleness, and the log of the reference", **tried(attempt))
 
 
 # --- the methods ---
@@ -163,7 +161,7 @@ def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
             np.abs(new[0] + following[0] - center - end), 8 * np.finfo(float).eps * largest + 1e-300
         )
 
-    figure("invariants", what="EASGD: center and worker are conserved", configurations=tried(attempt), broken=0)
+    figure("invariants", what="EASGD: center and worker are conserved", **tried(attempt))
 
 
 def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) -> None:
@@ -178,7 +176,7 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
             np.testing.assert_array_equal(new[0], center)
             np.testing.assert_array_equal(following[0], center)
 
-    figure("invariants", what="methods: no local step, no commit", configurations=tried(attempt), broken=0)
+    figure("invariants", what="methods: no local step, no commit", **tried(attempt))
 
 
 # --- whole runs ---
@@ -235,7 +233,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
                     read = [float(cell) if cell else np.nan for cell in again[name]]
                     np.testing.assert_array_equal(read, measured)
 
-    figure("invariants", what="runs: counts agree, CSV files keep every digit", configurations=tried(attempt), broken=0)
+    figure("invariants", what="runs: counts agree, CSV files keep every digit", **tried(attempt))
 
 
 def test_nothing_depends_on_the_progress_display_or_the_folders_name(
@@ -266,11 +264,13 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
         for file in ("summary.csv", "curves.csv"):
             assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
 
-    figure("invariants", what="runs: the same in any folder, with any display", configurations=tried(attempt), broken=0)
+    figure("invariants", what="runs: the same in any folder, with any display", **tried(attempt))
 
 
-def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure) -> None:
+def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
     """On data that other processes have: the installed digits."""
+    if not at_full_size:
+        pytest.skip("test_execution.py has it of three runs")
     real = {**OPTIONS, "gradient_steps": st.integers(40, 400), "local_steps": st.just(2)}
     number = 0
 
@@ -286,7 +286,7 @@ def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figu
         for file in ("summary.csv", "curves.csv"):
             assert (folders[3] / file).read_bytes() == (folders[1] / file).read_bytes()
 
-    figure("invariants", what="runs: the same from 1 and 3 processes", configurations=tried(attempt), broken=0)
+    figure("invariants", what="runs: the same from 1 and 3 processes", **tried(attempt))
 
 
 # --- numbers ---
@@ -348,8 +348,7 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
     figure(
         "invariants",
         what=f"{method}: an image with {bad} is found at its exchange",
-        configurations=tried(attempt),
-        broken=0,
+        **tried(attempt),
     )
 
 
