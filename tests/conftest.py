@@ -32,6 +32,7 @@ import numpy as np
 import pytest
 import reference
 import typer.main
+from filelock import FileLock
 
 from agn_bench import cli, files, machine, registry
 from agn_bench.config import RunConfig
@@ -120,6 +121,19 @@ def tried(attempt: Any) -> dict[str, int]:
     attempt.hypothesis.inner_test = counting
     attempt()
     return {"configurations": given, "broken": given - held}
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder of this name, which `build` fills: once, however many processes these tests run in."""
+    base = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder = base / name
+    with FileLock(base / f"{name}.lock"):
+        if not (folder / ".built").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # where building it has failed before
+            folder.mkdir()
+            build(folder)
+            (folder / ".built").touch()
+    return folder
 
 
 @pytest.fixture

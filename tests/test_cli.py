@@ -136,9 +136,9 @@ def test_on_a_terminal_of_80_columns_progress_fits_in_a_line(tmp_path: Path) -> 
     import pty
 
     primary, secondary = pty.openpty()
-    words = ["run", "--workers", "40", "--local-steps", "3", "--gradient-steps", "1200", "--out", str(tmp_path)]
+    words = ["run", "--workers", "40", "--local-steps", "3", "--gradient-steps", "1200", "--model", "mlp-8"]
     environment = {**os.environ, "COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
-    process = agn_bench(*words, env=environment, stdout=secondary, stderr=secondary)
+    process = agn_bench(*words, "--out", tmp_path, env=environment, stdout=secondary, stderr=secondary)
     os.close(secondary)
     shown = b""
     while True:
@@ -308,7 +308,9 @@ INTERRUPTED = [
 
 
 def test_interrupting_a_run_exits_130_and_leaves_no_partial_file(tmp_path: Path) -> None:
-    process = agn_bench("run", "--workers", 4, "--out", tmp_path / "mine")
+    process = agn_bench(
+        "run", "--workers", 4, "--model", "mlp-8", "--gradient-steps", 40_000, "--out", tmp_path / "mine"
+    )
     assert process.stdout is not None
     assert "exchanges" in process.stdout.readline()  # it is training
     process.send_signal(signal.SIGINT)
@@ -378,7 +380,7 @@ def test_too_little_memory_is_one_line_and_exit_1(
 
 
 def test_a_reader_who_goes_away_costs_no_run(tmp_path: Path) -> None:
-    words = ("run", "--workers", 4, "--gradient-steps", 400, "--out", tmp_path / "mine")
+    words = ("run", "--workers", 4, "--model", "mlp-8", "--gradient-steps", 400, "--out", tmp_path / "mine")
     with agn_bench(*words) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()

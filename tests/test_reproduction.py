@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import built_once
 from matplotlib.figure import Figure
 
 from agn_bench import files, metrics, results
@@ -458,19 +459,19 @@ def test_a_report_has_every_table_figure_and_claim(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("made") / "results"
-
-
 @pytest.fixture
-def reproduced(made: Path, small: Path, sketched: None, command: Command, tmp_path: Path) -> Path:
+def reproduced(
+    tmp_path_factory: pytest.TempPathFactory, small: Path, sketched: None, command: Command, tmp_path: Path
+) -> Path:
     """Results of a small reproduction of one figure, and of what needs no training; made once, and copied."""
-    if not made.exists():
-        code, said, err = command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", made)
+
+    def build(folder: Path) -> None:
+        code, said, err = command("reproduce", "agn-vs-dynsgd", "staleness", "beale", "--out", folder)
         assert code == 0, err
-        (made / "said.txt").write_text(said, encoding="utf-8")
-    return Path(shutil.copytree(made, tmp_path / "reproduced"))
+        (folder / "said.txt").write_text(said, encoding="utf-8")
+
+    made = built_once(tmp_path_factory, "reproduced", build)
+    return Path(shutil.copytree(made, tmp_path / "reproduced", ignore=shutil.ignore_patterns(".built")))
 
 
 def test_one_figure_needs_its_own_runs_only(reproduced: Path, command: Command) -> None:

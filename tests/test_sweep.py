@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from conftest import Figure
+from conftest import Figure, built_once
 from test_cli import INTERRUPTED, TINY, agn_bench
 
 from agn_bench import files, sweep
@@ -71,16 +71,21 @@ class Fast(NamedTuple):
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Fast:
     """64 runs of some ten milliseconds if the figures are wanted, else 32."""
-    folder = tmp_path_factory.mktemp("fast")
-    file, whole = folder / "fast.toml", folder / "whole"
-    file.write_text(FAST.format(seeds=list(range(8 if request.config.getoption("figures") is None else 16))))
-    configs = read_experiment_file(file).configs
-    process = agn_bench("sweep", file, "--out", whole, "--jobs", 2)
-    at = [finished_run(process) for _ in configs]
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    assert f"{len(configs)} runs made, 0 found finished, 0 failed" in out
-    return Fast(file, whole, tuple(configs), (at[-1] - at[0]) / (len(at) - 1))
+    seeds = list(range(8 if request.config.getoption("figures") is None else 16))
+
+    def build(folder: Path) -> None:
+        (folder / "fast.toml").write_text(FAST.format(seeds=seeds))
+        process = agn_bench("sweep", folder / "fast.toml", "--out", folder / "whole", "--jobs", 2)
+        at = [finished_run(process) for _ in range(4 * len(seeds))]
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert f"{len(at)} runs made, 0 found finished, 0 failed" in out
+        (folder / "seconds").write_text(str((at[-1] - at[0]) / (len(at) - 1)))
+
+    folder = built_once(tmp_path_factory, "fast", build)
+    file = folder / "fast.toml"
+    configs = tuple(read_experiment_file(file).configs)
+    return Fast(file, folder / "whole", configs, float((folder / "seconds").read_text()))
 
 
 @pytest.fixture

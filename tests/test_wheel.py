@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import built_once
 
 from agn_bench.delays import profile_names
 
@@ -20,11 +21,13 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
-    words = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run(words, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
+
+    def build(folder: Path) -> None:
+        words = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
+        subprocess.run(words, check=True, capture_output=True)
+
+    (built,) = built_once(tmp_path_factory, "wheel", build).glob("*.whl")
     return built
 
 
