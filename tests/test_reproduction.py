@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -385,6 +386,9 @@ def test_a_dry_run_of_what_needs_no_runs_makes_nothing(command: Command, tmp_pat
     assert not (tmp_path / "r").exists()
 
 
+path_once = cache(beale.path)  # which takes seconds, and is the same in all of these tests
+
+
 @pytest.fixture
 def small(quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's own experiment files, with a data set and a network that train in milliseconds."""
@@ -397,6 +401,7 @@ def small(quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         path.write_text(text, encoding="utf-8")
     monkeypatch.setattr(runs, "experiments_folder", lambda: folder)
     monkeypatch.setattr(claims, "experiments_folder", lambda: folder)
+    monkeypatch.setattr(beale, "path", path_once)
     from agn_bench.paper import stability
 
     monkeypatch.setattr(stability, "ROUNDS", 20)
