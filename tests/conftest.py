@@ -32,10 +32,15 @@ import numpy as np
 import pytest
 import reference
 import typer.main
+from filelock import FileLock
 
 from agn_bench import cli, files, machine, registry
+from agn_bench.config import RunConfig
 from agn_bench.delays import Constant, Draws, Gamma, Profile
+from agn_bench.execution import processes
+from agn_bench.execution.cell import Terms, make
 from agn_bench.problems import datasets
+from agn_bench.records import Progress, RunResult
 
 WIDTHS = (12, 10, 7, 4)
 
@@ -101,20 +106,34 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     return note
 
 
-def tried(attempt: Any) -> int:
-    """Run a test of generated inputs, and count those that it was given."""
+def tried(attempt: Any) -> dict[str, int]:
+    """Run a test of generated configurations, and count those that it was given, and those it did not hold for."""
     inner = attempt.hypothesis.inner_test
-    count = 0
+    given = held = 0
 
     @wraps(inner)
     def counting(*args: Any, **kwargs: Any) -> None:
-        nonlocal count
-        count += 1
+        nonlocal given, held
+        given += 1
         inner(*args, **kwargs)
+        held += 1
 
     attempt.hypothesis.inner_test = counting
     attempt()
-    return count
+    return {"configurations": given, "broken": given - held}
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder of this name, which `build` fills: once, however many processes these tests run in."""
+    base = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder = base / name
+    with FileLock(base / f"{name}.lock"):
+        if not (folder / ".built").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # where building it has failed before
+            folder.mkdir()
+            build(folder)
+            (folder / ".built").touch()
+    return folder
 
 
 @pytest.fixture
@@ -154,6 +173,22 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"a picture"))
+
+
+_made: dict[tuple[str, Terms], RunResult] = {}
+
+
+@pytest.fixture
+def remembered(quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps train a run only once in all of these tests, which are of what becomes of its files."""
+
+    def once(config: RunConfig, terms: Terms, on_progress: Callable[[Progress], None]) -> RunResult:
+        key = config.run_id, terms
+        if key not in _made:
+            _made[key] = make(config, terms, on_progress)
+        return _made[key]
+
+    monkeypatch.setattr(processes, "make", once)
 
 
 @pytest.fixture

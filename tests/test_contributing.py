@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from agn_bench.experiment import read_experiment_file
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MOST_LINES = 20
@@ -37,10 +39,10 @@ def apply(section: str, copy: Path) -> None:
         path.write_text(source[:at] + content + ("\n\n" if how == "before" else "") + source[at:], encoding="utf-8")
 
 
-def run(section: str, copy: Path) -> str:
-    """Run the section's command in the copy."""
+def run(section: str, copy: Path, *more: str) -> str:
+    """Run the section's command, with more options, in the copy."""
     (line,) = re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE)
-    words = [sys.executable, "-m", "agn_bench", *shlex.split(line)]
+    words = [sys.executable, "-m", "agn_bench", *shlex.split(line), *more]
     environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy)}
     ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -81,6 +83,11 @@ def test_a_data_set_is_added_with_its_files_and_their_hashes(copy: Path) -> None
 
 
 def test_an_experiment_is_added_in_a_file(copy: Path) -> None:
+    """Two of its eight runs are made; to compile programs for the others takes long."""
     apply("An experiment", copy)
-    assert "8 runs made, 0 found finished, 0 failed" in run("An experiment", copy)
-    assert len(pd.read_csv(copy / "results" / "few-steps" / "summary.csv")) == 8
+    assert len(read_experiment_file(copy / "experiments" / "few-steps.toml").configs) == 8
+    only = ("--only", "seed=0", "--only", "local_steps=10", "--jobs", "1")
+    assert "2 runs made, 0 found finished, 0 failed" in run("An experiment", copy, *only)
+    rows = pd.read_csv(copy / "results" / "few-steps" / "summary.csv")
+    assert sorted(rows["optimizer"]) == ["agn", "dynsgd"]
+    assert rows["in_experiment"].all()

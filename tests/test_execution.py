@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import struct
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 
 from agn_bench import sweep
 from agn_bench.config import RunConfig, resolve, with_seeds
-from agn_bench.execution import processes
+from agn_bench.execution import cell, processes
+from agn_bench.execution.cell import Terms
 from agn_bench.execution.work import Program, Work
 from agn_bench.inputs import BadInput
-from agn_bench.records import Progress
+from agn_bench.records import Progress, RunResult
 from agn_bench.sweep import Place
 
 TWO = Place(processes=2)
@@ -51,7 +53,9 @@ class Watcher:
 
 
 def test_runs_made_at_once_are_the_runs_made_one_after_another(tmp_path: Path) -> None:
-    configs, watcher = with_seeds(resolve(SMALL), 3), Watcher()
+    methods = ("agn", "dynsgd", "agn")
+    configs = [resolve(SMALL | {"optimizer": method, "seed": seed}) for seed, method in enumerate(methods)]
+    watcher = Watcher()
     apart = sweep.run_all(configs, tmp_path / "apart", watcher, TWO).runs
     alone = sweep.run_all(configs, tmp_path / "alone", Watcher()).runs
     assert [run.name for run in apart] == [run.name for run in alone] == [config.run_id for config in configs]
@@ -82,17 +86,40 @@ def test_a_run_that_is_refused_there_is_refused_here_and_the_others_go_on(tmp_pa
     assert not multiprocessing.active_children()
 
 
-def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(tmp_path: Path) -> None:
-    killed: list[str] = []
+def _stop_within_the_first_runs(connection: Connection, terms: Terms) -> None:
+    """What a process does, but it gets no further in seeds 0 and 1 than to its first report."""
+
+    def make(config: RunConfig, terms: Terms, on_progress: Callable[[Progress], None]) -> RunResult:
+        def stop(progress: Progress) -> None:
+            on_progress(progress)
+            if config.seed < 2:
+                time.sleep(600)
+
+        return cell.make(config, terms, stop)
+
+    processes.make = make  # type: ignore[assignment]
+    processes._serve(connection, terms)  # of this process, where nothing replaces it
+
+
+def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both die, each in the midst of a run."""
+    within: set[int] = set()
+    killed: list[int] = []
 
     def kill(config: RunConfig) -> None:
-        if not killed:
-            killed.extend(str(child.pid) for child in multiprocessing.active_children())
+        within.add(config.seed)
+        if within == {0, 1}:
             for child in multiprocessing.active_children():
+                assert child.pid is not None
+                killed.append(child.pid)
                 child.kill()
 
+    monkeypatch.setattr(processes, "_serve", _stop_within_the_first_runs)
     configs = with_seeds(resolve(SMALL), 4)
     report = sweep.run_all(configs, tmp_path, Watcher(kill), TWO)
+    monkeypatch.undo()
     assert len(killed) == 2
     assert {config.seed for config, _ in report.failures} == {0, 1}
     assert all("process died" in str(error) for _, error in report.failures)

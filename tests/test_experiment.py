@@ -253,7 +253,12 @@ def test_a_misspelt_key_does_not_cause_further_complaints(write: Write) -> None:
     ]
 
 
-PROJECT = [path for path in sorted(Path("experiments").rglob("*.toml")) if path.name != "claims.toml"]
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+PROJECT = [path for path in sorted(EXPERIMENTS.rglob("*.toml")) if path.name != "claims.toml"]
+
+
+def test_the_project_has_experiments() -> None:
+    assert {"four-methods", "grid"} <= {path.stem for path in PROJECT}
 
 
 @pytest.mark.parametrize("path", PROJECT, ids=lambda path: path.stem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import re
 import resource
 import shutil
@@ -24,17 +25,19 @@ import typer.main
 from conftest import Figure, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from test_trace import recorded
 
-from agn_bench import cli, comparison, machine, registry
+from agn_bench import cli, comparison, files, machine, registry, results
 from agn_bench.cells import MOST_EXCHANGES
 from agn_bench.config import OPTIONS, RunConfig, resolve
 from agn_bench.delays import draw_delays, parse_profile, profile_names
+from agn_bench.execution.processes import portable
 from agn_bench.experiment import MOST_RUNS, read_experiment_file
-from agn_bench.inputs import BadInput
+from agn_bench.inputs import BadFile, BadInput
 from agn_bench.measured import read_measured
 from agn_bench.problems import datasets
 from agn_bench.results import read_config
-from agn_bench.timeline.trace import read_trace
+from agn_bench.timeline.trace import TIMES, read_trace
 
 MOST_MB = 400
 """By which the process may grow while all inputs of a kind are tried."""
@@ -52,25 +55,30 @@ text = st.sampled_from(JUNK) | st.text(max_size=12)
 class Tally:
     """What became of the inputs of a kind."""
 
+    tried: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     peak_before: int = field(default_factory=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def note(self, figure: Figure, what: str) -> None:
         """Write down the counts, and see that both outcomes were met and memory stayed within bounds."""
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.peak_before) / 1024
-        tried = self.counts.total()
-        figure("fuzz", input=what, tried=tried, used=self.counts["used"], refused=self.counts["refused"], crashes=0)
-        assert self.counts["used"] > tried / 2000, self.counts  # hardly any made-up file is right as a whole
-        assert self.counts["refused"] > tried / 10, self.counts
+        used, refused = self.counts["used"], self.counts["refused"]
+        crashes = self.tried - used - refused
+        figure("fuzz", input=what, tried=self.tried, used=used, refused=refused, crashes=crashes)
+        assert crashes == 0
+        assert used > self.tried / 2000, self.counts  # hardly any made-up file is right as a whole
+        assert refused > self.tried / 10, self.counts
         assert grown < MOST_MB, f"{grown:.0f} MB"
 
     def of(self, read: Callable[[], Any]) -> Any:
         """What `read` returns, None if it refuses; anything else that it raises is a failure."""
+        self.tried += 1
         try:
             value = read()
         except BadInput as error:
             message = str(error)
             assert message.strip()
+            assert isinstance(error, BadFile) or (error.problem and error.accepted)
             assert len(message) < 20_000
             self.counts["refused"] += 1
             return None
@@ -198,7 +206,7 @@ order = "random"
 fifo_share = 0.1
 """
 TRACE = "worker,start_s,applied_s,resume_s,staleness\n0,0,1,1.5,0\n1,0,2,2.5,1\n0,1.5,3,3,1\n1,2.5,4,4.25,1\n"
-TIMES = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
+MEASURED = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
 
 
 @pytest.fixture
@@ -213,7 +221,7 @@ def place(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -
     Path("my-experiment.toml").write_text(EXPERIMENT)
     Path("my.toml").write_text(PROFILE)
     Path("commits.csv").write_text(TRACE)
-    Path("times.csv").write_text(TIMES)
+    Path("times.csv").write_text(MEASURED)
     with pytest.raises(SystemExit):
         cli.main(
             ["run", "--model", "mlp-8", "--batch-size", "8", "--workers", "4", "--local-steps", "3", "--out", "done"]
@@ -234,6 +242,7 @@ def test_any_command_line_is_carried_out_or_refused(
     @given(command_lines())
     def attempt(words: list[str]) -> None:
         before = tree(place)
+        tally.tried += 1
         capsys.readouterr()
         try:
             cli.main(words)
@@ -391,17 +400,61 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
     tally.note(figure, "delay profiles and settings")
 
 
+NUMBERS = [
+    "nan", "inf", "-1", "1e400", "", "x", "0.5", "1e308", "-0", "0x1", "1e-320", "True", '"', "9" * 30, "\x00",
+]  # fmt: skip
+
+
+@st.composite
+def with_changed_rows(draw: st.DrawFn, lines: list[str]) -> bytes:
+    """A table with one to three things wrong in rows and cells, or none after all, and now and then in its bytes."""
+    lines = lines.copy()
+    for _ in range(draw(st.integers(1, 3))):
+        row, other = (draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+        change = draw(st.sampled_from(["swap", "double", "leave out", "cell less", "cell more", "cell", "number"]))
+        if change == "swap":
+            lines[row], lines[other] = lines[other], lines[row]
+        elif change == "double":
+            lines.insert(other, lines[row])
+        elif change == "leave out":
+            del lines[row]
+        else:
+            cells = lines[row].split(",")
+            at = draw(st.integers(0, len(cells) - 1))
+            put = str(draw(st.floats(0, 10))) if change == "number" else draw(st.sampled_from(NUMBERS))
+            cells[at : at + (change != "cell more")] = [] if change == "cell less" else [put]
+            lines[row] = ",".join(cells)
+    content = bytearray("\n".join(lines).encode())
+    for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+    return bytes(content)
+
+
 def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) -> None:
+    """What is read holds together."""
     tally = Tally()
 
+    own_log = files.csv_text(results.commits(recorded(3, 4))).splitlines()
+
     @examples(300)
-    @given(damaged(TRACE))
+    @given(damaged(TRACE) | with_changed_rows(own_log))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         trace = tally.of(lambda: read_trace(Path("x.csv")))
-        if trace is not None:
-            assert (np.diff(trace.timeline.applied_s) >= 0).all()
-            assert (trace.timeline.staleness >= 0).all()
+        if trace is None:
+            return
+        timeline = trace.timeline
+        times = np.array([getattr(timeline, name) for name in TIMES])
+        assert np.isfinite(times).all()
+        assert (times >= 0).all()
+        assert (np.diff(times, axis=0) >= 0).all()
+        assert (np.diff(timeline.applied_s) >= 0).all()
+        assert set(timeline.worker) == set(range(timeline.workers))
+        for worker in range(timeline.workers):
+            own = np.flatnonzero(timeline.worker == worker)
+            np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
+            np.testing.assert_array_equal(timeline.staleness[own] + 1, np.diff(own, prepend=-1))
+            assert (timeline.start_s[own][1:] >= timeline.resume_s[own][:-1]).all()
 
     attempt()
     tally.note(figure, "recorded timelines")
@@ -411,7 +464,7 @@ def test_any_measured_times_are_some_or_refused(place: Path, figure: Figure) -> 
     tally = Tally()
 
     @examples(200)
-    @given(damaged(TIMES))
+    @given(damaged(MEASURED))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         tally.of(lambda: read_measured(Path("x.csv"), ["seconds", "more"], 18_750))
@@ -513,8 +566,7 @@ def test_what_a_small_archive_unpacks_to_is_not_read_beyond_what_is_expected(tmp
 
 
 def test_no_file_is_read_with_pickle() -> None:
-    """Pickle runs what a file says. It is used between this program's own processes only, to see that an error can be
-    sent."""
+    """Pickle runs what a file says. It is used between this program's own processes only."""
     package = Path(registry.__file__).parent
     for path in package.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
@@ -522,4 +574,20 @@ def test_no_file_is_read_with_pickle() -> None:
         assert not re.search(r"\b(read_pickle|joblib|cloudpickle|shelve|marshal|eval\(|exec\()", source), path
         if "pickle" in source.replace("allow_pickle=False", ""):
             assert path.name in ("processes.py", "results.py"), path
-    assert "pickle.loads(pickle.dumps(error))" in (package / "execution" / "processes.py").read_text(encoding="utf-8")
+
+
+class Unsendable(Exception):
+    """Takes what its text does not tell, so that pickle cannot make it again."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def test_an_error_that_cannot_be_sent_to_another_process_is_sent_as_its_text() -> None:
+    refused = portable(BadInput("workers", 0, "too small", "1"))
+    assert isinstance(refused, BadInput)
+    assert "--workers 0: too small" in str(refused)
+    for error, says in ((Unsendable(1, 2), "Unsendable: 1 and 2"), (ValueError(lambda: 0), "ValueError: <function")):
+        sent = pickle.loads(pickle.dumps(portable(error)))
+        assert type(sent) is RuntimeError
+        assert str(sent).startswith(says)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agn_bench import machine, registry
+from agn_bench import calibration, machine, registry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +33,7 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     for preset in registry.PRESETS:
         monkeypatch.setitem(registry.PRESETS, preset, small)
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
+    monkeypatch.setattr(calibration, "_PRECISION", 0.3)
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     (profile,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "my.toml").write_text(profile)

@@ -11,31 +11,33 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from conftest import Figure
-from test_cli import TINY, agn_bench
+from conftest import Figure, built_once
+from test_cli import INTERRUPTED, TINY, agn_bench
 
 from agn_bench import files, sweep
 from agn_bench import folder as folders
+from agn_bench.config import RunConfig
 from agn_bench.experiment import read_experiment_file
 
 Command = Callable[..., tuple[int, str, str]]
 
 FAST = """
 name = "fast"
-seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+seeds = {seeds}
 [base]
 model = "mlp-8"
 batch_size = 8
 local_steps = 2
-gradient_steps = 800
+gradient_steps = 400
+eval_every = 20
 [[cells]]
 optimizer = ["agn", "easgd"]
 workers = [10, 20]
 """
-RUNS = 64
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 SMALL = """
@@ -53,17 +55,37 @@ optimizer = ["agn", "easgd"]
 """
 
 
+class Fast(NamedTuple):
+    """An experiment of fast runs, the folder of an uninterrupted sweep of it, and how long a run took in it."""
+
+    file: Path
+    whole: Path
+    configs: tuple[RunConfig, ...]
+    seconds_a_run: float
+
+    @property
+    def runs(self) -> int:
+        return len(self.configs)
+
+
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A fast experiment, and the folder of an uninterrupted sweep of it."""
-    folder = tmp_path_factory.mktemp("fast")
-    file, whole = folder / "fast.toml", folder / "whole"
-    file.write_text(FAST)
-    process = agn_bench("sweep", file, "--out", whole)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    assert f"{RUNS} runs made, 0 found finished, 0 failed" in out
-    return file, whole
+def fast(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Fast:
+    """64 runs of some ten milliseconds if the figures are wanted, else 32."""
+    seeds = list(range(8 if request.config.getoption("figures") is None else 16))
+
+    def build(folder: Path) -> None:
+        (folder / "fast.toml").write_text(FAST.format(seeds=seeds))
+        process = agn_bench("sweep", folder / "fast.toml", "--out", folder / "whole", "--jobs", 2)
+        at = [finished_run(process) for _ in range(4 * len(seeds))]
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert f"{len(at)} runs made, 0 found finished, 0 failed" in out
+        (folder / "seconds").write_text(str((at[-1] - at[0]) / (len(at) - 1)))
+
+    folder = built_once(tmp_path_factory, "fast", build)
+    file = folder / "fast.toml"
+    configs = tuple(read_experiment_file(file).configs)
+    return Fast(file, folder / "whole", configs, float((folder / "seconds").read_text()))
 
 
 @pytest.fixture
@@ -74,15 +96,28 @@ def small(quick_dataset: str, tmp_path: Path) -> Path:
     return file
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What an experiment folder holds that is the same whenever its runs are made."""
+    collected = [folder / name for name in ("summary.csv", "curves.csv", "experiment.json")]
+    of_runs = [run / name for run in folder.glob("runs/*") for name in CSV_FILES]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in (*collected, *of_runs)}
+
+
 def same(one: Path, other: Path) -> None:
-    """Both folders have the same runs and the same bytes in them."""
-    for name in ("summary.csv", "curves.csv", "experiment.json"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    assert sorted(run.name for run in one.glob("runs/*")) == sorted(run.name for run in other.glob("runs/*"))
-    for run in one.glob("runs/*"):
-        assert folders.damage(run) == ""
-        for name in CSV_FILES:
-            assert (run / name).read_bytes() == (other / "runs" / run.name / name).read_bytes()
+    """Both folders have the same runs and the same bytes in them, and no run is damaged."""
+    found, expected = contents(one), contents(other)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert {folders.damage(run) for run in one.glob("runs/*")} == {""}
+
+
+def finished_run(process: subprocess.Popen[str]) -> float:
+    """Wait until a sweep says that one more run is finished; the moment."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.match(r"\[\d+/\d+\] .*: done", line):
+            return time.monotonic()
+    raise AssertionError(f"it has ended: {process.communicate()}")
 
 
 def session_of(process: subprocess.Popen[str]) -> list[int]:
@@ -98,6 +133,13 @@ def session_of(process: subprocess.Popen[str]) -> list[int]:
     return alive
 
 
+def has_processes(process: subprocess.Popen[str], count: int) -> None:
+    """Wait until a session has so many."""
+    while len(session_of(process)) < count:
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
 def ends(process: subprocess.Popen[str], seconds: float = 10.0) -> bool:
     """Whether all of a session's processes end in time."""
     deadline = time.monotonic() + seconds
@@ -106,63 +148,75 @@ def ends(process: subprocess.Popen[str], seconds: float = 10.0) -> bool:
     return not session_of(process)
 
 
-def test_killed_twenty_times_it_ends_with_the_same_bytes(
-    fast: tuple[Path, Path], tmp_path: Path, figure: Figure
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    fast: Fast, tmp_path: Path, figure: Figure, at_full_size: bool
 ) -> None:
-    """At random moments from the start of the program to beyond its first runs, with one process and with two."""
-    file, whole = fast
-    moments = random.Random(20)
-    finished = []
-    for kill in range(20):
-        words = ("sweep", file, "--out", tmp_path / "killed", "--jobs", 1 + kill % 2)
-        process = agn_bench(*words, start_new_session=True)
-        if kill % 4 == 0:
-            time.sleep(moments.uniform(0.1, 2.0))
-        else:  # while it makes runs, of which one takes some hundred milliseconds
-            assert process.stdout is not None
-            for line in process.stdout:
-                if "] " in line:
-                    break
-            time.sleep(moments.uniform(0.0, 0.2))
+    """While it starts, and soon after a run or two more are finished, with one process and with two."""
+    folder, moments = tmp_path / "killed", random.Random(20)
+    kills, heard, lost, damaged = 20 if at_full_size else 6, 0, 0, 0
+    seen: set[Path] = set()
+    for kill in range(kills):
+        starting = kill % 4 == 0
+        jobs = 2 if starting else 1 + kill % 2
+        process = agn_bench("sweep", fast.file, "--out", folder, "--jobs", jobs, start_new_session=True)
+        if starting:
+            has_processes(process, 2 + kill // 4 % 3)
+            time.sleep(moments.uniform(0.0, 0.3))  # they import for longer
+        else:
+            for _ in range(moments.choice([1, 2])):
+                finished_run(process)
+                heard += 1
+            time.sleep(moments.uniform(0.0, 1.0) * fast.seconds_a_run)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
+        assert process.returncode == -signal.SIGKILL  # it was in the midst of it
         assert ends(process), "orphans"
-        finished.append(len([run for run in (tmp_path / "killed").glob("runs/[!.]*") if not folders.damage(run)]))
-        for collected in (tmp_path / "killed").glob("[!.]*.csv"):
+        there = set(folder.glob("runs/[!.]*"))
+        lost += len(seen - there)
+        damaged += sum(folders.damage(run) != "" for run in there)
+        seen = there
+        assert len(there) >= heard
+        for collected in folder.glob("[!.]*.csv"):
             pd.read_csv(collected)
-    assert finished == sorted(finished)  # none was lost
-    assert len(set(finished)) > 10  # it was killed in the midst of it
-    assert finished[-1] < RUNS
-    process = agn_bench("sweep", file, "--out", tmp_path / "killed")
+    assert (lost, damaged) == (0, 0)
+    process = agn_bench("sweep", fast.file, "--out", folder, "--jobs", 2)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert f"{RUNS - finished[-1]} runs made, {finished[-1]} found finished, 0 failed" in out
-    same(tmp_path / "killed", whole)
-    assert not list((tmp_path / "killed").rglob(".*"))
+    assert f"{fast.runs - len(seen)} runs made, {len(seen)} found finished, 0 failed" in out
+    same_bytes = contents(folder) == contents(fast.whole)
+    same(folder, fast.whole)
+    assert not list(folder.rglob(".*"))
     what = "a sweep and all its processes, SIGKILL at random moments"
-    figure("kills", what=what, kills=len(finished), runs=RUNS, lost=0, damaged=0, same_bytes=True)
+    figure("kills", what=what, kills=kills, runs=fast.runs, lost=lost, damaged=damaged, same_bytes=same_bytes)
 
 
-def test_two_sweeps_at_once_share_the_runs(fast: tuple[Path, Path], tmp_path: Path) -> None:
-    file, whole = fast
-    both = [agn_bench("sweep", file, "--out", tmp_path / "shared", "--jobs", 1) for _ in range(2)]
+def test_two_sweeps_at_once_share_the_runs(fast: Fast, tmp_path: Path) -> None:
+    """Both wait for claims that are held here until both are there."""
+    folder = tmp_path / "shared"
+    held = [folders.claim(folders.run_folder(folder, config)) for config in fast.configs]
+    both = [agn_bench("sweep", fast.file, "--out", folder, "--jobs", 1) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"waiting for {fast.runs} that another process makes\n"
+    for claim in held:
+        assert claim is not None
+        claim.release()
     said = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     made, found = zip(
         *(map(int, re.findall(r"(\d+) runs made, (\d+) found finished, 0 failed", out)[0]) for out, _ in said),
         strict=True,
     )
-    assert sum(made) == RUNS  # none was made twice
-    assert [a + b for a, b in zip(made, found, strict=True)] == [RUNS, RUNS]
+    assert sum(made) == fast.runs  # none was made twice
+    assert [a + b for a, b in zip(made, found, strict=True)] == [fast.runs, fast.runs]
     assert min(made) > 0
-    same(tmp_path / "shared", whole)
-    assert not list((tmp_path / "shared").rglob(".*"))
+    same(folder, fast.whole)
+    assert not list(folder.rglob(".*"))
 
 
-def test_a_sweep_takes_over_what_another_leaves_when_it_dies(fast: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_sweep_takes_over_what_another_leaves_when_it_dies(fast: Fast, tmp_path: Path) -> None:
     """The other holds a claim for as long as it lives."""
-    file, whole = fast
-    config = read_experiment_file(file).configs[3]
+    config = fast.configs[3]
     script = """
 import sys, time
 from pathlib import Path
@@ -175,73 +229,67 @@ time.sleep(600)
     holder = subprocess.Popen([sys.executable, "-c", script, str(run)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline().strip() == config.run_id
-    process = agn_bench("sweep", file, "--out", tmp_path / "shared")
+    process = agn_bench("sweep", fast.file, "--out", tmp_path / "shared", "--jobs", 2)
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
         if "waiting for 1 that another process makes" in line:
-            assert len(list((tmp_path / "shared").glob("runs/[!.]*"))) == RUNS - 1
+            assert len(list((tmp_path / "shared").glob("runs/[!.]*"))) == fast.runs - 1
             holder.kill()
     process.communicate(timeout=60)
     assert process.returncode == 0
     holder.communicate()
-    assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
-    same(tmp_path / "shared", whole)
+    assert f"{fast.runs} runs made, 0 found finished, 0 failed\n" in lines
+    same(tmp_path / "shared", fast.whole)
 
 
-def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: tuple[Path, Path], tmp_path: Path) -> None:
-    file, whole = fast
-    process = agn_bench("sweep", file, "--out", tmp_path / "live")
+def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_path: Path) -> None:
+    process = agn_bench("sweep", fast.file, "--out", tmp_path / "live", "--jobs", 2)
     rows = []
-    while process.poll() is None:
-        if (tmp_path / "live" / "runs").is_dir():
+    for heard in range(1, fast.runs + 1):
+        finished_run(process)
+        if heard % 4 == 1:
             folders.collect(tmp_path / "live")
-        if (tmp_path / "live" / "summary.csv").is_file():
             summary, curves = (pd.read_csv(tmp_path / "live" / name) for name in ("summary.csv", "curves.csv"))
             rows.append(len(summary))
+            assert rows[-1] >= heard
             assert set(summary["run_id"]) <= set(curves["run_id"])
-        time.sleep(0.2)
     process.communicate()
+    assert process.returncode == 0
     assert rows == sorted(rows)
     assert len(set(rows)) > 2
-    same(tmp_path / "live", whole)
+    same(tmp_path / "live", fast.whole)
 
 
-def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: tuple[Path, Path], tmp_path: Path) -> None:
-    file, whole = fast
-    process = agn_bench("sweep", file, "--out", tmp_path / "mine", start_new_session=True)
-    assert process.stdout is not None
-    process.stdout.readline()
+def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: Fast, tmp_path: Path) -> None:
+    words = ("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2)
+    process = agn_bench(*words, start_new_session=True)
+    finished_run(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of its processes
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines() == [
-        "agn-bench: interrupting … (once more to stop at once)",
-        "agn-bench: interrupted; what was finished is kept",
-    ]
+    assert err.splitlines() == INTERRUPTED
     assert ends(process)
     kept = len(list((tmp_path / "mine").glob("runs/*")))
-    assert 0 < kept < RUNS
+    assert 0 < kept < fast.runs
     assert len(pd.read_csv(tmp_path / "mine" / "summary.csv")) == kept
-    process = agn_bench("sweep", file, "--out", tmp_path / "mine")
+    process = agn_bench(*words)
     out, _ = process.communicate(timeout=60)
-    assert f"{RUNS - kept} runs made, {kept} found finished" in out
-    same(tmp_path / "mine", whole)
+    assert f"{fast.runs - kept} runs made, {kept} found finished" in out
+    same(tmp_path / "mine", fast.whole)
 
 
-@pytest.mark.parametrize("seconds", [0.6, 1.0, 1.4, 1.8])
-def test_interrupting_while_its_processes_start_says_nothing_more(
-    fast: tuple[Path, Path], tmp_path: Path, seconds: float
-) -> None:
-    process = agn_bench("sweep", fast[0], "--out", tmp_path / "mine", start_new_session=True)
-    time.sleep(seconds)
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_interrupting_while_its_processes_start_says_nothing_more(fast: Fast, tmp_path: Path, processes: int) -> None:
+    """Its own is the first; the second tracks what they share; then comes one for each run at once."""
+    process = agn_bench("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2, start_new_session=True)
+    has_processes(process, processes)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT)
+    assert (process.returncode, err.splitlines()) == (130, INTERRUPTED)
     assert ends(process)
-    if "interrupting" in err:  # else Python itself was still starting
-        assert len(err.splitlines()) == 2
+    assert not list((tmp_path / "mine").glob("runs/*"))
 
 
 # --- cells that fail, and cells that diverge ---
@@ -318,6 +366,7 @@ def test_on_a_full_disk_it_stops_and_keeps_the_finished_runs(
     small: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    remembered: None,
     disk_full_after: Callable[[int], None],
     writes: int,
 ) -> None:

@@ -17,7 +17,7 @@ from agn_bench.delays import Constant, Gamma, Profile, draw_delays, load_profile
 from agn_bench.inputs import BadInput
 from agn_bench.timeline.events import simulate_timeline
 from agn_bench.timeline.record import Timeline
-from agn_bench.timeline.trace import TIMES, Trace, read_trace
+from agn_bench.timeline.trace import Trace, read_trace
 
 COLUMNS = [field.name for field in fields(Timeline) if field.name not in ("workers", "local_steps")]
 
@@ -228,65 +228,6 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> N
         read_trace(tmp_path)
     with pytest.raises(BadInput, match=r"--timeline .*b\.csv: "):
         read_trace(tmp_path / "a\x00b.csv")
-
-
-def mutated(generator: np.random.Generator, lines: list[str]) -> bytes:
-    """A valid file with one to three things wrong with it, or none after all."""
-    lines = lines.copy()
-    nasty = ["nan", "inf", "-1", "1e400", "", "x", "0.5", "1e308", "-0", "0x1", "1e-320", "True", '"', "9" * 30, "\x00"]
-    for _ in range(generator.integers(1, 4)):
-        row, other = generator.integers(0, len(lines), 2)
-        cells = lines[row].split(",")
-        match generator.integers(0, 8):
-            case 0:
-                lines[row], lines[other] = lines[other], lines[row]
-            case 1:
-                lines.insert(other, lines[row])
-            case 2 if len(lines) > 1:
-                del lines[row]
-            case 3:
-                del cells[generator.integers(0, len(cells))]
-            case 4:
-                cells.insert(generator.integers(0, len(cells) + 1), str(generator.choice(nasty)))
-            case 5 | 6:
-                cells[generator.integers(0, len(cells))] = str(generator.choice(nasty))
-            case 7:
-                cells[generator.integers(0, len(cells))] = repr(generator.uniform(0, 10))
-        if row < len(lines) and cells != lines[row].split(","):
-            lines[row] = ",".join(cells)
-    content = bytearray("\n".join(lines).encode())
-    if generator.random() < 0.3:
-        for place in generator.integers(0, len(content), generator.integers(1, 4)):
-            content[place] = generator.integers(0, 256)
-    return bytes(content)
-
-
-def test_a_damaged_file_is_refused_or_is_a_timeline(read: Read) -> None:
-    """2,000 damaged logs: what is read holds together, and whatever is not read is bad input."""
-    lines = files.csv_text(results.commits(recorded(3, 4))).splitlines()
-    generator = np.random.default_rng(0)
-    accepted = 0
-    for _ in range(2000):
-        try:
-            trace = read(mutated(generator, lines))
-        except BadInput as error:
-            assert error.problem
-            assert error.accepted
-            continue
-        accepted += 1
-        timeline = trace.timeline
-        times = np.array([getattr(timeline, name) for name in TIMES])
-        assert np.isfinite(times).all()
-        assert (times >= 0).all()
-        assert (np.diff(times, axis=0) >= 0).all()
-        assert (np.diff(timeline.applied_s) >= 0).all()
-        assert set(timeline.worker) == set(range(timeline.workers))
-        for worker in range(timeline.workers):
-            own = np.flatnonzero(timeline.worker == worker)
-            np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
-            np.testing.assert_array_equal(timeline.staleness[own] + 1, np.diff(own, prepend=-1))
-            assert (timeline.start_s[own][1:] >= timeline.resume_s[own][:-1]).all()
-    assert 20 < accepted < 1000
 
 
 def test_a_trace_keeps_its_times_under_other_local_steps(read: Read) -> None:

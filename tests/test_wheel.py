@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import built_once
 
 from agn_bench.delays import profile_names
 
@@ -20,11 +21,13 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
-    words = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run(words, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
+
+    def build(folder: Path) -> None:
+        words = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
+        subprocess.run(words, check=True, capture_output=True)
+
+    (built,) = built_once(tmp_path_factory, "wheel", build).glob("*.whl")
     return built
 
 
@@ -48,6 +51,11 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     place.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
+    grid = site / "agn_bench" / "experiments" / "paper" / "grid.toml"
+    quick = 'base = { preset = "quick" }'
+    assert quick in grid.read_text(encoding="utf-8")
+    shorter = grid.read_text(encoding="utf-8").replace(quick, 'base = { preset = "quick", gradient_steps = 1600 }')
+    grid.write_text(shorter, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200"}
 
     def agn_bench(*words: object) -> str:
@@ -65,6 +73,7 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(place / "results" / "adhoc" / "summary.csv")) == 1
     only = ("--only", "optimizer=agn", "--only", "workers=10", "--only", "local_steps=40")
     assert "1 runs made" in agn_bench("sweep", "paper/grid", "--size", "quick", *only, "--out", "grid")
+    assert set(pd.read_csv(place / "grid" / "summary.csv")["gradient_steps"]) == {1600}  # of its own experiment
     assert "claims" in agn_bench("reproduce", "beale", "--no-run", "--size", "quick", "--out", _as_reproduced(place))
 
 
