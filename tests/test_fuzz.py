@@ -436,7 +436,7 @@ def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) ->
 
     own_log = files.csv_text(results.commits(recorded(3, 4))).splitlines()
 
-    @examples(300)
+    @examples(1000)
     @given(damaged(TRACE) | with_changed_rows(own_log))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
