@@ -20,8 +20,9 @@ import pytest
 from conftest import Figure
 from rich.console import Console
 from test_cli import Command, agn_bench
-from test_sweep import same
+from test_sweep import contents, same
 
+from agn_bench import folder as folders
 from agn_bench.config import RunConfig, resolve
 from agn_bench.execution import cluster as clusters
 from agn_bench.execution.cluster import Site, _make_there, make_on_cluster
@@ -116,10 +117,10 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
         assert f"{RUNS} runs made, 0 found finished, 0 failed\n" in lines
+        what = "one of three workers of a cluster, SIGKILL"
+        figure("kills", what=what, kills=1, runs=RUNS, **outcome(tmp_path / "out", expected))
         same(tmp_path / "out", expected)
         assert not list((tmp_path / "out").rglob(".*"))
-        what = "one of three workers of a cluster, SIGKILL"
-        figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
         monkeypatch.setenv("NPROC", "1")
         _, out, _ = command("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert f"0 runs made, {RUNS} found finished, 0 failed\n" in out
@@ -152,9 +153,17 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     process = agn_bench("sweep", file, "--jobs", 1, "--out", tmp_path / "out")
     out, _ = process.communicate(timeout=180)
     assert f"{RUNS - kept} runs made, {kept} found finished, 0 failed\n" in out
-    same(tmp_path / "out", expected)
     what = "the scheduler of a cluster, SIGKILL"
-    figure("kills", what=what, kills=1, runs=RUNS, lost=0, damaged=0, same_bytes=True)
+    figure("kills", what=what, kills=1, runs=RUNS, **outcome(tmp_path / "out", expected))
+    same(tmp_path / "out", expected)
+
+
+def outcome(found: Path, expected: Path) -> dict[str, object]:
+    """What the kill has cost, counted."""
+    runs = {run.name for run in found.glob("runs/*")}
+    lost = {run.name for run in expected.glob("runs/*")} - runs
+    damaged = sum(folders.damage(found / "runs" / name) != "" for name in runs)
+    return {"lost": len(lost), "damaged": damaged, "same_bytes": contents(found) == contents(expected)}
 
 
 def refuses(answer: tuple[int, str, str], address: str) -> None:
