@@ -36,7 +36,7 @@ lint: $(READY)
 	$(BIN)/python -m pip check --disable-pip-version-check
 
 robustness: $(READY)  ## what the tests count: inputs tried, kills survived, loads held, mutations caught; 20 minutes
-	$(BIN)/pytest --figures results/robustness
+	$(BIN)/pytest --figures=results/robustness
 	$(BIN)/python tests/mutations/mutate.py results/robustness/mutations.csv
 
 reproduce: $(READY)  ## the paper's tables, figures and claims; SIZE=quick takes minutes, reduced hours, paper days
