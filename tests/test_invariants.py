@@ -198,16 +198,8 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def options(at_full_size: bool, **more: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Of a run; with few workers, for which exchanges are applied one by one, unless the figures are wanted: programs
-    that apply two and four, of which test_replay.py shows that they make the same, take long to compile.
-    """
-    few = {} if at_full_size else {"workers": st.sampled_from([1, 2, 3])}
-    return st.fixed_dictionaries({**OPTIONS, **few, **{name: st.just(value) for name, value in more.items()}})
-
-
 def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
-    quick_dataset: str, tiny: Dataset, figure: Figure, at_full_size: bool
+    quick_dataset: str, tiny: Dataset, figure: Figure
 ) -> None:
     """Exchanges, steps and mini-batches counted three ways; and what pandas reads of a CSV file and writes is the same
     text, and the same floats as were measured.
@@ -215,7 +207,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     data = _float32(tiny)
 
     @examples(80)
-    @given(options(at_full_size, dataset=quick_dataset))
+    @given(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}))
     def attempt(options: dict[str, Any]) -> None:
         config = resolve(options)
         result = simulate(config, data)
@@ -245,7 +237,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
 
 
 def test_nothing_depends_on_the_progress_display_or_the_folders_name(
-    quick_dataset: str, tmp_path: Path, figure: Figure, at_full_size: bool
+    quick_dataset: str, tmp_path: Path, figure: Figure
 ) -> None:
     number = 0
 
@@ -255,7 +247,7 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
 
     @examples(25)
     @given(
-        options(at_full_size, dataset=quick_dataset),
+        st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}),
         st.text("aZ09 _-éλ.", min_size=1, max_size=20).filter(lambda name: name.strip(". ")),
     )
     def attempt(options: dict[str, Any], name: str) -> None:
@@ -275,10 +267,8 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
     figure("invariants", what="runs: the same in any folder, with any display", **tried(attempt))
 
 
-def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
+def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure) -> None:
     """On data that other processes have: the installed digits."""
-    if not at_full_size:
-        pytest.skip("test_execution.py has it of three runs")
     real = {**OPTIONS, "gradient_steps": st.integers(40, 400), "local_steps": st.just(2)}
     number = 0
 
