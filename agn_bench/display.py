@@ -61,6 +61,10 @@ _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 class Terminal(Console):
     """Where commands print. Whoever reads it may go, as `head` does: the work goes on in silence, nothing is lost."""
 
+    def say(self, line: str) -> None:
+        """Print a line as it is, however long."""
+        self.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def on_broken_pipe(self) -> None:
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # what is in the stream's buffer goes there, too

@@ -75,14 +75,7 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
     """The rows for a screen, in narrow tables by title; mean ± standard deviation, a dash where nothing is."""
     sections: dict[str, list[dict[str, str]]] = {"whole runs": [], "accuracy (%) at simulated seconds": []}
     sections["simulated seconds to an accuracy"] = []
-    behind = [
-        {
-            "configuration": configuration.label,
-            "points of area (95 %)": _cell(row, "area_behind", 100, 2, spread="half_width_95"),
-        }
-        for configuration, row in zip(configurations, rows, strict=True)
-        if not np.isnan(row["area_behind_mean"])
-    ]
+    behind: list[dict[str, str]] = []
     for configuration, row in zip(configurations, rows, strict=True):
         whole, at, reach = ({"configuration": configuration.label} for _ in range(3))
         whole["seeds"] = str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
@@ -94,7 +87,9 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
                 reached = f"{row[f'reached_{target}']} of {row['seeds']} seeds"
                 reach[f"{100 * float(target):g} %"] = _cell(row, name, 1, 1, reached)
             elif name == "area_behind":
-                continue
+                if not np.isnan(row["area_behind_mean"]):
+                    points = _cell(row, name, 100, 2, spread="half_width_95")
+                    behind.append({"configuration": configuration.label, "points of area (95 %)": points})
             elif name == "sim_time_s":
                 whole["seconds"] = _cell(row, name, 1, 1)
             else:

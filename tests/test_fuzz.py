@@ -28,7 +28,6 @@ from hypothesis import strategies as st
 from test_trace import recorded
 
 from agn_bench import cli, comparison, files, machine, registry, results
-from agn_bench.cells import MOST_EXCHANGES
 from agn_bench.config import OPTIONS, RunConfig, resolve
 from agn_bench.delays import draw_delays, parse_profile, profile_names
 from agn_bench.execution.processes import portable
@@ -37,6 +36,7 @@ from agn_bench.inputs import BadFile, BadInput
 from agn_bench.measured import read_measured
 from agn_bench.problems import datasets
 from agn_bench.results import read_config
+from agn_bench.timeline.record import MOST_EXCHANGES
 from agn_bench.timeline.trace import TIMES, read_trace
 
 MOST_MB = 400

@@ -37,6 +37,16 @@ def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str,
     assert machine.threads() == (threads or machine.cores())
 
 
+@pytest.fixture
+def unprepared(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """As before JAX is imported; what the process has is put back."""
+    monkeypatch.delitem(sys.modules, "jax")
+    monkeypatch.setattr(machine, "_keep_freed_memory", lambda: None)
+    monkeypatch.setenv("NPROC", "2")
+    monkeypatch.setenv("JAX_PLATFORMS", "")
+    return monkeypatch
+
+
 @pytest.mark.parametrize(
     ("device", "given", "platforms"),
     [
@@ -48,22 +58,23 @@ def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str,
     ],
 )
 def test_the_clock_has_a_cpu_whatever_else_jax_is_given(
-    monkeypatch: pytest.MonkeyPatch, device: str, given: str | None, platforms: str | None
+    unprepared: pytest.MonkeyPatch, device: str, given: str | None, platforms: str | None
 ) -> None:
-    monkeypatch.delitem(sys.modules, "jax")
-    monkeypatch.setattr(machine, "_keep_freed_memory", lambda: None)
-    monkeypatch.setattr(machine, "backend", lambda: "gpu")
-    monkeypatch.setenv("NPROC", "2")
-    monkeypatch.setenv("JAX_PLATFORMS", given or "")
+    unprepared.setattr(machine, "backend", lambda: "gpu")
     if given is None:
-        monkeypatch.delenv("JAX_PLATFORMS")
+        unprepared.delenv("JAX_PLATFORMS")
+    else:
+        unprepared.setenv("JAX_PLATFORMS", given)
     machine.prepare(2, device)
     assert os.environ.get("JAX_PLATFORMS") == platforms
-    monkeypatch.setattr(machine, "backend", lambda: "cpu")  # where JAX has no such device, it would be the CPU
-    if given == "cuda" and device == "auto":
-        monkeypatch.setenv("JAX_PLATFORMS", given)
-        with pytest.raises(BadInput, match=r"^JAX_PLATFORMS cuda: JAX sees no such device here"):
-            machine.prepare(2, device)
+
+
+def test_a_device_that_jax_was_asked_for_and_does_not_see_is_refused(unprepared: pytest.MonkeyPatch) -> None:
+    """With the CPU beside it, JAX would take that."""
+    unprepared.setattr(machine, "backend", lambda: "cpu")
+    unprepared.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(BadInput, match=r"^JAX_PLATFORMS cuda: JAX sees no such device here"):
+        machine.prepare(2, "auto")
 
 
 def test_the_command_in_the_provenance_is_one_that_can_be_given_again() -> None:

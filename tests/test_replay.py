@@ -254,12 +254,13 @@ def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
     assert len(reported) == len(set(reported)) or at is not None  # a run that is made again reports again
 
 
+def held() -> int:
+    """Sets of parameters that are alive, told by the first layer's weights."""
+    return sum(array.shape == WIDTHS[:2] for array in jax.live_arrays())
+
+
 def test_a_run_that_is_made_again_holds_nothing_of_the_first_try(tiny: Dataset) -> None:
     """The memory that all workers take is there once, not twice."""
-
-    def held() -> int:
-        return sum(array.shape == WIDTHS[:2] for array in jax.live_arrays())
-
     case = Script(tiny, ORDERS["turns"], 1)
     case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
     gc.collect()
@@ -291,10 +292,6 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patc
 @pytest.mark.parametrize(("name", "local", "sets"), [("agn", "adam", 60), ("easgd", "sgd", 21)])
 def test_only_workers_and_center_are_held(tiny: Dataset, name: str, local: str, sets: int) -> None:
     """20 workers, for Adam with two moments each; a center that a worker goes on from is that worker's."""
-
-    def held() -> int:
-        return sum(array.shape == WIDTHS[:2] for array in jax.live_arrays())
-
     case = Script(tiny, list(range(20)) * 3, 1)
     gc.collect()
     before, seen = held(), []

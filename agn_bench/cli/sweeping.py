@@ -135,7 +135,7 @@ def _collect(folder: Path) -> int:
         raise BadInput("out", folder, "no runs are there yet", "the folder of a sweep that has begun")
     warnings = folders.prepare(folder)
     for warning in warnings:
-        terminal.print(f"  {warning}", highlight=False, markup=False, soft_wrap=True)
+        terminal.say(f"  {warning}")
     show_path(terminal, folder, "summary.csv, curves.csv, provenance.json")
     return EXIT_FAILED if warnings else 0
 
@@ -191,21 +191,17 @@ def show_plan(
 def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
     from agn_bench.display import show_path
 
-    def say(line: str) -> None:
-        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
+    terminal.say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
     _show_failures(terminal, report)
     for warning in report.warnings:
-        say(f"  {warning}")
+        terminal.say(f"  {warning}")
     there = [name for name in ("summary.csv", "curves.csv", "provenance.json", "runs/") if (folder / name).exists()]
     show_path(terminal, folder, ", ".join(there))
 
 
 def _show_failures(terminal: Terminal, report: Report) -> None:
     for config, error in report.failures:
-        line = f"  {config.run_id}: {type(error).__name__}: {error}"
-        terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+        terminal.say(f"  {config.run_id}: {type(error).__name__}: {error}")
 
 
 @app.command()

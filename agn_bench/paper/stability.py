@@ -97,7 +97,8 @@ def stability_map(profile: Profile, folder: Path, on_cell: Callable[[str], None]
     files.write_table(tables / "fifo-share.csv", shares)
     for name, table in zip(("growth-rate-random", "growth-rate-fifo", "test-accuracy"), maps.values(), strict=True):
         files.write_table(tables / f"{name}.csv", table.reset_index())
-    pictures = heat_maps(maps, folder / "figures" / "stability-map", around_0=[*maps][:2])
+    *growths, _ = maps
+    pictures = heat_maps(maps, folder / "figures" / "stability-map", around_0=growths)
     files.write_table(tables / "stability-map.csv", rows)  # the last: where it is, all of it is
     return {name: _told_right(found, weak) for name, found in rates.items()}, pictures
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from agn_bench import metrics
 from agn_bench.config import RunConfig
-from agn_bench.metrics import half_width
 from agn_bench.paper.runs import Results, Run, spread
 from agn_bench.registry import DEFAULT_ALPHA, DEFAULTS, LOCAL_OPTIMIZERS
 
@@ -106,7 +105,7 @@ def tuning_table(results: Results) -> list[Row]:
         row |= spread("area_at_the_usual_setting", areas(one.usual[1]) if compared else [])
         differences = np.subtract(areas(found["agn"].best[1]), areas(runs)) if compared and "agn" in found else []
         row["agn_minus_area"] = float(np.mean(differences)) if len(differences) else float("nan")
-        row["agn_minus_area_half_width_95"] = half_width(list(differences))
+        row["agn_minus_area_half_width_95"] = metrics.half_width(list(differences))
         row |= spread("last_batch_accuracy", [run.row["last_batch_accuracy"] for run in runs])
         row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
         rows.append(row)
