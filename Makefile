@@ -57,7 +57,7 @@ four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; fin
 	$(BIN)/agn-bench plot $(METHODS)
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
-	$(BIN)/agn-bench calibrate agn_bench/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
+	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
 
 bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks

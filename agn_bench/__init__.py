@@ -1,6 +1,6 @@
 """agn-bench: how asynchronous training behaves when workers are stale, slow and many.
 
-The names below are the library's (see library.py); what the command line has beyond them is in the modules it calls.
+The names below are the library's (see library.py); what the command line has beyond them is in the folders it calls.
 """
 
 from __future__ import annotations
@@ -8,16 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agn_bench.config import RunConfig
-    from agn_bench.inputs import BadInput
+    from agn_bench.base.inputs import BadInput
+    from agn_bench.config.run import RunConfig
     from agn_bench.library import commits, curve, run, save, summary
-    from agn_bench.records import Progress, RunResult
+    from agn_bench.training.records import Progress, RunResult
 
 __version__ = "0.1.0"
 
 __all__ = ["BadInput", "Progress", "RunConfig", "RunResult", "commits", "curve", "run", "save", "summary"]
 
-_HOMES = {"BadInput": "inputs", "RunConfig": "config", "Progress": "records", "RunResult": "records"}
+_HOMES = {
+    "BadInput": "base.inputs",
+    "RunConfig": "config.run",
+    "Progress": "training.records",
+    "RunResult": "training.records",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench import machine, results
-from agn_bench.config import RunConfig
-from agn_bench.records import Progress, RunResult
+from agn_bench.base import machine
+from agn_bench.config.run import RunConfig
+from agn_bench.store import run_files
+from agn_bench.training import columns
+from agn_bench.training.records import Progress, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +50,8 @@ def run(
     Raises:
         BadInput: the data set is not there, or the run cannot be made.
     """
-    from agn_bench.clock import recognised
-    from agn_bench.execution.cell import Terms, make
+    from agn_bench.execution.one import Terms, make
+    from agn_bench.training.timing import recognised
 
     machine.prepare(threads, device)
     return make(recognised(config), Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
@@ -57,21 +59,21 @@ def run(
 
 def summary(result: RunResult) -> dict[str, Any]:
     """The run in one row, as in summary.csv (docs/files.md has its columns)."""
-    return {"run_id": result.config.run_id, **results.summary(result)}
+    return {"run_id": result.config.run_id, **columns.summary(result)}
 
 
 def curve(result: RunResult) -> pd.DataFrame:
     """Accuracy against simulated time, as in curve.csv (docs/files.md has its columns)."""
     import pandas as pd
 
-    return pd.DataFrame(results.curve(result))
+    return pd.DataFrame(columns.curve(result))
 
 
 def commits(result: RunResult) -> pd.DataFrame:
     """Every exchange in the order applied, as in commits.csv (docs/files.md has its columns)."""
     import pandas as pd
 
-    return pd.DataFrame(results.commits(result.timeline))
+    return pd.DataFrame(columns.commits(result.timeline))
 
 
 def save(result: RunResult, out: str | Path) -> Path:
@@ -84,7 +86,7 @@ def save(result: RunResult, out: str | Path) -> Path:
         BadInput: the folder cannot be written, another process is making this run there, or the folder is a sweep's
             whose runs were made with another number of threads.
     """
-    from agn_bench import folder
+    from agn_bench.store import folder
 
     root = Path(out)
     folder.prepare(root)
@@ -92,6 +94,6 @@ def save(result: RunResult, out: str | Path) -> Path:
         folder.check_threads(root, machine.threads())
     run_folder = folder.run_folder(root, result.config)
     with folder.claimed(run_folder):
-        results.write_run(run_folder, result)
+        run_files.write_run(run_folder, result)
     folder.collect(root)
     return run_folder

@@ -39,13 +39,15 @@ import reference
 import typer.main
 from filelock import FileLock
 
-from agn_bench import cli, files, machine, registry
-from agn_bench.config import RunConfig
-from agn_bench.delays import Constant, Draws, Gamma, Profile
+from agn_bench import cli
+from agn_bench.base import files, machine
+from agn_bench.clock import Constant, Draws, Gamma, Profile
+from agn_bench.config.run import RunConfig
 from agn_bench.execution import processes
-from agn_bench.execution.cell import Terms, make
+from agn_bench.execution.one import Terms, make
 from agn_bench.problems import datasets
-from agn_bench.records import Progress, RunResult
+from agn_bench.problems.catalogue import DATASETS, DatasetEntry
+from agn_bench.training.records import Progress, RunResult
 
 WIDTHS = (12, 10, 7, 4)
 
@@ -159,8 +161,8 @@ def tiny() -> datasets.Dataset:
 @pytest.fixture
 def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a data set that loads at once and trains in milliseconds, for tests of the command line."""
-    entry = registry.DatasetEntry(300, 100, "tiny", "none", "none", {}, features=12, classes=4, embedded=True)
-    monkeypatch.setitem(registry.DATASETS, "tiny", entry)
+    entry = DatasetEntry(300, 100, "tiny", "none", "none", {}, features=12, classes=4, embedded=True)
+    monkeypatch.setitem(DATASETS, "tiny", entry)
     float32 = datasets.Dataset(
         "tiny",
         tiny.train_images.astype(np.float32),

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from agn_bench import machine
-from agn_bench.benchmarks import programs, runs, training
-from agn_bench.benchmarks.programs import Cell
-from agn_bench.benchmarks.training import merge_rows, training_benchmark
+from agn_bench.base import machine
+from agn_bench.studies.benchmarks import programs, runs, training
+from agn_bench.studies.benchmarks.programs import Cell
+from agn_bench.studies.benchmarks.training import merge_rows, training_benchmark
 
 ROOT = Path(__file__).parent.parent
 CELL = Cell("mlp-small", "sgd", 40, 1)

@@ -16,7 +16,9 @@ import jax
 import pandas as pd
 import pytest
 
-from agn_bench import __version__, results, simulate
+from agn_bench import __version__
+from agn_bench.store import run_files
+from agn_bench.training import simulate
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -272,7 +274,7 @@ for words in (["--help"], ["run", "--help"], ["list"], ["run", "--workers", "0"]
 
 
 def test_plots_and_tables_import_no_jax() -> None:
-    code = "import agn_bench.figures, agn_bench.tables, sys; sys.exit('jax' in sys.modules)"
+    code = "import agn_bench.analysis.figures.accuracy, agn_bench.analysis.tables, sys; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -341,7 +343,7 @@ def test_a_full_disk_is_one_line_and_exit_1(
     def disk_full(result: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results, "commits", disk_full)
+    monkeypatch.setattr(run_files, "commits", disk_full)
     code, _, err = command("run", *TINY, "--out", tmp_path)
     assert (code, err) == (1, "agn-bench: failed: [Errno 28] No space left on device\n")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

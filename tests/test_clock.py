@@ -14,10 +14,10 @@ import pytest
 import reference
 from test_results import Silent
 
-from agn_bench import clock, files, results, sweep
-from agn_bench.clock import active_timeline, recognised, timeline_of
-from agn_bench.config import RunConfig, resolve, with_seeds
-from agn_bench.delays import (
+from agn_bench.base import files
+from agn_bench.base.inputs import BadInput
+from agn_bench.base.streams import Kind, stream
+from agn_bench.clock import (
     Bandwidth,
     Constant,
     Draws,
@@ -33,14 +33,17 @@ from agn_bench.delays import (
     load_profile,
     profile_names,
 )
-from agn_bench.inputs import BadInput
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.trace import Trace
+from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.execution import sweep
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
-from agn_bench.simulate import simulate
-from agn_bench.streams import Kind, stream
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.record import Timeline
-from agn_bench.timeline.trace import Trace
+from agn_bench.training import columns
+from agn_bench.training import timing as clock
+from agn_bench.training.simulate import simulate
+from agn_bench.training.timing import active_timeline, recognised, timeline_of
 
 COLUMNS = ("worker", "phase", "start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s", "staleness")
 SMALL = {"workers": 4, "local_steps": 3, "gradient_steps": 130}
@@ -65,7 +68,7 @@ def uneven(tmp_path: Path) -> Path:
 def written(folder: Path, config: RunConfig) -> Path:
     """The commits.csv of a configuration, without the run."""
     path = folder / "commits.csv"
-    path.write_text(files.csv_text(results.commits(timeline_of(config))))
+    path.write_text(files.csv_text(columns.commits(timeline_of(config))))
     return path
 
 

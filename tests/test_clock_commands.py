@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench.delays import load_profile
+from agn_bench.clock import load_profile
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -387,7 +387,7 @@ def test_the_shipped_cluster_is_the_committed_fit_and_it_is_good_enough() -> Non
     assert errors["agn_time_s"] <= 0.06
     assert errors["easgd_time_s"] <= 0.095
     cells = pd.read_csv(ROOT / "results/paper-cluster/cells.csv")
-    published = pd.read_csv(ROOT / "agn_bench/published/grid.csv")
+    published = pd.read_csv(ROOT / "agn_bench/paper/published/grid.csv")
     for column in ("agn_time_s", "easgd_time_s"):
         rows = cells[cells["column"] == column]
         assert list(rows["measured_s"]) == list(published[column])
@@ -397,8 +397,8 @@ def test_the_shipped_cluster_is_the_committed_fit_and_it_is_good_enough() -> Non
 
 def test_the_committed_cells_are_what_the_shipped_cluster_gives() -> None:
     """A sample of them, simulated anew."""
-    from agn_bench.delays import draw_delays
-    from agn_bench.timeline.events import simulate_timeline
+    from agn_bench.clock import draw_delays
+    from agn_bench.clock.events import simulate_timeline
 
     cells = pd.read_csv(ROOT / "results/paper-cluster/cells.csv")
     for row in cells.iloc[::9].to_dict("records"):
@@ -412,7 +412,7 @@ def test_the_committed_cells_are_what_the_shipped_cluster_gives() -> None:
 
 def test_the_committed_stability_map_tells_47_cells_right() -> None:
     cells = pd.read_csv(ROOT / "results/paper-cluster/tables/stability-map.csv")
-    published = pd.read_csv(ROOT / "agn_bench/published/grid.csv")
+    published = pd.read_csv(ROOT / "agn_bench/paper/published/grid.csv")
     assert list(cells["test_accuracy_percent"]) == list(published["agn_val_acc"])
     weak = (published["agn_val_acc"] < 98.3) & (published["local_steps"] <= 30)
     assert ((cells["growth_rate_random"] > 0) == weak).sum() >= 47

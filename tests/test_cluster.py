@@ -22,13 +22,13 @@ from rich.console import Console
 from test_cli import Command, agn_bench
 from test_sweep import contents, same
 
-from agn_bench import folder as folders
-from agn_bench.config import RunConfig, resolve
+from agn_bench.cli.progress import RunDisplay
+from agn_bench.config.run import RunConfig, resolve
 from agn_bench.execution import cluster as clusters
 from agn_bench.execution.cluster import Site, _make_there, make_on_cluster
 from agn_bench.execution.work import Work
-from agn_bench.progress import RunDisplay
-from agn_bench.records import RunResult
+from agn_bench.store import folder as folders
+from agn_bench.training.records import RunResult
 
 pytest.importorskip("distributed", reason="the extra cluster")
 

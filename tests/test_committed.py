@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agn_bench import folder
+from agn_bench.store import folder
 
 RESULTS = Path(__file__).parent.parent / "results"
 SWEPT = sorted(path.parent for path in RESULTS.glob("*/experiment.json"))

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench import comparison, results, tables
-from agn_bench.figures import accuracy
-from agn_bench.figures.look import over_seeds
-from agn_bench.inputs import BadInput
+from agn_bench.analysis import comparison, tables
+from agn_bench.analysis.figures import accuracy
+from agn_bench.analysis.figures.look import over_seeds
+from agn_bench.base.inputs import BadInput
+from agn_bench.store import run_files
 
 BASE = {
     "optimizer": "agn", "workers": 2, "local_steps": 3, "dataset": "mnist", "model": "mlp-9", "local_optimizer": "sgd",
@@ -31,7 +32,7 @@ def experiment(tmp_path: Path) -> Callable[..., Path]:
     def write(*runs: Run) -> Path:
         rows, points = [], []
         for number, (columns, curve) in enumerate(runs):
-            own = {name: value for name, value in columns.items() if name in results.CONFIGURATION_COLUMNS}
+            own = {name: value for name, value in columns.items() if name in run_files.CONFIGURATION_COLUMNS}
             row = {"configuration": f"hash of {sorted(own.items())}", "seed": number, **BASE, **columns}
             rows.append({"run_id": f"run{number}", **row})
             points += [

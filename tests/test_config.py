@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from agn_bench import config
-from agn_bench.config import auto_local_steps, resolve, with_seeds
-from agn_bench.inputs import BadInput
+from agn_bench.base.inputs import BadInput
+from agn_bench.config import run as config
+from agn_bench.config.run import auto_local_steps, resolve, with_seeds
 
 
 @pytest.mark.parametrize(("workers", "local_steps"), [(1, 1), (10, 7), (20, 13), (40, 26)])

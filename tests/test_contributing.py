@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agn_bench.experiment import read_experiment_file
+from agn_bench.config.experiment import read_experiment_file
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def test_a_method_is_added_in_a_file_and_a_line(copy: Path) -> None:
 
 def test_a_delay_is_added_in_a_class_and_a_line(copy: Path) -> None:
     apply("A delay", copy)
-    path = copy / "agn_bench" / "delays" / "distributions.py"
+    path = copy / "agn_bench" / "clock" / "distributions.py"
     source = path.read_text(encoding="utf-8")
     path.write_text(source.replace("import positive, ratio", "import positive, quantity, ratio"), encoding="utf-8")
     run("A delay", copy)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from agn_bench.delays import (
+from agn_bench.clock import (
     LONGEST,
     Bandwidth,
     Constant,
@@ -41,7 +41,7 @@ from agn_bench.delays import (
     load_profile,
     profile_names,
 )
-from agn_bench.delays.distributions import draw_sums, law_of_sum
+from agn_bench.clock.distributions import draw_sums, law_of_sum
 
 COUNT = 200_000
 SIGNIFICANCE = 1e-3

@@ -58,7 +58,7 @@ def test_the_python_examples_of_the_readme_run() -> None:
 
 
 def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:
-    from agn_bench.delays import Tiers, load_profile
+    from agn_bench.clock import Tiers, load_profile
 
     (example,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "my.toml").write_text(example)
@@ -68,7 +68,7 @@ def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:
 
 
 def test_the_experiments_of_the_readme_and_of_the_page_of_files_can_be_read(tmp_path: Path) -> None:
-    from agn_bench.experiment import read_experiment_file
+    from agn_bench.config.experiment import read_experiment_file
 
     page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
     (here,) = re.findall(r"\n\n((?:    .*\n)*    name = (?:.*\n)+?)\n", README)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from agn_bench import sweep
-from agn_bench.config import RunConfig, resolve, with_seeds
-from agn_bench.execution import cell, processes
-from agn_bench.execution.cell import Terms
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.execution import one as cell
+from agn_bench.execution import processes, sweep
+from agn_bench.execution.one import Terms
+from agn_bench.execution.sweep import Place
 from agn_bench.execution.work import Program, Work
-from agn_bench.inputs import BadInput
-from agn_bench.records import Progress, RunResult
-from agn_bench.sweep import Place
+from agn_bench.training.records import Progress, RunResult
 
 TWO = Place(processes=2)
 SMALL = {"workers": "3", "local_steps": "4", "model": "mlp-8", "gradient_steps": "1200", "batch_size": "8"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agn_bench.config import resolve
-from agn_bench.experiment import MOST_RUNS, Experiment, read_experiment_file
-from agn_bench.inputs import BadInput
-from agn_bench.selection import only
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.experiment import MOST_RUNS, Experiment, read_experiment_file
+from agn_bench.config.run import resolve
+from agn_bench.config.selection import only
 
 Write = Callable[[str], Path]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from agn_bench import registry
-from agn_bench.inputs import BadInput
+from agn_bench.base.inputs import BadInput
 from agn_bench.problems import fetching
+from agn_bench.problems.catalogue import DATASETS
 from agn_bench.problems.fetching import FetchError, fetch, verified
 
 Command = Callable[..., tuple[int, str, str]]
@@ -72,8 +72,8 @@ def mirrors(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     def use(*kinds: str, npm: str = "") -> str:
         sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
         addresses = tuple(f"{server}/{kind}/" for kind in kinds)
-        entry = replace(registry.DATASETS["mnist"], sha256=sha256, mirrors=addresses, npm_package=npm, train_images=10)
-        monkeypatch.setitem(registry.DATASETS, "mnist", entry)
+        entry = replace(DATASETS["mnist"], sha256=sha256, mirrors=addresses, npm_package=npm, train_images=10)
+        monkeypatch.setitem(DATASETS, "mnist", entry)
         return "mnist"
 
     return use

@@ -17,11 +17,12 @@ import pandas as pd
 import pytest
 from test_results import Silent
 
-from agn_bench import folder as folders
-from agn_bench import machine, sweep
-from agn_bench.config import RunConfig, resolve, with_seeds
-from agn_bench.inputs import BadInput
-from agn_bench.merging import merge
+from agn_bench.base import machine
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.execution import sweep
+from agn_bench.store import folder as folders
+from agn_bench.store.merging import merge
 
 Make = Callable[..., list[Path]]
 
@@ -54,7 +55,7 @@ def test_a_run_that_is_claimed_is_nobody_elses_until_it_is_released(tmp_path: Pa
     assert folders.claim(tmp_path / "runs" / "other-run") is not None
     script = f"""
 from pathlib import Path
-from agn_bench.folder import claim
+from agn_bench.store.folder import claim
 held = claim(Path({str(run)!r}))
 print(held is not None)
 """

@@ -27,17 +27,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_trace import recorded
 
-from agn_bench import cli, comparison, files, machine, registry, results
-from agn_bench.config import OPTIONS, RunConfig, resolve
-from agn_bench.delays import draw_delays, parse_profile, profile_names
+import agn_bench
+from agn_bench import cli
+from agn_bench.analysis import comparison
+from agn_bench.base import files, machine
+from agn_bench.base.inputs import BadFile, BadInput
+from agn_bench.clock import draw_delays, parse_profile, profile_names
+from agn_bench.clock.timeline import MOST_EXCHANGES
+from agn_bench.clock.trace import TIMES, read_trace
+from agn_bench.config.defaults import PRESETS
+from agn_bench.config.experiment import MOST_RUNS, read_experiment_file
+from agn_bench.config.run import OPTIONS, RunConfig, resolve
 from agn_bench.execution.processes import portable
-from agn_bench.experiment import MOST_RUNS, read_experiment_file
-from agn_bench.inputs import BadFile, BadInput
-from agn_bench.measured import read_measured
 from agn_bench.problems import datasets
-from agn_bench.results import read_config
-from agn_bench.timeline.record import MOST_EXCHANGES
-from agn_bench.timeline.trace import TIMES, read_trace
+from agn_bench.store.run_files import read_config
+from agn_bench.studies.measured import read_measured
+from agn_bench.training import columns
 
 MOST_MB = 400
 """By which the process may grow while all inputs of a kind are tried."""
@@ -97,12 +102,13 @@ def reach(*_: Any, **__: Any) -> None:
     raise Reached
 
 
+PROFILES = Path(agn_bench.__file__).parent / "clock" / "profiles"
 WORK = [
-    "agn_bench.sweep.run_all", "agn_bench.survey.survey", "agn_bench.calibration.fit", "agn_bench.estimate.estimate",
-    "agn_bench.benchmarks.timeline.timeline_benchmark", "agn_bench.benchmarks.training.training_benchmark",
-    "agn_bench.benchmarks.runs.runs_benchmark", "agn_bench.problems.fetching.fetch",
-    "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
-    "agn_bench.figures.accuracy.accuracy_over_time",
+    "agn_bench.execution.sweep.run_all", "agn_bench.studies.survey.survey", "agn_bench.studies.calibration.fit",
+    "agn_bench.execution.estimate.estimate", "agn_bench.studies.benchmarks.timeline.timeline_benchmark",
+    "agn_bench.studies.benchmarks.training.training_benchmark", "agn_bench.studies.benchmarks.runs.runs_benchmark",
+    "agn_bench.problems.fetching.fetch", "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
+    "agn_bench.analysis.figures.accuracy.accuracy_over_time",
 ]  # fmt: skip
 
 
@@ -213,8 +219,8 @@ MEASURED = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5
 def place(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one of everything that commands take, where nothing leads to long work."""
     small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
-    for preset in registry.PRESETS:
-        monkeypatch.setitem(registry.PRESETS, preset, small)
+    for preset in PRESETS:
+        monkeypatch.setitem(PRESETS, preset, small)
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -381,7 +387,10 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
     tally = Tally()
     shipped = [
         PROFILE,
-        *((Path(registry.__file__).parent / "profiles" / f"{name}.toml").read_text() for name in profile_names()),
+        *(
+            (Path(agn_bench.__file__).parent / "clock" / "profiles" / f"{name}.toml").read_text()
+            for name in profile_names()
+        ),
     ]
 
     @examples(500)
@@ -434,7 +443,7 @@ def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) ->
     """What is read holds together."""
     tally = Tally()
 
-    own_log = files.csv_text(results.commits(recorded(3, 4))).splitlines()
+    own_log = files.csv_text(columns.commits(recorded(3, 4))).splitlines()
 
     @examples(1000)
     @given(damaged(TRACE) | with_changed_rows(own_log))
@@ -567,7 +576,7 @@ def test_what_a_small_archive_unpacks_to_is_not_read_beyond_what_is_expected(tmp
 
 def test_no_file_is_read_with_pickle() -> None:
     """Pickle runs what a file says. It is used between this program's own processes only."""
-    package = Path(registry.__file__).parent
+    package = Path(agn_bench.__file__).parent
     for path in package.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert "allow_pickle=True" not in source

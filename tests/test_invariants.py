@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_execution import Watcher
 
-from agn_bench import files, results, sweep
-from agn_bench.config import RunConfig, resolve
-from agn_bench.delays import (
+from agn_bench.base import files
+from agn_bench.clock import (
     LONGEST,
     Bandwidth,
     Constant,
@@ -33,20 +32,23 @@ from agn_bench.delays import (
     Stragglers,
     draw_delays,
 )
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.timeline import Timeline
+from agn_bench.config.run import RunConfig, resolve
+from agn_bench.execution import sweep
+from agn_bench.execution.sweep import Place
 from agn_bench.optimizers import Method
 from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
-from agn_bench.registry import LOCAL_OPTIMIZERS, METHODS
-from agn_bench.replay.run import replay_timeline
-from agn_bench.simulate import simulate
-from agn_bench.sweep import Place
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.record import Timeline
+from agn_bench.training import columns
+from agn_bench.training.replay import replay_timeline
+from agn_bench.training.simulate import simulate
 
 EVERY_METHOD: dict[str, Method] = {
     "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()
@@ -211,7 +213,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     def attempt(options: dict[str, Any]) -> None:
         config = resolve(options)
         result = simulate(config, data)
-        summary, curve, commits = results.summary(result), results.curve(result), results.commits(result.timeline)
+        summary, curve, commits = columns.summary(result), columns.curve(result), columns.commits(result.timeline)
         made = result.replay.exchanges
         assert result.timeline.exchanges == config.exchanges == len(commits["exchange"])
         assert result.replay.losses.shape == result.replay.correct.shape == (made, config.local_steps)
@@ -224,11 +226,11 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
             assert made == summary["diverged_exchange"] + 1
             assert summary["test_accuracy"] == 0.25
         assert (np.diff(curve["gradient_steps"]) >= 0).all()
-        for columns in (curve, commits, {name: [value] for name, value in summary.items()}):
-            text = files.csv_text(columns)
+        for table in (curve, commits, {name: [value] for name, value in summary.items()}):
+            text = files.csv_text(table)
             again = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
             assert again.to_csv(index=False, lineterminator="\n") == text
-            for name, measured in columns.items():
+            for name, measured in table.items():
                 if np.asarray(measured).dtype == np.float64:
                     read = [float(cell) if cell else np.nan for cell in again[name]]
                     np.testing.assert_array_equal(read, measured)

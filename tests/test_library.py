@@ -17,12 +17,12 @@ import pytest
 
 import agn_bench
 from agn_bench import BadInput, Progress, RunConfig, commits, curve, run, save, summary
-from agn_bench import folder as folders
-from agn_bench.config import resolve
-from agn_bench.delays import load_profile, profile_of
+from agn_bench.clock import load_profile, profile_of
+from agn_bench.config.run import resolve
 from agn_bench.problems import datasets, mlp
-from agn_bench.replay.run import count_correct
-from agn_bench.results import CENTER, read_config
+from agn_bench.store import folder as folders
+from agn_bench.store.run_files import CENTER, read_config
+from agn_bench.training.replay import count_correct
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -63,7 +63,7 @@ def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig
 
 def test_a_run_that_another_process_makes_is_not_saved_over_it(config: RunConfig, tmp_path: Path) -> None:
     result = run(config)
-    program = "import sys; from pathlib import Path; from agn_bench.folder import claim; "
+    program = "import sys; from pathlib import Path; from agn_bench.store.folder import claim; "
     program += "held = claim(Path(sys.argv[1])); print('held', flush=True); input(); held.release()"
     run_folder = tmp_path / "runs" / config.run_id
     command = [sys.executable, "-c", program, str(run_folder)]
@@ -126,7 +126,7 @@ def test_the_saved_center_is_the_one_that_was_tested(
     """Read back without pickle, it classifies as many test images as the run says."""
     seeds = 1 if processes == "one" else 2
     if seeds > 1:  # other processes know nothing of the tiny data set
-        monkeypatch.setattr("agn_bench.machine.runs_at_once", lambda: 1)
+        monkeypatch.setattr("agn_bench.base.machine.runs_at_once", lambda: 1)
     words = ("run", *WORDS, "--optimizer", "easgd", "--seeds", seeds, "--save-center", "--out", tmp_path)
     assert command(*words)[0] == 0
     data = datasets.load("tiny")

@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agn_bench import machine
+from agn_bench.base import machine
+from agn_bench.base.inputs import BadInput
 from agn_bench.cli.base import facts_of
-from agn_bench.inputs import BadInput
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -7,9 +7,10 @@ import pytest
 import reference
 from conftest import reference_log
 
-from agn_bench import metrics
-from agn_bench.delays import Gamma, Profile, draw_delays, load_profile
-from agn_bench.timeline.events import simulate_timeline
+from agn_bench.analysis import metrics
+from agn_bench.clock import Gamma, Profile, draw_delays, load_profile
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.training import columns
 
 NAN = float("nan")
 
@@ -25,7 +26,7 @@ def test_a_learning_curve_agrees_with_plain_loops(profile: Profile, window: floa
     generator = np.random.default_rng(0)
     losses, correct = generator.random((20, 3)), generator.integers(0, 17, (20, 3))
     evaluations = [(0.0, 0.1), (log[7]["applied_s"], 0.5), (log[-1]["applied_s"], 0.9)]
-    curve = metrics.learning_curve(
+    curve = columns.learning_curve(
         timeline.step_times_s(),
         losses,
         correct,
@@ -48,7 +49,7 @@ def test_a_learning_curve_agrees_with_plain_loops(profile: Profile, window: floa
 
 
 def test_a_mini_batch_counts_in_the_five_windows_that_hold_it() -> None:
-    curve = metrics.learning_curve(
+    curve = columns.learning_curve(
         np.array([[4.0], [6.5]]),
         np.array([[1.0], [3.0]]),
         np.array([[8], [4]]),
@@ -69,7 +70,7 @@ def test_a_mini_batch_counts_in_the_five_windows_that_hold_it() -> None:
 def test_the_last_point_is_never_before_the_end(window: float) -> None:
     """Also where end_s · 5 / window is rounded down to a whole number, as 49 · 5 / 0.7 is."""
     for end_s in range(1, 400):
-        curve = metrics.learning_curve(
+        curve = columns.learning_curve(
             np.array([0.5]),
             np.array([1.0]),
             np.array([1]),
@@ -83,7 +84,7 @@ def test_the_last_point_is_never_before_the_end(window: float) -> None:
 
 
 def test_a_loss_that_is_not_finite_spoils_its_own_windows_only() -> None:
-    curve = metrics.learning_curve(
+    curve = columns.learning_curve(
         np.array([1.5, 20.5]),
         np.array([NAN, 1.0]),
         np.array([1, 1]),

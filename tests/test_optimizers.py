@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agn_bench import registry
 from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
@@ -45,9 +45,9 @@ def test_easgd_conserves_center_plus_worker() -> None:
     np.testing.assert_allclose(after, before, rtol=0, atol=4 * 16 * 2**-24)
 
 
-@pytest.mark.parametrize("name", registry.METHODS)
+@pytest.mark.parametrize("name", METHODS)
 def test_the_registry_names_a_method_with_its_own_numbers(name: str) -> None:
-    entry = registry.METHODS[name]
+    entry = METHODS[name]
     method = entry.load()(**dict.fromkeys(entry.numbers, 0.5))
     assert jax.tree.leaves(method) == [0.5] * len(entry.numbers)
     assert type(method).__name__.lower() == name
@@ -55,9 +55,9 @@ def test_the_registry_names_a_method_with_its_own_numbers(name: str) -> None:
 
 def test_methods_have_different_tree_structures() -> None:
     """Or jit, which compares them, may run one method in place of another."""
-    kinds = [entry.load()(**dict.fromkeys(entry.numbers, 0.5)) for entry in registry.METHODS.values()]
+    kinds = [entry.load()(**dict.fromkeys(entry.numbers, 0.5)) for entry in METHODS.values()]
     for one, other in combinations(kinds, 2):
         assert jax.tree.structure(one) != jax.tree.structure(other)
     assert jax.tree.structure(Easgd(0.1)) == jax.tree.structure(Easgd(0.2))
-    for one, other in permutations(registry.LOCAL_OPTIMIZERS, 2):
+    for one, other in permutations(LOCAL_OPTIMIZERS, 2):
         assert jax.tree.structure(LocalOptimizer(one, 0.1)) != jax.tree.structure(LocalOptimizer(other, 0.1))

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
-from agn_bench.records import Replay
-from agn_bench.replay.run import replay_timeline
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.record import Timeline
+from agn_bench.training.records import Replay
+from agn_bench.training.replay import replay_timeline
 
 PEERS = Path(__file__).parent.parent / "experiments" / "peers"
 TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

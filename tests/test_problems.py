@@ -10,16 +10,17 @@ import jax
 import numpy as np
 import pytest
 
-from agn_bench import registry
-from agn_bench.inputs import BadInput
+from agn_bench.base.inputs import BadInput
+from agn_bench.base.streams import Kind, stream
+from agn_bench.config.defaults import DATA_SPLITS
 from agn_bench.problems import datasets, mlp, shares
-from agn_bench.streams import Kind, stream
+from agn_bench.problems.catalogue import DATASETS, DatasetEntry, hidden_widths
 
 # --- the model ---
 
 
 def test_the_papers_model_has_4798010_parameters() -> None:
-    params = mlp.initial_params(stream(0, Kind.PARAMETERS), (784, *registry.hidden_widths("mlp-paper"), 10))
+    params = mlp.initial_params(stream(0, Kind.PARAMETERS), (784, *hidden_widths("mlp-paper"), 10))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 4_798_010
 
 
@@ -50,7 +51,7 @@ def test_every_product_is_asked_for_in_float32_forward_and_backward() -> None:
     [("mlp-small", (256, 128)), ("mlp-paper", (1000, 2000, 1000)), ("mlp-7", (7,)), ("mlp-300-100", (300, 100))],
 )
 def test_a_model_is_named_by_its_hidden_widths(model: str, widths: tuple[int, ...]) -> None:
-    assert registry.hidden_widths(model) == widths
+    assert hidden_widths(model) == widths
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_model_is_named_by_its_hidden_widths(model: str, widths: tuple[int, ..
 )
 def test_other_models_are_refused(model: str) -> None:
     with pytest.raises(BadInput, match=r"--model .*(unknown|too large)"):
-        registry.hidden_widths(model)
+        hidden_widths(model)
 
 
 # --- shares ---
@@ -88,7 +89,7 @@ def test_sharded_gives_each_worker_its_own_part_every_epoch() -> None:
         assert not np.array_equal(epochs[0], epochs[1])
 
 
-@pytest.mark.parametrize("split", registry.DATA_SPLITS)
+@pytest.mark.parametrize("split", DATA_SPLITS)
 def test_the_data_order_is_a_function_of_the_seed(split: str) -> None:
     one, same, other = (shares.deal(split, seed, 100, 4, 40, 8) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
@@ -127,8 +128,8 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name, array in zip(FILES, arrays, strict=True):
         (tmp_path / name).write_bytes(idx(array))
         hashes[name] = hashlib.sha256(idx(array)).hexdigest()
-    entry = registry.DatasetEntry(30, 10, "small", "none", "none", hashes)
-    monkeypatch.setitem(registry.DATASETS, "small", entry)
+    entry = DatasetEntry(30, 10, "small", "none", "none", hashes)
+    monkeypatch.setitem(DATASETS, "small", entry)
     return tmp_path
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agn_bench import inputs
-from agn_bench.delays import (
+from agn_bench.base import inputs
+from agn_bench.base.inputs import BadInput
+from agn_bench.clock import (
     Bandwidth,
     Constant,
     Empirical,
@@ -33,9 +34,8 @@ from agn_bench.delays import (
     parse_profile,
     profile_names,
 )
-from agn_bench.delays.distributions import DISTRIBUTIONS
-from agn_bench.delays.files import as_toml
-from agn_bench.inputs import BadInput
+from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.profile_files import as_toml
 
 BASE = '[step]\ndistribution = "constant"\nmean = 1.0\n'
 HUGE = "1" + "0" * 400

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from agn_bench.clock import active_timeline
-from agn_bench.delays import (
+from agn_bench.clock import (
     Constant,
     Exponential,
     Gamma,
@@ -25,7 +24,8 @@ from agn_bench.delays import (
     load_profile,
     profile_names,
 )
-from agn_bench.timeline.record import Timeline
+from agn_bench.clock.timeline import Timeline
+from agn_bench.training.timing import active_timeline
 
 EXCHANGES = 1_000_000
 SERVICE = 0.5

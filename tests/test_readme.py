@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agn_bench import calibration, machine, registry
+from agn_bench.base import machine
+from agn_bench.config.defaults import PRESETS
+from agn_bench.studies import calibration
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,8 +32,8 @@ def commands(program: str) -> list[list[str]]:
 def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place like a checkout, where presets take milliseconds and the files that the README speaks of are there."""
     small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
-    for preset in registry.PRESETS:
-        monkeypatch.setitem(registry.PRESETS, preset, small)
+    for preset in PRESETS:
+        monkeypatch.setitem(PRESETS, preset, small)
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
     monkeypatch.setattr(calibration, "_PRECISION", 0.3)
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")

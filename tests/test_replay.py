@@ -22,17 +22,17 @@ from conftest import WIDTHS, initial_params
 from jax.test_util import check_grads
 from test_simulate import LOCAL, METHODS, Case, distance
 
-from agn_bench.clock import timeline_of
-from agn_bench.config import resolve
+from agn_bench.clock.timeline import Timeline
+from agn_bench.config.run import resolve
 from agn_bench.optimizers import method
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
+from agn_bench.problems.catalogue import widths
 from agn_bench.problems.datasets import Dataset
-from agn_bench.records import Progress, Replay
-from agn_bench.registry import widths
-from agn_bench.replay import training
-from agn_bench.replay.exchange import exchange_sharing
-from agn_bench.timeline.record import Timeline
+from agn_bench.training import carry as training
+from agn_bench.training.exchange import exchange_sharing
+from agn_bench.training.records import Progress, Replay
+from agn_bench.training.timing import timeline_of
 
 Engine = Callable[..., None]
 Patch = pytest.MonkeyPatch

@@ -16,12 +16,14 @@ import pytest
 from conftest import built_once
 from matplotlib.figure import Figure
 
-from agn_bench import files, metrics, results
-from agn_bench.config import RunConfig
-from agn_bench.inputs import BadInput
+from agn_bench.analysis import metrics
+from agn_bench.base import files
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.run import RunConfig
 from agn_bench.paper import artefacts, beale, claims, computing, curves, drawing, grid, measures, report, runs, tuning
 from agn_bench.paper.computed import CLUSTER
 from agn_bench.paper.published import published_table
+from agn_bench.store import run_files
 
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., tuple[int, str, str]]
@@ -39,7 +41,7 @@ def write_results(
             {
                 "run_id": config.run_id,
                 "configuration": config.configuration,
-                **{name: getattr(config, name, None) for name in results.CONFIGURATION_COLUMNS},
+                **{name: getattr(config, name, None) for name in run_files.CONFIGURATION_COLUMNS},
                 "seed": config.seed,
                 "delays": config.delays.name,
                 "status": "done",

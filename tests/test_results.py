@@ -14,11 +14,13 @@ import pytest
 import reference
 from conftest import reference_log
 
-from agn_bench import folder as folders
-from agn_bench import machine, results, sweep
-from agn_bench.config import RunConfig, resolve
-from agn_bench.delays import draw_delays
-from agn_bench.inputs import BadInput
+from agn_bench.base import machine
+from agn_bench.base.inputs import BadInput
+from agn_bench.clock import draw_delays
+from agn_bench.config.run import RunConfig, resolve
+from agn_bench.execution import sweep
+from agn_bench.store import folder as folders
+from agn_bench.store import run_files
 
 SUMMARY = [
     "run_id",
@@ -147,8 +149,8 @@ def test_last_batch_accuracy_is_the_mean_over_workers_of_their_last_mini_batch(
     make: Any, tmp_path: Path, tiny: Any
 ) -> None:
     """Counted by the reference, from the same mini-batches and initial parameters, in float64."""
+    from agn_bench.base.streams import Kind, stream
     from agn_bench.problems import mlp, shares
-    from agn_bench.streams import Kind, stream
 
     config, run = make(tmp_path, seed=2, learning_rate=0.02)
     log = reference_log(draw_delays(config.delays, config.seed, 4, 10, 3))
@@ -260,7 +262,7 @@ def test_a_failure_while_writing_leaves_no_part_of_a_run(
 
     _, before = make(tmp_path, seed=9)
     collected = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
-    monkeypatch.setattr(results, fails_at, disk_full)
+    monkeypatch.setattr(run_files, fails_at, disk_full)
     with pytest.raises(OSError, match="No space left"):
         make(tmp_path)
     assert list((tmp_path / "runs").iterdir()) == [before]

@@ -13,8 +13,10 @@ import pytest
 import reference
 from conftest import initial_params, profiles, reference_log
 
-from agn_bench.config import resolve
-from agn_bench.delays import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.base.streams import Kind, stream
+from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.config.run import resolve
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
@@ -22,13 +24,11 @@ from agn_bench.optimizers.easgd import Easgd
 from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp, shares
 from agn_bench.problems.datasets import Dataset
-from agn_bench.records import Replay
-from agn_bench.replay import training
-from agn_bench.replay.exchange import exchange_apart
-from agn_bench.replay.run import replay_timeline
-from agn_bench.simulate import simulate
-from agn_bench.streams import Kind, stream
-from agn_bench.timeline.events import simulate_timeline
+from agn_bench.training import carry as training
+from agn_bench.training.exchange import exchange_apart
+from agn_bench.training.records import Replay
+from agn_bench.training.replay import replay_timeline
+from agn_bench.training.simulate import simulate
 
 METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
 LOCAL = {

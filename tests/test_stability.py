@@ -9,11 +9,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from agn_bench.clock import active_timeline
-from agn_bench.config import auto_local_steps
-from agn_bench.delays import Constant, Profile, Tiers, draw_delays, load_profile
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.stability import growth_rate
+from agn_bench.clock import Constant, Profile, Tiers, draw_delays, load_profile
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.stability import growth_rate
+from agn_bench.config.run import auto_local_steps
+from agn_bench.training.timing import active_timeline
 
 WINDOWS = 1250
 KEPT = 1000

@@ -18,10 +18,11 @@ import pytest
 from conftest import Figure, built_once
 from test_cli import INTERRUPTED, TINY, agn_bench
 
-from agn_bench import files, sweep
-from agn_bench import folder as folders
-from agn_bench.config import RunConfig
-from agn_bench.experiment import read_experiment_file
+from agn_bench.base import files
+from agn_bench.config.experiment import read_experiment_file
+from agn_bench.config.run import RunConfig
+from agn_bench.execution import sweep
+from agn_bench.store import folder as folders
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -220,7 +221,7 @@ def test_a_sweep_takes_over_what_another_leaves_when_it_dies(fast: Fast, tmp_pat
     script = """
 import sys, time
 from pathlib import Path
-from agn_bench.folder import claim
+from agn_bench.store.folder import claim
 held = claim(Path(sys.argv[1]))
 print(held.run.name, flush=True)
 time.sleep(600)
@@ -313,7 +314,7 @@ def test_a_cell_that_fails_is_reported_at_the_end_and_does_not_stop_the_others(
 def test_a_cell_that_raises_is_a_failure_too(
     command: Command, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agn_bench import simulate
+    from agn_bench.training import simulate
 
     def raising(config: object, *_: object) -> None:
         raise ZeroDivisionError("of nothing")

@@ -12,7 +12,7 @@ import pytest
 from conftest import profiles, reference_log
 from scipy import stats
 
-from agn_bench.delays import (
+from agn_bench.clock import (
     Bandwidth,
     Constant,
     Draws,
@@ -27,13 +27,13 @@ from agn_bench.delays import (
     Stragglers,
     Tiers,
     draw_delays,
+    events,
     load_profile,
     profile_names,
 )
-from agn_bench.timeline import events
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.measures import measures, staleness_counts
-from agn_bench.timeline.record import Timeline
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.measures import measures, staleness_counts
+from agn_bench.clock.timeline import Timeline
 
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
 COLUMNS = ("worker", "phase", *TIMES, "staleness")

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench import files, results
-from agn_bench.delays import Constant, Gamma, Profile, draw_delays, load_profile, profile_names
-from agn_bench.inputs import BadInput
-from agn_bench.timeline.events import simulate_timeline
-from agn_bench.timeline.record import Timeline
-from agn_bench.timeline.trace import Trace, read_trace
+from agn_bench.base import files
+from agn_bench.base.inputs import BadInput
+from agn_bench.clock import Constant, Gamma, Profile, draw_delays, load_profile, profile_names
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.trace import Trace, read_trace
+from agn_bench.training import columns
 
 COLUMNS = [field.name for field in fields(Timeline) if field.name not in ("workers", "local_steps")]
 
@@ -42,7 +43,7 @@ def recorded(workers: int = 5, phases: int = 6) -> Timeline:
 
 
 def table_of(timeline: Timeline) -> pd.DataFrame:
-    return pd.DataFrame(results.commits(timeline))
+    return pd.DataFrame(columns.commits(timeline))
 
 
 def refused(read: Read, content: str | bytes) -> BadInput:
@@ -63,7 +64,7 @@ def assert_same(one: Timeline, other: Timeline, columns: list[str] = COLUMNS) ->
 @pytest.mark.parametrize("name", profile_names())
 def test_the_programs_own_log_is_read_back_to_the_bit(name: str, workers: int, read: Read) -> None:
     timeline = simulate_timeline(draw_delays(load_profile(name), 7, workers, 30, 4, 123_456))
-    trace = read(files.csv_text(results.commits(timeline)))
+    trace = read(files.csv_text(columns.commits(timeline)))
     assert_same(trace.with_local_steps(4), timeline)
     assert trace.with_local_steps(4).local_steps == 4
     assert trace.phases == 30
@@ -231,7 +232,7 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> N
 
 
 def test_a_trace_keeps_its_times_under_other_local_steps(read: Read) -> None:
-    trace = read(files.csv_text(results.commits(recorded())))
+    trace = read(files.csv_text(columns.commits(recorded())))
     assert_same(replace(trace.with_local_steps(9), local_steps=1), trace.timeline)
     assert trace.timeline.local_steps == 1
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from conftest import built_once
 
-from agn_bench.delays import profile_names
+from agn_bench.clock import profile_names
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,8 +37,8 @@ def test_it_holds_what_the_program_needs_and_what_belongs_to_it(wheel: Path) -> 
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
     experiments = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").rglob("*.toml")}
     assert {f"agn_bench/{name}" for name in experiments} <= set(names)
-    assert {f"agn_bench/profiles/{name}.toml" for name in profile_names()} <= set(names)
-    assert {"agn_bench/py.typed", "agn_bench/published/grid.csv"} <= set(names)
+    assert {f"agn_bench/clock/profiles/{name}.toml" for name in profile_names()} <= set(names)
+    assert {"agn_bench/py.typed", "agn_bench/paper/published/grid.csv"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICES.md") for name in names)
     assert not [name for name in names if name.startswith(("tests", "results", "experiments"))]
@@ -64,7 +64,7 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
         assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
         return ran.stdout
 
-    where = "import agn_bench, agn_bench.shipped as s; print(agn_bench.__file__, s.experiments_folder())"
+    where = "import agn_bench, agn_bench.config.shipped as s; print(agn_bench.__file__, s.experiments_folder())"
     found = subprocess.run([sys.executable, "-c", where], cwd=place, env=environment, capture_output=True, text=True)
     assert found.stdout.split() == [str(site / "agn_bench" / "__init__.py"), str(site / "agn_bench" / "experiments")]
     listed = agn_bench("list")

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agn_bench import __version__
-from agn_bench.inputs import BadInput
-from agn_bench.registry import PRESETS
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.defaults import PRESETS
 
 if TYPE_CHECKING:
-    from agn_bench.display import Terminal
+    from agn_bench.cli.display import Terminal
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -184,7 +184,7 @@ def reporting(threads: str | None, folder: Path, device: str | None = None) -> I
         Where it prints, and what it calls now and then so that Ctrl-C can end it.
     """
     with interrupts_wait() as stop_if_asked:
-        from agn_bench import files, machine
+        from agn_bench.base import files, machine
 
         machine.prepare(threads, device)
         files.check_report("out", folder)
@@ -195,7 +195,7 @@ def facts_of(context: typer.Context) -> dict[str, Any]:
     """What provenance.json says of a command: its options without folders, the machine, the date."""
     from datetime import UTC, datetime
 
-    from agn_bench import machine
+    from agn_bench.base import machine
 
     words = context.command_path.split()
     for parameter in context.command.params:
@@ -222,6 +222,6 @@ def path(name: str, text: str) -> Path:
 
 def console() -> Terminal:
     """Where commands print, made when a command runs: it may have been redirected since."""
-    from agn_bench.display import Terminal
+    from agn_bench.cli.display import Terminal
 
     return Terminal()

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from agn_bench.base.inputs import BadInput, choose, whole_number
 from agn_bench.cli import options
 from agn_bench.cli.base import METHOD, RUN, WORK, app, facts_of, option, path, reporting
-from agn_bench.inputs import BadInput, choose, whole_number
 
 bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -31,16 +31,16 @@ def bench_timeline(
 
     Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
     """
-    from agn_bench.timeline.record import MOST_EXCHANGES
+    from agn_bench.clock.timeline import MOST_EXCHANGES
 
     count = whole_number("exchanges", exchanges, 10_000, MOST_EXCHANGES)
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench import files
-        from agn_bench.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
-        from agn_bench.display import show_path, show_rows
-        from agn_bench.progress import StepDisplay
+        from agn_bench.base import files
+        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
 
         with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
@@ -95,10 +95,10 @@ def bench_training(
     folder = path("out", out)
     scripts = _scripts(Path("experiments/peers") if peers is None else path("peers", peers), peers is not None)
     with reporting(threads, folder, device) as (terminal, stop_if_asked):
-        from agn_bench import files
-        from agn_bench.benchmarks.training import cells, merge_rows, training_benchmark
-        from agn_bench.display import show_path, show_rows
-        from agn_bench.progress import StepDisplay
+        from agn_bench.base import files
+        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.benchmarks.training import cells, merge_rows, training_benchmark
 
         wanted = cells(models, optimizers)
         total = len(wanted) * (2 + len(scripts) + times)
@@ -147,10 +147,10 @@ def bench_runs(
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)
     with reporting(None, folder) as (terminal, stop_if_asked):
-        from agn_bench import files
-        from agn_bench.benchmarks.runs import COMMANDS, runs_benchmark
-        from agn_bench.display import show_path, show_rows
-        from agn_bench.progress import StepDisplay
+        from agn_bench.base import files
+        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.benchmarks.runs import COMMANDS, runs_benchmark
 
         with StepDisplay(terminal, "measuring", COMMANDS * times, stop_if_asked) as display:
             rows = runs_benchmark(times, display.step)

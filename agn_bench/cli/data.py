@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from agn_bench.base.inputs import choose
 from agn_bench.cli.base import EXIT_FAILED, PROBLEM, app, completion, console, interrupts_wait, option, path
-from agn_bench.inputs import choose
-from agn_bench.registry import DATASETS
+from agn_bench.problems.catalogue import DATASETS
 
 data = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -30,9 +30,9 @@ def fetch(name: _Name, data_dir: _Folder = None) -> None:
     choose("NAME", name, _NAMES)
     folder = None if data_dir is None else path("data_dir", data_dir)
     with interrupts_wait() as stop_if_asked:
-        from agn_bench.display import show_path
+        from agn_bench.cli.display import show_path
+        from agn_bench.cli.progress import FetchDisplay
         from agn_bench.problems.fetching import fetch as fetched
-        from agn_bench.progress import FetchDisplay
 
         terminal = console()
         with FetchDisplay(terminal, stop_if_asked) as display:
@@ -46,7 +46,7 @@ def fetch(name: _Name, data_dir: _Folder = None) -> None:
 def verify(name: _Name, data_dir: _Folder = None) -> None:
     """See whether a data set's files are there, with the right content."""
     choose("NAME", name, _NAMES)
-    from agn_bench.display import show_rows
+    from agn_bench.cli.display import show_rows
     from agn_bench.problems.datasets import folder_to_fetch_to
     from agn_bench.problems.fetching import verified
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from agn_bench.base.machine import DEVICES
 from agn_bench.cli.base import PROBLEM, RUN, TIME, WHICH, WORK, names_of, option, preset_default
-from agn_bench.machine import DEVICES
-from agn_bench.registry import DATASETS, DEFAULTS, MODELS, PRESETS
+from agn_bench.config.defaults import DEFAULTS, PRESETS
+from agn_bench.problems.catalogue import DATASETS, MODELS
 
 Preset = Annotated[
     str | None,
@@ -47,7 +48,7 @@ Dataset = Annotated[
 
 
 def _profiles() -> list[str]:
-    from agn_bench.delays import profile_names
+    from agn_bench.clock import profile_names
 
     return profile_names()
 

@@ -31,12 +31,14 @@ def table(
     ] = None,
 ) -> None:
     """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
-    from agn_bench import comparison, files, results, tables
-    from agn_bench.inputs import choose, numbers
+    from agn_bench.analysis import comparison, tables
+    from agn_bench.base import files
+    from agn_bench.base.inputs import choose, numbers
+    from agn_bench.store import run_files
 
     times = numbers("at", at, 0, 1e12)
     targets = numbers("reach", reach, 0, 1)
-    choose("accuracy", accuracy, results.ACCURACIES)
+    choose("accuracy", accuracy, run_files.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
     target = places[0] / "tables" / "accuracy.csv" if out is None else path("out", out)
     configurations = comparison.read_configurations(places, accuracy)
@@ -44,7 +46,7 @@ def table(
     rows = tables.accuracy_table(configurations, times, targets)
     files.write_table(target, rows)
 
-    from agn_bench.display import show_path, show_rows
+    from agn_bench.cli.display import show_path, show_rows
 
     terminal = console()
     for title, shown in tables.readable(configurations, rows).items():
@@ -63,11 +65,13 @@ def plot(
     ] = None,
 ) -> None:
     """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
-    from agn_bench import comparison, files, results
-    from agn_bench.figures.accuracy import accuracy_over_time
-    from agn_bench.inputs import BadInput, choose
+    from agn_bench.analysis import comparison
+    from agn_bench.analysis.figures.accuracy import accuracy_over_time
+    from agn_bench.base import files
+    from agn_bench.base.inputs import BadInput, choose
+    from agn_bench.store import run_files
 
-    choose("accuracy", accuracy, results.ACCURACIES)
+    choose("accuracy", accuracy, run_files.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
     stem = places[0] / "figures" / "accuracy-over-time" if out is None else path("out", out)
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
@@ -92,9 +96,9 @@ def list_names(
     """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here, and what
     `reproduce` makes.
     """
-    from agn_bench import catalogue
-    from agn_bench.display import show_rows
-    from agn_bench.inputs import choose
+    from agn_bench.base.inputs import choose
+    from agn_bench.cli import catalogue
+    from agn_bench.cli.display import show_rows
 
     wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
     for name in wanted:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agn_bench.base.inputs import BadInput, choose
 from agn_bench.cli import options
 from agn_bench.cli.base import (
     EXIT_FAILED,
@@ -22,10 +23,9 @@ from agn_bench.cli.base import (
     path,
 )
 from agn_bench.cli.sweeping import make_runs, place_of, show_plan, show_report
-from agn_bench.inputs import BadInput, choose
 
 if TYPE_CHECKING:
-    from agn_bench.display import Terminal
+    from agn_bench.cli.display import Terminal
 
 
 def _artefacts() -> list[str]:
@@ -73,7 +73,7 @@ def reproduce(
     Stopped in whatever way, the same command goes on. REPRODUCTION.md covers all sizes that are there, and counts what
     is missing.
     """
-    from agn_bench import files
+    from agn_bench.base import files
     from agn_bench.paper.artefacts import ARTEFACTS, needed, shown_at
     from agn_bench.paper.computed import BEALE, CLUSTER
     from agn_bench.paper.report import REPORT
@@ -139,7 +139,7 @@ def _compute(
     stop_if_asked: Callable[[], None],
 ) -> None:
     """Make the tables that need no training, if they are not there."""
-    from agn_bench import files
+    from agn_bench.base import files
     from agn_bench.paper.artefacts import ARTEFACTS
     from agn_bench.paper.computed import COMPUTED, computed_path
 
@@ -151,8 +151,8 @@ def _compute(
     ]
     if not missing:
         return
+    from agn_bench.cli.progress import StepDisplay
     from agn_bench.paper.computing import COMPUTE, steps
-    from agn_bench.progress import StepDisplay
 
     with StepDisplay(terminal, "timelines and paths", sum(steps(name) for name in missing), stop_if_asked) as display:
         for name in missing:
@@ -164,11 +164,11 @@ def _compute(
 
 def _draw(terminal: Terminal, root: Path, sizes: Sequence[str], stop_if_asked: Callable[[], None]) -> None:
     """All tables and pictures of all sizes that are there, so that the report shows nothing that is out of date."""
-    from agn_bench.display import show_path, show_rows
+    from agn_bench.cli.display import show_path, show_rows
+    from agn_bench.cli.progress import StepDisplay
     from agn_bench.paper.artefacts import ARTEFACTS, make
     from agn_bench.paper.report import shown_verdict, write_report
     from agn_bench.paper.runs import Results
-    from agn_bench.progress import StepDisplay
 
     every = [Results(size, root / size) for size in sizes]
     with StepDisplay(terminal, "tables and figures", len(ARTEFACTS) * len(every) + 1, stop_if_asked) as display:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.cli import options
 from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, completion, console, interrupts_wait, option, path
-from agn_bench.inputs import BadInput, whole_number
-from agn_bench.shipped import experiment_file, shipped_experiments
+from agn_bench.config.shipped import experiment_file, shipped_experiments
 
 if TYPE_CHECKING:
-    from agn_bench.config import RunConfig
-    from agn_bench.display import Terminal
-    from agn_bench.experiment import Experiment
-    from agn_bench.sweep import Place, Report
+    from agn_bench.cli.display import Terminal
+    from agn_bench.config.experiment import Experiment
+    from agn_bench.config.run import RunConfig
+    from agn_bench.execution.sweep import Place, Report
 
 _MOST_JOBS = 1024
 
@@ -62,8 +62,8 @@ def sweep(
 
     Stopped in whatever way, the same command goes on. Exits with 1 if a run failed; the others are made all the same.
     """
-    from agn_bench.experiment import read_experiment_file
-    from agn_bench.selection import only as select
+    from agn_bench.config.experiment import read_experiment_file
+    from agn_bench.config.selection import only as select
 
     with interrupts_wait() as stop_if_asked:
         experiment = read_experiment_file(experiment_file(str(path("FILE", file))), seeds, size)
@@ -92,8 +92,8 @@ def make_runs(
     stop_if_asked: Callable[[], None],
 ) -> Report:
     """Make what is missing in `folder`, watched on the terminal; what became of the runs."""
-    from agn_bench.progress import RunDisplay
-    from agn_bench.sweep import run_all
+    from agn_bench.cli.progress import RunDisplay
+    from agn_bench.execution.sweep import run_all
 
     with RunDisplay(console(), stop_if_asked, configs) as display:
         return run_all(configs, folder, display, place, experiment=experiment, force=force)
@@ -113,13 +113,13 @@ def place_of(
     if scheduler is not None and not scheduler.strip():
         raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
 
-    from agn_bench import machine
+    from agn_bench.base import machine
 
     machine.prepare(1 if threads is None else threads, "cpu" if scheduler else device)
     processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, _MOST_JOBS)
 
-    from agn_bench.execution.cell import Terms
-    from agn_bench.sweep import Place
+    from agn_bench.execution.one import Terms
+    from agn_bench.execution.sweep import Place
 
     terms = Terms(None if data_dir is None else path("data_dir", data_dir), save_center)
     return Place(processes, scheduler or "", device, terms)
@@ -127,8 +127,8 @@ def place_of(
 
 def _collect(folder: Path) -> int:
     """Collect what is there; the exit code."""
-    from agn_bench import folder as folders
-    from agn_bench.display import show_path
+    from agn_bench.cli.display import show_path
+    from agn_bench.store import folder as folders
 
     terminal = console()
     if not (folder / "runs").is_dir() and not (folder / "summary.csv").is_file():
@@ -144,12 +144,12 @@ def show_plan(
     configs: Sequence[RunConfig], folder: Path, place: Place, force: bool, stop_if_asked: Callable[[], None]
 ) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
-    from agn_bench import machine
-    from agn_bench.clock import recognised
-    from agn_bench.display import readable_seconds, show_rows
-    from agn_bench.estimate import estimate, kinds
-    from agn_bench.progress import StepDisplay
-    from agn_bench.sweep import at_once, to_make
+    from agn_bench.base import machine
+    from agn_bench.cli.display import readable_seconds, show_rows
+    from agn_bench.cli.progress import StepDisplay
+    from agn_bench.execution.estimate import estimate, kinds
+    from agn_bench.execution.sweep import at_once, to_make
+    from agn_bench.training.timing import recognised
 
     terminal = console()
     configs = [recognised(config) for config in configs]
@@ -189,7 +189,7 @@ def show_plan(
 
 
 def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
-    from agn_bench.display import show_path
+    from agn_bench.cli.display import show_path
 
     terminal.say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
     _show_failures(terminal, report)
@@ -218,8 +218,8 @@ def merge(
     ] = False,
 ) -> None:
     """Join the results that several machines made of one experiment: runs, collected files, provenance."""
-    from agn_bench.display import show_path
-    from agn_bench.merging import merge as merged_folders
+    from agn_bench.cli.display import show_path
+    from agn_bench.store.merging import merge as merged_folders
 
     sources = [path("DIR", folder) for folder in folders]
     target = path("out", out)

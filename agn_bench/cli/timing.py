@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from agn_bench.base.inputs import whole_number
 from agn_bench.cli import options
 from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, facts_of, option, path, reporting
-from agn_bench.inputs import whole_number
-from agn_bench.registry import DEFAULTS
+from agn_bench.config.defaults import DEFAULTS
 
 
 @app.command()
@@ -48,8 +48,8 @@ def timeline(
     Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
     local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
-    from agn_bench.cells import cells
-    from agn_bench.timeline.record import MOST_EXCHANGES
+    from agn_bench.clock.timeline import MOST_EXCHANGES
+    from agn_bench.studies.pairs import cells
 
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
     configs = cells(
@@ -58,9 +58,9 @@ def timeline(
     )
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench.display import show_path, show_survey
-        from agn_bench.progress import StepDisplay
-        from agn_bench.survey import survey
+        from agn_bench.cli.display import show_path, show_survey
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.survey import survey
 
         with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
             rows, pictures = survey(configs, stop_after, folder, partial(facts_of, context), display.step)
@@ -104,11 +104,11 @@ def calibrate(
     means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
     cells.csv (every measured run), errors.csv and a figure.
     """
-    from agn_bench.config import MAX_IMAGES_DRAWN
-    from agn_bench.delays import load_profile
-    from agn_bench.inputs import choose
-    from agn_bench.measured import read_measured
-    from agn_bench.registry import DATASETS, message_bytes
+    from agn_bench.base.inputs import choose
+    from agn_bench.clock import load_profile
+    from agn_bench.config.run import MAX_IMAGES_DRAWN
+    from agn_bench.problems.catalogue import DATASETS, message_bytes
+    from agn_bench.studies.measured import read_measured
 
     base = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
@@ -117,9 +117,9 @@ def calibrate(
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench.calibration import Trial, fit, report, write_calibration
-        from agn_bench.display import show_path, show_rows
-        from agn_bench.progress import StepDisplay
+        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.calibration import Trial, fit, report, write_calibration
 
         with StepDisplay(terminal, "fitting", None, stop_if_asked) as display:
 

@@ -23,15 +23,8 @@ from agn_bench.cli.base import (
     path,
     preset_default,
 )
-from agn_bench.registry import (
-    DATA_SPLITS,
-    DEFAULT_ALPHA,
-    DEFAULT_MOMENTUM,
-    DEFAULTS,
-    EVALUATIONS,
-    LOCAL_OPTIMIZERS,
-    METHODS,
-)
+from agn_bench.config.defaults import DATA_SPLITS, DEFAULT_ALPHA, DEFAULT_MOMENTUM, DEFAULTS, EVALUATIONS
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
 
 _RATES = ", ".join(f"{name}: {entry.learning_rate:g}" for name, entry in LOCAL_OPTIMIZERS.items())
 _SPLITS = "; ".join(f"{name}: {what}" for name, what in DATA_SPLITS.items())
@@ -127,24 +120,24 @@ def run(
 
     Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
-    from agn_bench.config import resolve, with_seeds
-    from agn_bench.results import read_config
+    from agn_bench.config.run import resolve, with_seeds
+    from agn_bench.store.run_files import read_config
 
     elsewhere = ("seeds", "data_dir", "threads", "device", "save_center", "out", "force", "like")
     given = {name: value for name, value in context.params.items() if name not in elsewhere}
     config = resolve(given, {} if like is None else read_config(path("like", like)))
     configs = with_seeds(config, 1 if seeds is None else seeds)
     with interrupts_wait() as stop_if_asked:
-        from agn_bench import machine
+        from agn_bench.base import machine
 
         # One run has all cores; several have a core each, as many at once as there are.
         several = threads is None and len(configs) > 1
         machine.prepare(1 if several else threads, device)
 
-        from agn_bench.display import show_runs
-        from agn_bench.execution.cell import Terms
-        from agn_bench.progress import RunDisplay
-        from agn_bench.sweep import Place, run_all
+        from agn_bench.cli.display import show_runs
+        from agn_bench.cli.progress import RunDisplay
+        from agn_bench.execution.one import Terms
+        from agn_bench.execution.sweep import Place, run_all
 
         stop_if_asked()
         terminal = console()

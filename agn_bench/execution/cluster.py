@@ -19,13 +19,13 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from agn_bench import machine
-from agn_bench.config import RunConfig
-from agn_bench.execution.cell import NOTHING_SPECIAL, Terms, make
+from agn_bench.base import machine
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.run import RunConfig
+from agn_bench.execution.one import NOTHING_SPECIAL, Terms, make
 from agn_bench.execution.processes import portable
 from agn_bench.execution.work import Program, Watcher, Work
-from agn_bench.inputs import BadInput
-from agn_bench.records import Progress, RunResult
+from agn_bench.training.records import Progress, RunResult
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_TO_ANSWER = 1.0

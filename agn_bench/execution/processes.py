@@ -17,11 +17,11 @@ from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
-from agn_bench import machine
-from agn_bench.config import RunConfig
-from agn_bench.execution.cell import Terms, make
+from agn_bench.base import machine
+from agn_bench.config.run import RunConfig
+from agn_bench.execution.one import Terms, make
 from agn_bench.execution.work import Program, Watcher, Work
-from agn_bench.records import Progress, RunResult
+from agn_bench.training.records import Progress, RunResult
 
 _SECONDS_TO_END = 5.0
 _SECONDS_A_TICK = 0.5

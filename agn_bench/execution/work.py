@@ -6,8 +6,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from agn_bench.config import RunConfig
-from agn_bench.records import Progress, RunResult
+from agn_bench.config.run import RunConfig
+from agn_bench.training.records import Progress, RunResult
 
 
 class Watcher(Protocol):

@@ -1,15 +1,16 @@
 """The methods of asynchronous training, one file each, and the workers' local optimizers.
 
 A method is a class under `@method` that holds its numbers as pytree leaves (so that changing α compiles nothing) and
-one pure function, `exchange`. It knows nothing of time, data or files. It is named in `agn_bench.registry.METHODS`.
+one pure function, `exchange`. It knows nothing of time, data or files. It is named in `agn_bench.optimizers.catalogue.METHODS`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform
 
-import jax
+if TYPE_CHECKING:
+    import jax
 
 Params = TypeVar("Params")
 Class = TypeVar("Class")
@@ -23,6 +24,8 @@ def method(cls: type[Class]) -> type[Class]:
     comparison of tree structures, and two methods without numbers would count as equal: now and then jit then ran the
     one in place of the other (seen with JAX 0.10.2).
     """
+    import jax
+
     frozen: Any = dataclass(frozen=True)(cls)
     names = [field.name for field in fields(frozen)]
     jax.tree_util.register_pytree_node(

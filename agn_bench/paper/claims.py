@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agn_bench.metrics import half_width
+from agn_bench.analysis.metrics import half_width
+from agn_bench.config.shipped import CLAIMS, experiments_folder
 from agn_bench.paper.grid import published_of, seed_tables
 from agn_bench.paper.measures import COMPUTED_MEASURES, GRID_MEASURES, RUN_MEASURES
 from agn_bench.paper.runs import Results
-from agn_bench.shipped import CLAIMS, experiments_folder
 
 if TYPE_CHECKING:
     import pandas as pd

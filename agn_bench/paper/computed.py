@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agn_bench.tabular import read_table
+from agn_bench.base.tabular import read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from agn_bench import files
-from agn_bench.clock import timeline_of
-from agn_bench.config import resolve
-from agn_bench.delays import load_profile
+from agn_bench.base import files
+from agn_bench.clock import load_profile
+from agn_bench.clock.measures import staleness_counts
+from agn_bench.config.defaults import DEFAULTS
+from agn_bench.config.run import resolve
 from agn_bench.paper import beale
 from agn_bench.paper.computed import STALENESS_WORKERS
 from agn_bench.paper.stability import STABILITY_TIMELINES, stability_map
-from agn_bench.registry import DEFAULTS
-from agn_bench.timeline.measures import staleness_counts
+from agn_bench.training.timing import timeline_of
 
 OnStep = Callable[[str], None]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agn_bench import metrics
-from agn_bench.delays import Profile
+from agn_bench.analysis import metrics
+from agn_bench.clock import Profile
 from agn_bench.paper.published import published_curves, published_table
 from agn_bench.paper.runs import Results, Run, spread
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench import files
-from agn_bench.figures.clock import heat_maps, staleness_histogram
-from agn_bench.figures.reproduction import (
+from agn_bench.analysis.figures.clock import heat_maps, staleness_histogram
+from agn_bench.analysis.figures.panels import (
     Line,
     Panel,
     Series,
@@ -20,6 +19,7 @@ from agn_bench.figures.reproduction import (
     over_workers,
     small_multiples,
 )
+from agn_bench.base import files
 from agn_bench.paper import beale as beale_function
 from agn_bench.paper import grid as grid_tables
 from agn_bench.paper import tuning

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench import metrics
+from agn_bench.analysis import metrics
 from agn_bench.paper.published import published_table
 from agn_bench.paper.runs import Results, Run
 

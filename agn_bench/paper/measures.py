@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench import metrics
+from agn_bench.analysis import metrics
 from agn_bench.paper.curves import drop, end, gain_in_the_second_half, share_under_90_percent
 from agn_bench.paper.grid import by_workers, wins
 from agn_bench.paper.runs import Results, Run

@@ -1,4 +1,4 @@
-"""The published numbers: facts read from the paper (arXiv 1710.02368), as CSV files in agn_bench/published."""
+"""The published numbers: facts read from the paper (arXiv 1710.02368), as CSV files in agn_bench/paper/published."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ def published_table() -> pd.DataFrame:
 
 
 def _lines(name: str) -> list[str]:
-    return (resources.files("agn_bench") / "published" / name).read_text(encoding="utf-8").splitlines()
+    return (resources.files("agn_bench.paper") / "published" / name).read_text(encoding="utf-8").splitlines()

@@ -9,23 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agn_bench import files
+from agn_bench.base import files
+from agn_bench.config.shipped import experiments_folder
 from agn_bench.paper.artefacts import ARTEFACTS, Artefact
-from agn_bench.paper.claims import (
-    CONFIRMED,
-    ELSEWHERE,
-    MISSING,
-    REFUTED,
-    UNDECIDED,
-    Claim,
-    Finding,
-    findings,
-    verdict,
-)
+from agn_bench.paper.claims import CONFIRMED, ELSEWHERE, MISSING, REFUTED, UNDECIDED, Claim, Finding, findings, verdict
 from agn_bench.paper.computed import COMPUTED, computed_path, computed_table
 from agn_bench.paper.measures import COMPUTED_MEASURES
 from agn_bench.paper.runs import SIZES, Results
-from agn_bench.shipped import experiments_folder
 
 REPORT = "REPRODUCTION.md"
 Judged = list[tuple[Claim, list[Finding]]]

@@ -9,13 +9,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench import metrics, results
-from agn_bench.config import RunConfig
-from agn_bench.experiment import Experiment, read_experiment_file
-from agn_bench.files import read_json
-from agn_bench.inputs import BadInput
-from agn_bench.registry import DATASETS
-from agn_bench.shipped import experiments_folder
+from agn_bench.analysis import metrics
+from agn_bench.base.files import read_json
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.experiment import Experiment, read_experiment_file
+from agn_bench.config.run import RunConfig
+from agn_bench.config.shipped import experiments_folder
+from agn_bench.problems.catalogue import DATASETS
+from agn_bench.store import run_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ class Results:
         self.experiments = experiments_of(size)
         self._runs: dict[str, Run] = {}
         if (folder / "summary.csv").is_file():
-            summary, curves = results.read_experiment(folder)
+            summary, curves = run_files.read_experiment(folder)
             self._check_size(summary)
             self._read(summary, curves)
 

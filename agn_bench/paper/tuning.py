@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench import metrics
-from agn_bench.config import RunConfig
+from agn_bench.analysis import metrics
+from agn_bench.config.defaults import DEFAULT_ALPHA, DEFAULTS
+from agn_bench.config.run import RunConfig
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS
 from agn_bench.paper.runs import Results, Run, spread
-from agn_bench.registry import DEFAULT_ALPHA, DEFAULTS, LOCAL_OPTIMIZERS
 
 Row = dict[str, Any]
 Setting = tuple[float, list[Run]]

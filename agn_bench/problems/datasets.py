@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agn_bench.inputs import BadInput
-from agn_bench.registry import DATASETS, DatasetEntry
+from agn_bench.base.inputs import BadInput
+from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
 IDX_DATASETS = [name for name, entry in DATASETS.items() if not entry.embedded]

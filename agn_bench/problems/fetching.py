@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agn_bench.inputs import BadInput, check_writable
+from agn_bench.base.inputs import BadInput, check_writable
+from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to, idx_bytes
-from agn_bench.registry import DATASETS, DatasetEntry
 
 _SECONDS_TO_ANSWER = 20
 _SECONDS_FOR_NPM = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agn_bench.streams import Kind, stream
+from agn_bench.base.streams import Kind, stream
 
 
 def deal(split: str, seed: int, images: int, workers: int, gradient_steps: int, batch_size: int) -> np.ndarray:

@@ -1,0 +1,7 @@
+"""What runs say: from CSV files, never with JAX.
+
+metrics.py      what is read off curves
+comparison.py   configurations side by side, over their seeds
+tables.py       accuracy at given times, time to given accuracies
+figures/        pictures
+"""

@@ -1,0 +1,158 @@
+"""The clock in pictures: how stale, who did what when, where AGN is stable, how well a fit fits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench.analysis.figures.look import COLOURS, STYLES, picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_ACTIVITIES = {
+    "compute": (("start_s", "compute_end_s"), COLOURS[0]),
+    "network": (("compute_end_s", "arrive_s"), COLOURS[5]),
+    "wait": (("arrive_s", "served_s"), "#DDDDDD"),
+    "service": (("served_s", "applied_s"), COLOURS[1]),
+    "network ": (("applied_s", "resume_s"), COLOURS[5]),
+}
+"""What a worker does between two events of commits.csv, and its colour."""
+
+_MOST_ROWS = 60
+_MOST_EXCHANGES = 2000
+_MOST_BARS = 200
+_MARKERS = ("o", "s", "^", "D")
+
+
+def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> list[Path]:
+    """How often each staleness occurred (columns staleness, exchanges), beside n − 1, its mean in the long run."""
+    with picture(stem, 1, 1, figsize=(6, 3.4)) as (_, axes, paths):
+        width = -(-len(staleness) // _MOST_BARS)
+        bars = staleness["exchanges"].groupby(staleness["staleness"] // width).sum() / staleness["exchanges"].sum()
+        # A bar stands over the values it counts, each value τ in the middle of [τ − 1/2, τ + 1/2).
+        axes.bar(bars.index * width - 0.5, bars, width=width, align="edge", color=COLOURS[0], label="exchanges")
+        axes.axvline(workers - 1, color=COLOURS[1], linestyle=STYLES[1], label=f"n − 1 = {workers - 1}")
+        axes.set_xlabel("staleness τ (versions)")
+        axes.set_ylabel("fraction of the exchanges")
+        axes.set_xlim(left=-0.5)
+        axes.legend(loc="upper right")
+    return paths
+
+
+def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> list[Path]:
+    """What every worker does in the first `until_s` seconds, from the columns of commits.csv.
+
+    At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
+    """
+    from matplotlib.collections import PolyCollection
+
+    shown = commits[commits["worker"] < _MOST_ROWS].sort_values("start_s")
+    until_s = min(until_s, float(shown["resume_s"].max())) or 1.0
+    if len(shown) > _MOST_EXCHANGES and shown["start_s"].iloc[_MOST_EXCHANGES] > 0:
+        until_s = min(until_s, float(shown["start_s"].iloc[_MOST_EXCHANGES]))
+    shown = shown[shown["start_s"] < until_s][:_MOST_EXCHANGES]
+    rows = min(workers, _MOST_ROWS)
+    low, high = shown["worker"] - 0.4, shown["worker"] + 0.4
+    with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
+        for name, ((begin, end), colour) in _ACTIVITIES.items():
+            corners = ((begin, low), (end, low), (end, high), (begin, high))
+            bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
+            label = None if name.endswith(" ") else name
+            axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0, label=label))
+        axes.set_xlim(0, until_s)
+        axes.set_ylim(rows - 0.4, -0.6)
+        axes.set_xlabel("simulated time (s)")
+        axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
+        axes.grid(visible=False)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return paths
+
+
+def heat_maps(
+    maps: Mapping[str, pd.DataFrame],
+    stem: Path,
+    digits: int = 2,
+    alike: Collection[str] = (),
+    around_0: Collection[str] = (),
+) -> list[Path]:
+    """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
+
+    Args:
+        maps: the tables by their titles.
+        alike: those coloured by one common range; the others have their own.
+        around_0: those that have two colours, which meet at 0, where AGN turns unstable.
+    """
+    common = _range([maps[title] for title in alike])
+    with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
+        for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
+            _heat_map(one, title, table, digits, common if title in alike else _range([table]), title in around_0)
+    return paths
+
+
+def _range(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """The least and the largest number of the tables."""
+    values = np.concatenate([np.empty(0), *(table.to_numpy(dtype=float).ravel() for table in tables)])
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+
+
+def _heat_map(
+    axes: Axes, title: str, table: pd.DataFrame, digits: int, between: tuple[float, float], around_0: bool
+) -> None:
+    values = table.to_numpy(dtype=float)
+    map_, (least, most) = ("RdBu_r", (-0.5, 0.5)) if around_0 else ("cividis", between)
+    image = axes.imshow(values, aspect="auto", cmap=map_, vmin=least, vmax=most)
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        text = f"{value:.{digits}f}" if np.isfinite(value) else ""
+        weight = "bold" if around_0 and value > 0 else "normal"
+        axes.text(
+            column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8, weight=weight
+        )
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks(range(len(table.columns)), [str(name) for name in table.columns])
+    axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
+    axes.set_xlabel("local steps λ")
+    axes.set_ylabel("workers n")
+    axes.grid(visible=False)
+
+
+def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
+    """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    columns = cells["column"].unique().tolist()
+    with picture(stem, 1, 2, figsize=(9, 4.0)) as (figure, (seconds, error), paths):
+        for index, column in enumerate(columns):
+            rows = cells[cells["column"] == column]
+            label = f"{column} ({rows['role'].iloc[0]})"
+            look: dict[str, Any] = {
+                "marker": _MARKERS[index % len(_MARKERS)],
+                "color": COLOURS[index % len(COLOURS)],
+                "label": label,
+                "alpha": 0.7,
+                "s": 22,
+            }
+            seconds.scatter(rows["measured_s"], rows["simulated_s"], **look)
+            error.scatter(rows["measured_s"], 100 * rows["error"], **look)
+        low, high = cells["measured_s"].min() * 0.9, cells["measured_s"].max() * 1.1
+        seconds.plot([low, high], [low, high], color="black", linewidth=0.8)
+        error.axhline(0, color="black", linewidth=0.8)
+        seconds.set_yscale("log")
+        for axes in (seconds, error):
+            axes.set_xscale("log")
+            axes.set_xlabel("measured (s)")
+        for axis in (seconds.xaxis, seconds.yaxis, error.xaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+        seconds.set_ylabel("simulated (s)")
+        error.set_ylabel("error (%)")
+        figure.legend(*seconds.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return paths

@@ -1,0 +1,150 @@
+"""The paper's pictures: panels of curves with common axes, numbers over workers, paths on the Beale function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from agn_bench.analysis import metrics
+from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, over_seeds, picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Line:
+    """A configuration's curves, one a seed."""
+
+    label: str
+    curves: Sequence[metrics.Curve]
+    colour: int | None = None
+    """Of COLOURS, with a line style of its own; None: by its place among the panel's lines."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    lines: Sequence[Line]
+    least: float = 0.8
+    """Where the axis of accuracies begins."""
+
+
+def curves_over_time(panels: Sequence[Panel], stem: Path) -> list[Path]:
+    """Training accuracy in panels side by side; each line is the mean over its seeds, its band their deviation."""
+    columns = len(panels)
+    with picture(stem, 1, columns, figsize=(4.6 * max(columns, 1.3), 3.6)) as (_, axes, paths):
+        for one, panel in zip(np.atleast_1d(axes), panels, strict=True):
+            places = [index if line.colour is None else line.colour for index, line in enumerate(panel.lines)]
+            drawn = _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
+            one.set_xlabel("simulated time (s)")
+            if drawn:
+                one.legend(loc="best", fontsize=8)
+        np.atleast_1d(axes)[0].set_ylabel("training accuracy")
+    return paths
+
+
+def small_multiples(rows: Sequence[Sequence[Panel]], stem: Path, times: Literal["row", "all"]) -> list[Path]:
+    """Rows of panels, as many in each, with the axis of times common to a row or to all; their lines have an order,
+    and one legend serves all.
+    """
+    columns = len(rows[0])
+    size = (4.6 * columns, 1.6 * len(rows) + 0.5)
+    with picture(stem, len(rows), columns, size, sharex=times, sharey=True) as (figure, axes, paths):
+        labels = list(dict.fromkeys(line.label for row in rows for panel in row for line in panel.lines))
+        colours = dict(zip(labels, ordered_colours(len(labels)), strict=True))
+        handles: dict[str, Any] = {}
+        for one, panel in zip(axes.ravel(), chain.from_iterable(rows), strict=True):
+            handles |= _draw_panel(one, panel, [(colours[line.label], "-") for line in panel.lines], width=1.0)
+            one.tick_params(labelsize=8)
+        for one in axes[-1]:
+            one.set_xlabel("simulated time (s)", fontsize=9)
+        figure.supylabel("training accuracy", fontsize=9)
+        shown = [label for label in labels if label in handles]
+        figure.legend(
+            [handles[label] for label in shown], shown, loc="outside upper center", ncols=len(shown), fontsize=9
+        )
+    return paths
+
+
+def _draw_panel(axes: Axes, panel: Panel, looks: Sequence[tuple[Any, str]], width: float = 1.5) -> dict[str, Any]:
+    handles = {}
+    for line, (colour, style) in zip(panel.lines, looks, strict=True):
+        if not line.curves:
+            continue
+        times, mean, std = over_seeds(line.curves)
+        (handles[line.label],) = axes.plot(times, mean, style, color=colour, label=line.label, linewidth=width)
+        axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+    axes.set_title(panel.title, fontsize=9)
+    axes.set_xlim(left=0)
+    axes.set_ylim(panel.least, 1.0)
+    return handles
+
+
+@dataclass(frozen=True)
+class Series:
+    """Numbers over the number of workers; NaN where there is none."""
+
+    label: str
+    values: Any
+    deviation: Any = ()
+    published: bool = False
+    """Drawn open, beside our own."""
+    colour: int = 0
+
+
+def over_workers(
+    workers: Sequence[int], panels: Mapping[str, Sequence[Series]], stem: Path, ylabel: str, level: float | None = None
+) -> list[Path]:
+    """Panels side by side of numbers over workers; published ones dashed, with open markers; a line at `level`."""
+    columns = len(panels)
+    with picture(stem, 1, columns, figsize=(4.2 * columns, 3.6), sharey=True) as (figure, axes, paths):
+        handles: dict[str, Any] = {}
+        for one, (title, series) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+            for each in series:
+                colour = COLOURS[each.colour]
+                look = (
+                    {"linestyle": "--", "marker": "o", "markerfacecolor": "white"}
+                    if each.published
+                    else {"linestyle": "-", "marker": "s"}
+                )
+                deviation = np.nan_to_num(np.asarray(each.deviation, float)) if len(each.deviation) else None
+                handles[each.label] = one.errorbar(
+                    workers, each.values, yerr=deviation, color=colour, markersize=4, linewidth=1.3, capsize=2, **look
+                )
+            if level is not None:
+                one.axhline(level, color="black", linewidth=0.8)
+            one.set_title(title, fontsize=9)
+            one.set_xticks(list(workers))
+            one.set_xlabel("workers n")
+        np.atleast_1d(axes)[0].set_ylabel(ylabel)
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8)
+    return paths
+
+
+def beale_paths(
+    paths_table: pd.DataFrame,
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    minimum: tuple[float, float],
+    stem: Path,
+) -> list[Path]:
+    """The paths (columns path, x, y) over the function's contours."""
+    with picture(stem, 1, 1, figsize=(6, 4.2)) as (_, axes, paths):
+        x, y = np.meshgrid(np.linspace(-3, 4, 281), np.linspace(-2.4, 1.6, 161))
+        levels = np.logspace(-1, 4.5, 16)
+        axes.contour(x, y, function(x, y), levels=levels, colors="0.75", linewidths=0.6)
+        for index, (name, points) in enumerate(paths_table.groupby("path", sort=False)):
+            axes.plot(points["x"], points["y"], STYLES[index], color=COLOURS[index], label=str(name), linewidth=1.6)
+        axes.plot(*paths_table[["x", "y"]].iloc[0], "ko", markersize=5)
+        axes.plot(*minimum, "k*", markersize=10)
+        axes.set_xlabel("x")
+        axes.set_ylabel("y")
+        axes.grid(visible=False)
+        axes.legend(loc="upper left")
+    return paths

@@ -1,0 +1,9 @@
+"""The ground that all the rest stands on. Never imports JAX at the top of a module.
+
+inputs.py       checking what a user gives, and the one exception that says what is wrong with it
+quantities.py   fields that say which numbers they take
+files.py        files written whole or not at all, and locks
+tabular.py      CSV files that a user gives
+streams.py      all randomness of a run
+machine.py      threads, device, and the facts recorded of a machine
+"""

@@ -1,0 +1,121 @@
+"""The rows that `list` shows: every name a user can choose, with what it means and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agn_bench.base.inputs import BadInput
+from agn_bench.clock import load_profile, profile_names
+from agn_bench.config.defaults import PRESETS
+from agn_bench.config.experiment import read_experiment_file
+from agn_bench.config.shipped import CLAIMS, shipped_experiments
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
+from agn_bench.paper.artefacts import ARTEFACTS
+from agn_bench.problems.catalogue import DATASETS, MODELS
+
+Row = dict[str, str]
+
+
+def _optimizers() -> list[Row]:
+    return [
+        {
+            "optimizer": name,
+            "new center": entry.center,
+            "the worker goes on from": entry.resumes,
+            "options": " ".join(f"--{number}" for number in entry.numbers),
+            "source": entry.source,
+        }
+        for name, entry in METHODS.items()
+    ]
+
+
+def _local_optimizers() -> list[Row]:
+    return [
+        {"local optimizer": name, "what": entry.description, "learning rate": f"{entry.learning_rate:g}"}
+        for name, entry in LOCAL_OPTIMIZERS.items()
+    ]
+
+
+def _models() -> list[Row]:
+    rows = [{"model": name, "hidden widths": " ".join(map(str, widths))} for name, widths in MODELS.items()]
+    return [*rows, {"model": "mlp-W[-W…]", "hidden widths": "any, as in mlp-300-100"}]
+
+
+def _datasets() -> list[Row]:
+    return [
+        {
+            "data set": name,
+            "train / test": f"{entry.train_images} / {entry.test_images}",
+            "what": f"{entry.description} ({'installed' if entry.embedded else 'data fetch, or --data-dir'})",
+            "licence and citation": f"{entry.licence}; {entry.citation}",
+        }
+        for name, entry in DATASETS.items()
+    ]
+
+
+def _delays() -> list[Row]:
+    rows = []
+    for name in profile_names():
+        profile = load_profile(name)
+        tables = {part: table for part, table in profile.as_dict().items() if part != "name"}
+        parameters = [f"{part}: {', '.join(map(_parameter, table.items()))}" for part, table in tables.items()]
+        rows.append(
+            {
+                "delays": name,
+                "what": f"{profile.description} ({profile.source})",
+                "parameters": "\n".join(parameters),
+            }
+        )
+    return rows
+
+
+def _parameter(item: tuple[str, object]) -> str:
+    """A number with its name; a word says what it is by itself."""
+    key, value = item
+    return f"{key} {value:g}" if isinstance(value, float) else str(value)
+
+
+def _presets() -> list[Row]:
+    return [
+        {"preset": name, "options": " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())}
+        for name, options in PRESETS.items()
+    ]
+
+
+def _experiments() -> list[Row]:
+    """Those that come with the program, by name, and those of a folder `experiments` here."""
+    shipped = shipped_experiments()
+    known = {path.resolve() for path in shipped.values()}
+    here = [path for path in sorted(Path("experiments").rglob("*.toml")) if path.name != CLAIMS]
+    rows = []
+    for name, path in {**shipped, **{str(path): path for path in here if path.resolve() not in known}}.items():
+        try:
+            experiment = read_experiment_file(path)
+            runs, what = str(len(experiment.configs)), experiment.description
+            if experiment.sizes:
+                counts = {size: len(read_experiment_file(path, size=size).configs) for size in experiment.sizes}
+                runs = ", ".join(f"{size} {count}" for size, count in counts.items())
+        except BadInput as error:
+            runs, what = "–", str(error).splitlines()[0]
+        rows.append({"experiment": name, "runs": runs, "what": what})
+    return rows
+
+
+def _artefacts() -> list[Row]:
+    return [
+        {"artefact": name, "what": entry.title, "runs of": " ".join(entry.experiments) or "–"}
+        for name, entry in ARTEFACTS.items()
+    ]
+
+
+SECTIONS: dict[str, Callable[[], list[Row]]] = {
+    "optimizers": _optimizers,
+    "local-optimizers": _local_optimizers,
+    "models": _models,
+    "datasets": _datasets,
+    "delays": _delays,
+    "presets": _presets,
+    "experiments": _experiments,
+    "artefacts": _artefacts,
+}

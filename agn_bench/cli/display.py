@@ -1,0 +1,144 @@
+"""What the terminal shows at the end: tables, figures as bars, paths."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agn_bench.config.run import RunConfig
+from agn_bench.store.run_files import RUN_FILES
+
+_BINS, _BAR = 16, 40
+
+
+def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
+    """A table of the runs' summaries, a row a seed, and where their files are."""
+    size = f"{config.workers} workers, {config.local_steps} local steps"
+    table = Table(title=f"{config.optimizer}: {size}, {config.model} on {config.dataset}")
+    columns: dict[str, Callable[[dict[str, str]], str]] = {
+        "seed": lambda row: row["seed"],
+        "test %": lambda row: _percent(row["test_accuracy"]),
+        "last batch %": lambda row: _percent(row["last_batch_accuracy"]),
+        "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
+        "exchanges": lambda row: row["exchanges"],
+        "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
+        "status": lambda row: row["status"],
+    }
+    for name in columns:
+        table.add_column(name, justify="right")
+    for run in runs:
+        row = summary_of(run)
+        table.add_row(*(cell(row) for cell in columns.values()))
+    console.print(table)
+    for run in runs:
+        show_path(console, run, ", ".join(name for name in RUN_FILES if (run / name).exists()))
+    show_path(console, runs[0].parent.parent, "summary.csv, curves.csv, provenance.json")
+
+
+_SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "n": ("workers", lambda row: str(row["workers"])),
+    "λ": ("local steps", lambda row: str(row["local_steps"])),
+    "steps/s": ("gradient steps a second", lambda row: _figure(row["gradient_steps_per_s"], ".4g")),
+    "exch./s": ("exchanges a second", lambda row: _figure(row["exchanges_per_s"], ".4g")),
+    "mean τ": ("mean staleness", lambda row: f"{row['mean_staleness']:.1f}"),
+    "95 %": ("95 % of them up to", lambda row: f"{row['p95_staleness']:.0f}"),
+    "wait": ("seconds in the queue", lambda row: _figure(row["mean_queue_wait_s"], ".3g")),
+    "work": ("a worker computes", lambda row: _figure(100 * row["compute_share"], ".0f", " % of its time")),
+    "busy": ("the server is busy", lambda row: _figure(100 * row["server_utilization"], ".0f", " % of the time")),
+    "growth": ("growth rate of AGN per n exchanges", lambda row: _figure(row["growth_rate"], "+.3f")),
+}
+"""Heading in a table of several cells, name in a list of one, and the text of a row."""
+
+
+class Terminal(Console):
+    """Where commands print. Whoever reads it may go, as `head` does: the work goes on in silence, nothing is lost."""
+
+    def say(self, line: str) -> None:
+        """Print a line as it is, however long."""
+        self.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # what is in the stream's buffer goes there, too
+
+
+def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """One cell: its figures and its staleness, as bars; several: a row each."""
+    title = f"{rows[0]['delays']}, seed {rows[0]['seed']}"
+    if len(rows) == 1:
+        title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} s"
+        show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in _SURVEY.values()])
+        _show_histogram(console, folder / "staleness.csv", rows[0]["workers"])
+    else:
+        cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in _SURVEY.items()} for row in rows]
+        show_rows(console, title, cells)
+    known = [row["growth_rate"] for row in rows if not math.isnan(row["growth_rate"])]
+    unstable = sum(rate > 0 for rate in known)
+    if not known:
+        verdict = "too short, while all workers are active, to tell whether AGN is stable"
+    elif len(rows) > 1:
+        verdict = f"AGN is unstable in stiff directions in {unstable} of {len(known)} cells (growth rate above 0)"
+    else:
+        verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
+    console.print(f"  {verdict}", highlight=False, soft_wrap=True)
+
+
+def _figure(value: float, form: str, unit: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{form}}{unit}"
+
+
+def _show_histogram(console: Console, path: Path, workers: int) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        counts = [int(row["exchanges"]) for row in csv.DictReader(file)]
+    width = max(1, -(-len(counts) // _BINS))
+    bins = [sum(counts[first : first + width]) for first in range(0, len(counts), width)]
+    # Blocks where the output can show them.
+    block = "█" if (console.encoding or "").lower().startswith("utf") else "#"
+    console.print(f"  staleness of the exchanges (n − 1 = {workers - 1})", highlight=False)
+    for index, count in enumerate(bins):
+        first, last = index * width, index * width + width - 1
+        label = f"{first}" if width == 1 else f"{first}-{last}"
+        bar = block * round(_BAR * count / max(bins))
+        mark = "  ← n − 1" if first <= workers - 1 <= last else ""
+        console.print(f"  {label:>9} {bar} {100 * count / sum(bins):.1f} %{mark}", highlight=False, markup=False)
+
+
+def show_path(console: Console, path: Path, content: str = "") -> None:
+    """A path, whole, on a line of its own, and what is there."""
+    console.print(f"  {path}" + (f": {content}" if content else ""), highlight=False, markup=False, soft_wrap=True)
+
+
+def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """A table with the rows' keys as columns."""
+    table = Table(title=Text(title))  # texts: a name may hold what Rich takes for markup
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    console.print(table)
+
+
+def readable_seconds(seconds: float) -> str:
+    """As in 40 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def summary_of(run: Path) -> dict[str, str]:
+    """The row of a run's own summary.csv."""
+    with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return next(csv.DictReader(file))
+
+
+def _percent(fraction: str) -> str:
+    return f"{100 * float(fraction):.2f}"

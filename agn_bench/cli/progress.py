@@ -1,0 +1,274 @@
+"""What the terminal shows while something goes on: live lines; plain ones now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from agn_bench.cli.display import summary_of
+from agn_bench.config.run import RunConfig
+
+if TYPE_CHECKING:
+    from agn_bench.training import records
+
+_LINES_PER_RUN = 10
+_WIDTH_WITH_BAR = 96
+_SECONDS_PER_LINE = 5.0
+_SECONDS_OF_SPEED = 600.0
+
+
+def _is_live(console: Console) -> bool:
+    """Whether lines can be drawn over; Rich calls a pipe a terminal where FORCE_COLOR is set."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
+class RunDisplay:
+    """Watches runs (see sweep.Observer): a live line for each that is being made; elsewhere a plain one now and then.
+
+    Args:
+        at_each_report: called before anything is shown; may raise to end the runs.
+        several: the runs of a sweep; then a line tells how far the whole is, and plain lines only that a run has ended.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        at_each_report: Callable[[], None] = lambda: None,
+        several: Sequence[RunConfig] = (),
+    ) -> None:
+        self._console = console
+        self._live_here = _is_live(console)
+        self._at_each_report = at_each_report
+        bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            *bar,
+            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not self._live_here,
+            transient=True,
+            speed_estimate_period=_SECONDS_OF_SPEED,
+        )
+        self._whole = _Whole(several) if several else None
+        self._whole_task = self._live.add_task("all", total=None, count="", facts="") if several else None
+        self._tasks: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+        self._lines: dict[str, int] = {}
+        self._waiting = ""
+
+    def __enter__(self) -> RunDisplay:
+        self._show_whole()
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def started(self, config: RunConfig) -> None:
+        name = config.run_id
+        self._began[name], self._lines[name] = time.perf_counter(), 0
+        label = f"{config.optimizer} s{config.seed}"
+        if self._whole:
+            label = f"{config.optimizer} n{config.workers} λ{config.local_steps} s{config.seed}"
+        self._show_whole()
+        count = f"0/{config.exchanges} exchanges"
+        self._tasks[name] = self._live.add_task(label, total=config.exchanges, count=count, facts="compiling …")
+
+    def progressed(self, config: RunConfig, progress: records.Progress) -> None:
+        self._at_each_report()
+        name = config.run_id
+        accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
+        facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
+        done = progress.exchanges / progress.exchanges_total
+        count = f"{progress.exchanges:.0f}/{progress.exchanges_total:.0f} exchanges"
+        if self._whole:
+            self._whole.progressed(config, done)
+            self._show_whole()
+        if self._live_here:
+            self._live.update(self._tasks[name], completed=progress.exchanges, count=count, facts=facts)
+        elif not self._whole and int(done * _LINES_PER_RUN) > self._lines[name]:
+            self._lines[name] = int(done * _LINES_PER_RUN)
+            left = (time.perf_counter() - self._began[name]) * (1 - done) / done
+            self._say(f"{name}: {count}, {facts}, {left:.0f} s left")
+
+    def ended(self, config: RunConfig, run: Path) -> None:
+        row = summary_of(run)
+        taken = time.perf_counter() - self._began[config.run_id]
+        more = f", {100 * float(row['test_accuracy']):.2f} % test, {taken:.0f} s" if self._whole else ""
+        self._end(config, f"{row['status']}{more}")
+
+    def failed(self, config: RunConfig, error: Exception) -> None:
+        self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "")  # else it is raised
+
+    def found(self, config: RunConfig, run: Path) -> None:
+        if self._whole:
+            self._whole.found(config)
+            self._show_whole()
+        else:
+            self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
+
+    def waiting(self, reason: str) -> None:
+        self._at_each_report()
+        facts = f"waiting {reason}"
+        if self._whole_task is not None:
+            self._live.update(self._whole_task, facts=facts)
+        if not self._live_here and facts != self._waiting:
+            self._say(facts)
+        self._waiting = facts
+
+    def tick(self) -> None:
+        self._at_each_report()
+
+    def _end(self, config: RunConfig, what: str) -> None:
+        name = config.run_id
+        if name in self._tasks:
+            self._live.remove_task(self._tasks[name])
+        count = ""
+        if self._whole:
+            self._whole.ended(config)
+            count = f"[{self._whole}] "
+            self._show_whole()
+        if what:
+            self._say(f"{count}{name}: {what}")
+
+    def _show_whole(self) -> None:
+        self._waiting = ""
+        if self._whole and self._whole_task is not None:
+            count = f"{self._whole} runs"
+            self._live.update(
+                self._whole_task, completed=self._whole.done, total=self._whole.total, count=count, facts=""
+            )
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class _Whole:
+    """How far a sweep is, in gradient steps times parameters: what its time goes into."""
+
+    def __init__(self, configs: Sequence[RunConfig]) -> None:
+        self._runs = len(configs)
+        self._ended = 0
+        self._parts: dict[str, float] = {}
+        self.done = 0.0
+        self.total = float(sum(map(_cost, configs)))
+
+    def progressed(self, config: RunConfig, part: float) -> None:
+        now = part * _cost(config)
+        self.done += now - self._parts.get(config.run_id, 0.0)
+        self._parts[config.run_id] = now
+
+    def ended(self, config: RunConfig) -> None:
+        self.progressed(config, 1.0)
+        self._ended += 1
+
+    def found(self, config: RunConfig) -> None:
+        """A run that takes no time: it is not counted in what is to be done."""
+        self.done -= self._parts.pop(config.run_id, 0.0)
+        self.total -= _cost(config)
+        self._ended += 1
+
+    def __str__(self) -> str:
+        return f"{self._ended}/{self._runs}"
+
+
+def _cost(config: RunConfig) -> int:
+    return config.gradient_steps * config.batch_size * config.message_bytes
+
+
+class FetchDisplay:
+    """Shows what is fetched from where, and how much of it is there.
+
+    Args:
+        at_each_report: called before anything is shown; may raise to end the work.
+    """
+
+    def __init__(self, console: Console, at_each_report: Callable[[], None] = lambda: None) -> None:
+        self._console, self._at_each_report = console, at_each_report
+        self._live_here = _is_live(console)
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            console=console,
+            disable=not self._live_here,
+            transient=True,
+        )
+        self._task = self._live.add_task("", total=None)
+        self._said = ""
+
+    def __enter__(self) -> FetchDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """So many bytes are there, of so many (0: not known)."""
+        self._at_each_report()
+        self._live.update(self._task, description=what, completed=done, total=total or None)
+        if what != self._said and not self._live_here:
+            self._console.print(what, highlight=False, markup=False, soft_wrap=True)
+        self._said = what
+
+
+class StepDisplay:
+    """Shows that something goes on, and what: a live line on a terminal, a plain one now and then elsewhere.
+
+    Args:
+        total: how many steps there are; None if that is not known.
+        at_each_step: called before anything is shown; may raise to end the work.
+    """
+
+    def __init__(
+        self, console: Console, title: str, total: int | None = None, at_each_step: Callable[[], None] = lambda: None
+    ) -> None:
+        self._console = console
+        self._live_here = _is_live(console)
+        self._title, self._total, self._at_each_step = title, total, at_each_step
+        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            *(count if total else []),
+            console=console,
+            disable=not self._live_here,
+            transient=True,
+        )
+        self._task = self._live.add_task(title, total=total)
+        self._steps, self._said = 0, time.perf_counter()
+
+    def __enter__(self) -> StepDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def step(self, what: str) -> None:
+        """Another step begins, or has ended: `what` says which."""
+        self._at_each_step()
+        self._steps += 1
+        self._live.update(self._task, completed=self._steps, description=f"{self._title}: {what}")
+        if not self._live_here and time.perf_counter() - self._said > _SECONDS_PER_LINE:
+            self._said = time.perf_counter()
+            count = f"{self._steps}/{self._total} " if self._total else ""
+            self._console.print(f"{self._title}: {count}{what}", highlight=False, markup=False, soft_wrap=True)

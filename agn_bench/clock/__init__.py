@@ -1,0 +1,60 @@
+"""When: who exchanges with the server, at what second, and how stale. No parameter's value is needed for any of this.
+
+    distributions.py   the distributions of times
+    speeds.py          how slow each worker is
+    profile.py         a named set of delays: steps, messages, the server
+    profile_files.py   profiles read from TOML and checked
+    origin.py          where each value of one came from, for complaints
+    draws.py           the times of a run, drawn from a profile on the host
+    timeline.py        the timeline itself
+    events.py          simulated: a discrete-event simulation compiled by JAX
+    trace.py           read from a file: recorded elsewhere, or by this program
+    measures.py        staleness, waits, utilization, throughput
+    stability.py       the growth rate: whether AGN is stable on a timeline
+
+Only events.py imports JAX.
+"""
+
+from agn_bench.clock.distributions import (
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Gamma,
+    Lognormal,
+    Normal,
+    Pareto,
+    ShiftedExponential,
+)
+from agn_bench.clock.draws import LONGEST, Draws, draw_delays
+from agn_bench.clock.profile import Bandwidth, Profile
+from agn_bench.clock.profile_files import load_profile, parse_profile, profile_names, profile_of
+from agn_bench.clock.speeds import Equal, GammaSpeeds, Ladder, RootLadder, Speeds, Stragglers, Tiers
+
+__all__ = [
+    "LONGEST",
+    "Bandwidth",
+    "Constant",
+    "Distribution",
+    "Draws",
+    "Empirical",
+    "Equal",
+    "Exponential",
+    "Gamma",
+    "GammaSpeeds",
+    "Ladder",
+    "Lognormal",
+    "Normal",
+    "Pareto",
+    "Profile",
+    "RootLadder",
+    "ShiftedExponential",
+    "Speeds",
+    "Stragglers",
+    "Tiers",
+    "draw_delays",
+    "load_profile",
+    "parse_profile",
+    "profile_names",
+    "profile_of",
+]

@@ -1,0 +1,207 @@
+"""The distributions of times, in seconds. A further one is one dataclass here and one line in DISTRIBUTIONS.
+
+Its fields are the keys of the profile's TOML table.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from agn_bench.base.quantities import positive, ratio, seconds
+
+
+class Moments(NamedTuple):
+    """Mean (s) and variance (s²)."""
+
+    mean: float
+    variance: float
+
+
+class Distribution(Protocol):
+    """A distribution of times, in seconds."""
+
+    def moments(self) -> Moments:
+        """Exact mean and variance."""
+        ...
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """`count` times in seconds, float64, 0 or more; the first draws do not depend on `count`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always `mean` seconds."""
+
+    mean: float = seconds()
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, 0.0)
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        return np.full(count, self.mean)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal with `mean` and `deviation`, given that it is not below `floor`, which raises its mean a little."""
+
+    mean: float = positive()
+    deviation: float = positive()
+    floor: float = seconds(default=0.0)
+
+    def moments(self) -> Moments:
+        from scipy import special
+
+        low = (self.floor - self.mean) / self.deviation
+        hazard = math.exp(-(low**2) / 2) / math.sqrt(2 * math.pi) / float(special.ndtr(-low))
+        return Moments(self.mean + self.deviation * hazard, self.deviation**2 * (1 + low * hazard - hazard * hazard))
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        from scipy import special
+
+        # By the inverse of the survival function: one uniform a draw, and never infinite, as 1 - u is not 0.
+        survival = (1 - generator.random(count)) * special.ndtr((self.mean - self.floor) / self.deviation)
+        return np.maximum(self.mean - self.deviation * special.ndtri(survival), self.floor)
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Gamma with the given mean and coefficient of variation: shape 1 / cv², scale mean cv²."""
+
+    mean: float = positive()
+    cv: float = ratio()
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, (self.mean * self.cv) ** 2)
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        return generator.gamma(self.cv**-2, self.mean * self.cv**2, size=count)
+
+
+@dataclass(frozen=True)
+class Lognormal:
+    """exp of a normal, with the given mean and coefficient of variation of the time itself."""
+
+    mean: float = positive()
+    cv: float = ratio()
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, (self.mean * self.cv) ** 2)
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        variance = math.log1p(self.cv**2)
+        return generator.lognormal(math.log(self.mean) - variance / 2, math.sqrt(variance), size=count)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Exponential: memoryless, standard deviation = mean."""
+
+    mean: float = positive()
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, self.mean**2)
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        return generator.exponential(self.mean, size=count)
+
+
+@dataclass(frozen=True)
+class ShiftedExponential:
+    """`floor` and an exponential on top of it, `mean` seconds altogether (Lee et al. 2018, arXiv 1512.02673)."""
+
+    mean: float = positive()
+    floor: float = seconds()
+
+    def moments(self) -> Moments:
+        return Moments(self.mean, (self.mean - self.floor) ** 2)
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        return self.floor + generator.exponential(self.mean - self.floor, size=count)
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """Pareto from `floor` up, P(T > t) = (floor / t)^shape; what would take longer than `cap` takes `cap`."""
+
+    floor: float = positive()
+    shape: float = ratio()
+    cap: float = positive()
+
+    def moments(self) -> Moments:
+        # E[min(T, cap)^k] = floor^k + ∫ from floor to cap of k t^(k-1) P(T > t) dt
+        mean = self.floor * (1 + self._integral(1))
+        return Moments(mean, max(self.floor**2 * (1 + 2 * self._integral(2)) - mean**2, 0.0))
+
+    def _integral(self, power: int) -> float:
+        """∫ t^(power - 1 - shape) dt from 1 to cap / floor."""
+        exponent, log_ratio = power - self.shape, math.log(self.cap / self.floor)
+        return math.expm1(exponent * log_ratio) / exponent if exponent else log_ratio
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        with np.errstate(over="ignore"):  # infinite, and then the cap
+            return np.minimum(self.floor * np.exp(generator.standard_exponential(count) / self.shape), self.cap)
+
+
+@dataclass(frozen=True)
+class Empirical:
+    """Measured times, drawn with replacement: a column of a CSV file, named by the file's stem and content hash."""
+
+    file: str
+    column: str
+    values: np.ndarray = field(repr=False, compare=False)
+
+    def moments(self) -> Moments:
+        return Moments(float(self.values.mean()), float(self.values.var()))
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        return self.values[(generator.random(count) * len(self.values)).astype(np.int64)]
+
+
+DISTRIBUTIONS: dict[str, type] = {
+    "constant": Constant,
+    "normal": Normal,
+    "gamma": Gamma,
+    "lognormal": Lognormal,
+    "exponential": Exponential,
+    "shifted-exponential": ShiftedExponential,
+    "pareto": Pareto,
+    "empirical": Empirical,
+}
+
+
+def law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:
+    """The distribution of the sum of so many independent draws, where it is one of these; else None."""
+    match distribution:
+        case Constant(mean):
+            return Constant(terms * mean)
+        case Gamma(mean, cv):
+            return Gamma(terms * mean, cv / math.sqrt(terms))
+        case Exponential(mean):
+            return Gamma(terms * mean, 1 / math.sqrt(terms))
+    return None
+
+
+def draw_sums(distribution: Distribution, generator: np.random.Generator, count: int, terms: int) -> np.ndarray:
+    """`count` sums of `terms` independent draws each, (count,).
+
+    Drawn at once where the sum's law is known: one gamma instead of λ was measured to make a timeline of the paper's
+    cluster half as dear.
+    """
+    law = law_of_sum(distribution, terms)
+    if law is not None:
+        return law.draw(generator, count)
+    sums = np.empty(count)
+    rows = max(1, _DRAWS_AT_ONCE // terms)  # memory, however many steps a phase has
+    for first in range(0, count, rows):
+        last = min(first + rows, count)
+        sums[first:last] = distribution.draw(generator, (last - first) * terms).reshape(-1, terms).sum(axis=1)
+    return sums
+
+
+_DRAWS_AT_ONCE = 1 << 22

@@ -1,0 +1,51 @@
+"""What a timeline says of a cluster: how stale, how long in the queue, how busy the server, how fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agn_bench.clock.stability import growth_rate
+from agn_bench.clock.timeline import Timeline
+
+
+def measures(timeline: Timeline, endless: bool) -> dict[str, Any]:
+    """Figures of a timeline, by the columns of timeline.csv; times in simulated seconds, rates a second.
+
+    Args:
+        endless: whether all workers are active to its end. Otherwise the growth rate is that of the part until the
+            first of them stops: the slow ones that are left would make it look stabler than it was.
+    """
+    applied_s = float(timeline.applied_s[-1])
+    rate = timeline.exchanges / applied_s if applied_s else float("nan")
+    # The index after the last exchange of each worker, and the least of them.
+    active = timeline.exchanges
+    if not endless:
+        active -= int(np.unique(timeline.worker[::-1], return_index=True)[1].max())
+    worker_s = float((timeline.resume_s - timeline.start_s).sum())
+
+    def share(seconds: np.ndarray) -> float:
+        return float(seconds.sum()) / worker_s if worker_s else float("nan")
+
+    return {
+        "exchanges": timeline.exchanges,
+        "end_s": timeline.end_s,
+        "exchanges_per_s": rate,
+        "gradient_steps_per_s": rate * timeline.local_steps,
+        "mean_staleness": float(timeline.staleness.mean()),
+        "p95_staleness": float(np.percentile(timeline.staleness, 95)),
+        "max_staleness": int(timeline.staleness.max()),
+        "mean_queue_wait_s": float(timeline.queue_wait_s.mean()),
+        "p95_queue_wait_s": float(np.percentile(timeline.queue_wait_s, 95)),
+        "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s if applied_s else float("nan"),
+        "compute_share": share(timeline.compute_end_s - timeline.start_s),
+        "wait_share": share(timeline.queue_wait_s),
+        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps),
+    }
+
+
+def staleness_counts(timeline: Timeline) -> dict[str, np.ndarray]:
+    """How many exchanges had each staleness from 0 to the largest, by the columns of staleness.csv."""
+    counts = np.bincount(timeline.staleness)
+    return {"staleness": np.arange(len(counts)), "exchanges": counts}

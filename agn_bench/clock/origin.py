@@ -1,0 +1,95 @@
+"""Where the values of a profile come from, a TOML file and settings over it, so that complaints can say where."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from agn_bench.base.inputs import BadInput, choose, line_of, shown
+from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.profile import BESIDE, TABLES
+from agn_bench.clock.speeds import SPEEDS
+
+
+@dataclass
+class Origin:
+    """A parsed profile, and where each of its values came from: for complaints."""
+
+    file: str
+    text: str
+    tables: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self._settings: dict[tuple[str, str | None], str] = {}
+        self._short: list[str] = []
+        self._own = frozenset(self.tables)
+
+    def has(self, table: str) -> bool:
+        """Whether the file has the table, whatever was set."""
+        return table in self._own
+
+    def set(self, setting: str) -> None:
+        """Set one value, as in `server.mean=0.2`; of a new distribution, keep the numbers that it has too."""
+        matched = re.fullmatch(r"\s*(\w+)\.(\w+)\s*=\s*(.+?)\s*", setting)
+        if not matched:
+            raise BadInput("delay", setting, "not TABLE.KEY=VALUE", "as in server.mean=0.2 or step.distribution=gamma")
+        table, key, text = matched.groups()
+        try:
+            choose("delay", table, TABLES)
+        except BadInput as error:
+            raise BadInput("delay", setting, error.problem, error.accepted) from None
+        content = self.tables.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise self.refuse(table, None, f"{table} = {shown(content)}", "not a table", f"[{table}]")
+        content[key] = value = _value(text)
+        self._settings[table, key] = setting.strip()
+        self._short.append(f"{table}.{key}={Path(str(value)).name if key == 'file' else text}")
+        kinds = {"distribution": DISTRIBUTIONS, "speeds": SPEEDS}.get(key, {})
+        if isinstance(value, str) and value in kinds:
+            kept = {field.name for field in fields(kinds[value])} | {"distribution", "speeds", "start_interval"}
+            kept |= set(BESIDE.get(table, ()))
+            self.tables[table] = {name: value for name, value in content.items() if name in kept}
+
+    @property
+    def settings(self) -> list[str]:
+        """What was set, each `table.key=value`, without paths."""
+        return self._short
+
+    def refuse(
+        self, table: str, key: str | None, what: str, problem: str, accepted: str, others: Collection[str] = ()
+    ) -> BadInput:
+        """A complaint about a value, or about a table if `key` is None.
+
+        Args:
+            what: the value, or what is missing, as it is shown.
+            others: further keys of the table whose values may be to blame.
+        """
+        for candidate in (key, *others):
+            if (table, candidate) in self._settings:
+                about = "" if candidate == key else f"{what} is "
+                return BadInput("delay", self._settings[table, str(candidate)], about + problem, accepted)
+        line = self._line(table, key)
+        where = f"{self.file}, line {line}" if line else self.file
+        return BadInput("delays", f"{where}, {what}", problem, accepted)
+
+    def _line(self, table: str, key: str | None) -> int | None:
+        """The line of a key, or of its table: where the file, read from its beginning, first has it."""
+
+        def there(tables: dict[str, Any]) -> bool:
+            content = tables.get(table)
+            return table in tables and (key is None or (isinstance(content, dict) and key in content))
+
+        line = line_of(self.text, there)
+        return self._line(table, None) if line is None and key is not None else line
+
+
+def _value(text: str) -> Any:
+    """A value of a setting: TOML, or a word without its quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,93 @@
+"""A profile: the named set of delays that a run goes by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agn_bench.clock.distributions import DISTRIBUTIONS, Constant, Distribution
+from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
+
+ORDERS = ("fifo", "random")
+PARTS = ("step", "up", "down", "server")
+TABLES = (*PARTS, "workers")
+BESIDE = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share")}
+"""Keys of a part's table that are not its distribution's."""
+NOTHING = Constant(0.0)
+
+
+class Bandwidth(NamedTuple):
+    """Bytes a second; a message's bytes over it are added to what is drawn. Infinite: size costs nothing."""
+
+    up: float = math.inf
+    down: float = math.inf
+    server: float = math.inf
+
+
+UNLIMITED = Bandwidth()
+EQUAL = Equal()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named set of delays."""
+
+    name: str
+    step: Distribution
+    """Seconds a mini-batch, of a worker with factor 1."""
+    up: Distribution = NOTHING
+    """Seconds from a worker to the server: the latency."""
+    down: Distribution = NOTHING
+    """Seconds from the server to a worker: the latency."""
+    server: Distribution = NOTHING
+    """Seconds the server is busy with an exchange."""
+    order: str = "fifo"
+    """Whom the server takes next: `fifo`, first come first served, or `random`, anyone who waits."""
+    fifo_share: float = 0.0
+    """With `random`: the fraction of the exchanges that goes to the longest waiting instead."""
+    bandwidth: Bandwidth = UNLIMITED
+    speeds: Speeds = EQUAL
+    start_interval: float = 0.0
+    """Seconds between one worker's first start and the next one's; 0: all start at once."""
+    description: str = ""
+    source: str = ""
+    options: tuple[str, ...] = ()
+    """The command line's words for it, without a path."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The profile as in its TOML file, without the texts, which change no result, and what is not there."""
+        table: dict[str, Any] = {"name": self.name}
+        for part in PARTS:
+            table[part] = {"distribution": name_of(getattr(self, part), DISTRIBUTIONS), **numbers(getattr(self, part))}
+            bandwidth = getattr(self.bandwidth, part, math.inf)
+            if bandwidth < math.inf:
+                table[part]["bandwidth"] = bandwidth
+        table["server"]["order"] = self.order
+        if self.fifo_share:
+            table["server"]["fifo_share"] = self.fifo_share
+        workers = {} if self.speeds == EQUAL else {"speeds": name_of(self.speeds, SPEEDS), **numbers(self.speeds)}
+        if self.start_interval:
+            workers["start_interval"] = self.start_interval
+        return {**table, "workers": workers} if workers else table
+
+    def transfer_s(self, part: str, message_bytes: int) -> float:
+        """Seconds that the size of a message adds to `part` of an exchange."""
+        return message_bytes / float(getattr(self.bandwidth, part))
+
+
+def name_of(value: object, kinds: dict[str, type]) -> str:
+    """The name under which the type of `value` is registered."""
+    return next(name for name, kind in kinds.items() if type(value) is kind)
+
+
+def numbers(value: Any) -> dict[str, Any]:
+    """The keys and values of a distribution or of speeds as in a TOML file."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {
+        key: list(item) if isinstance(item, tuple) else item
+        for key, item in found.items()
+        if not isinstance(item, np.ndarray)
+    }

@@ -1,0 +1,303 @@
+"""Profiles read from TOML, the shipped ones and a user's own, with single values set over them, and checked.
+
+Every complaint names the file, the line and the key, or the option that set the value.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agn_bench.base.inputs import BadInput, choose, content_hash, parse_toml, read_bytes, shown
+from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
+from agn_bench.base.tabular import numbers_of, read_table
+from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical
+from agn_bench.clock.origin import Origin
+from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
+from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
+
+_TEXTS = ("description", "source")
+_LONGEST_NAME = 1000
+_EMPIRICAL = next(name for name, kind in DISTRIBUTIONS.items() if kind is Empirical)
+_BANDWIDTH = Accepted(1e-3, 1e18)
+_SHARE = Accepted(0, 1)
+_INTERVAL = Accepted(0, MOST_SECONDS)
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the program."""
+    folder = resources.files("agn_bench.clock") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
+    """The shipped profile `name`, or that of a TOML file, with `settings` such as `server.mean=0.2` over it.
+
+    A file's profile is called by the file's stem and the hash of its content; settings are part of the name.
+
+    Raises:
+        BadInput: there is no such profile or file, or something in it cannot be used.
+    """
+    if name in profile_names():
+        called, folder = name, None
+        content = (resources.files("agn_bench.clock") / "profiles" / f"{name}.toml").read_bytes()
+    elif name.endswith(".toml") or "/" in name or "\\" in name:
+        folder = Path(name).parent
+        content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
+        called = f"{Path(name).stem}-{content_hash(content)}"
+    else:
+        choose("delays", name, [*profile_names(), "a TOML file"])
+    return parse_profile(called, content, settings, file=name, folder=folder)
+
+
+def parse_profile(
+    name: str, content: bytes, settings: Sequence[str] = (), *, file: str = "", folder: Path | None = None
+) -> Profile:
+    """A profile from the content of a TOML file.
+
+    Args:
+        settings: single values set over it, each `table.key=value`.
+        file: what complaints call the file; its name if not given.
+        folder: where the files of empirical distributions are.
+
+    Raises:
+        BadInput: with the file, the line and the key of what cannot be used.
+    """
+    accepted = "a TOML file with the tables " + ", ".join(TABLES)
+    origin = Origin(file or name, *parse_toml("delays", file or name, content, accepted))
+    return _profile(name, origin, settings, folder or Path())
+
+
+def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profile:
+    """The profile that `Profile.as_dict` describes, with `settings` over it.
+
+    Raises:
+        BadInput: it is none, or its times come from a file, which it does not hold.
+    """
+    name = table.get("name")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise BadInput("delays", shown(name), "not a profile's name", f"a line of up to {_LONGEST_NAME} characters")
+    shipped, *over = re.split(r"\+(?=\w+\.\w+=)", name)
+    if shipped in profile_names():
+        with suppress(BadInput):
+            if (known := load_profile(shipped, over)).as_dict() == table:
+                return load_profile(shipped, [*over, *settings]) if settings else known
+    tables = copy.deepcopy({key: value for key, value in table.items() if key != "name"})
+    for part in tables.values():
+        if isinstance(part, dict) and part.get("distribution") == _EMPIRICAL:
+            problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
+            raise BadInput("delays", name, problem, "the profile's own file, given by --delays")
+    return _profile(name, Origin(name, "", tables), settings, Path())
+
+
+def _profile(name: str, origin: Origin, settings: Sequence[str], folder: Path) -> Profile:
+    # What kind a thing is comes before its numbers, in whatever order they are given.
+    for setting in sorted(settings, key=lambda text: not re.search(r"\.\s*(distribution|speeds)\s*=", text)):
+        origin.set(setting)
+    profile = _Reader(origin, folder).profile("+".join([name, *origin.settings]))
+    words = ["--delays", Path(origin.file).name]
+    words += [word for setting in origin.settings for word in ("--delay", setting)]
+    return replace(profile, options=tuple(words))
+
+
+def as_toml(profile: Profile) -> str:
+    """The content of a TOML file that gives `profile`."""
+
+    def value(content: object) -> str:
+        # JSON is TOML but for these two.
+        return json.dumps(content, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+    lines = [f"{key} = {value(getattr(profile, key))}" for key in _TEXTS if getattr(profile, key)]
+    for part, table in profile.as_dict().items():
+        if isinstance(table, dict):
+            lines += ["", f"[{part}]", *(f"{key} = {value(content)}" for key, content in table.items())]
+    return "\n".join(lines).strip() + "\n"
+
+
+class _Reader:
+    """Turns the tables of an origin into a profile."""
+
+    def __init__(self, origin: Origin, folder: Path) -> None:
+        self._origin = origin
+        self._tables = origin.tables
+        self._folder = folder
+
+    def profile(self, name: str) -> Profile:
+        for key, content in self._tables.items():
+            self._choose("", key, key, (*_TEXTS, *TABLES))
+            expected = (str, "a text") if key in _TEXTS else (dict, f"a table, [{key}]")
+            if not isinstance(content, expected[0]):
+                raise self._origin.refuse(key, None, f"{key} = {shown(content)}", "of the wrong kind", expected[1])
+        if "step" not in self._tables:
+            accepted = "[step] with the distribution of the seconds a mini-batch takes"
+            raise self._origin.refuse("step", None, "[step]", "missing", accepted)
+        step = self._distribution("step")
+        if step.moments().mean < LEAST_SECONDS:
+            key = next(key for key in ("mean", "file") if key in self._tables["step"])
+            what = f"step.{key} = {shown(self._tables['step'][key])}"
+            raise self._origin.refuse(
+                "step",
+                key,
+                what,
+                "takes no time",
+                f"steps of at least {LEAST_SECONDS:g} s on average",
+                ("file", "column"),
+            )
+        order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
+        share = self._number("server", "fifo_share", _SHARE, 0.0)
+        if share and order == "fifo":
+            accepted = 'fifo_share with order = "random" only'
+            what = f"server.fifo_share = {share}"
+            raise self._origin.refuse("server", "fifo_share", what, "of no use", accepted, ("order",))
+        return Profile(
+            name,
+            step=step,
+            up=self._distribution("up"),
+            down=self._distribution("down"),
+            server=self._distribution("server"),
+            order=order,
+            fifo_share=share,
+            bandwidth=Bandwidth(*(self._number(part, "bandwidth", _BANDWIDTH, math.inf) for part in PARTS[1:])),
+            speeds=self._speeds(),
+            start_interval=self._number("workers", "start_interval", _INTERVAL, 0.0),
+            description=self._tables.get("description", ""),
+            source=self._tables.get("source", ""),
+        )
+
+    def _distribution(self, part: str) -> Distribution:
+        table, beside = self._tables.get(part, {}), BESIDE.get(part, ())
+        if part != "step" and not set(table) - set(beside):
+            return NOTHING
+        kind = DISTRIBUTIONS[self._named(part, "distribution", DISTRIBUTIONS)]
+        if kind is Empirical:
+            self._known(part, ("distribution", "file", "column", *beside))
+            return self._empirical(part)
+        self._known(part, ("distribution", *(field.name for field in fields(kind)), *beside))
+        distribution = self._filled(part, kind)
+        self._consistent(part, distribution)
+        return distribution
+
+    def _speeds(self) -> Speeds:
+        if "speeds" not in self._tables.get("workers", {}):
+            self._known("workers", ("speeds", "start_interval"))
+            return Equal()
+        kind = SPEEDS[self._named("workers", "speeds", SPEEDS)]
+        self._known("workers", ("speeds", "start_interval", *(field.name for field in fields(kind))))
+        speeds: Speeds = self._filled("workers", kind)
+        lists = {field.name: len(getattr(speeds, field.name)) for field in fields(kind) if _accepted(field).several}
+        if len(set(lists.values())) > 1:
+            last = list(lists)[-1]
+            what = f"workers.{last} with {lists[last]} numbers"
+            raise self._origin.refuse("workers", last, what, "not one each", f"as many {' as '.join(lists)}", lists)
+        return speeds
+
+    def _filled(self, part: str, kind: type) -> Any:
+        """A dataclass with the numbers that the table gives."""
+        return kind(
+            **{field.name: self._number(part, field.name, _accepted(field), field.default) for field in fields(kind)}
+        )
+
+    def _consistent(self, part: str, distribution: Distribution) -> None:
+        """See that two numbers of a distribution go together."""
+        name = name_of(distribution, DISTRIBUTIONS)
+        floor, mean, cap = (getattr(distribution, key, None) for key in ("floor", "mean", "cap"))
+        if floor is not None and mean is not None and floor > mean:
+            accepted = f"{name} with a floor up to the mean, {mean}"
+            raise self._origin.refuse(part, "floor", f"{part}.floor = {floor}", "above the mean", accepted, ("mean",))
+        if cap is not None and floor is not None and cap < floor:
+            accepted = f"{name} with a cap from the floor, {floor}"
+            raise self._origin.refuse(part, "cap", f"{part}.cap = {cap}", "below the floor", accepted, ("floor",))
+
+    def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
+        """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
+        table = self._tables.get(part, {})
+        says = f"a number from {accepted.low:g} to {accepted.high:g}"
+        if key not in table:
+            if default is MISSING:
+                says = f"a list of such: {says}" if accepted.several else says
+                raise self._origin.refuse(part, None, f"{part}.{key}", "missing", says, ("distribution", "speeds"))
+            return default
+        value = table[key]
+        if accepted.several:
+            says = f"a list, each {says}"
+            if not isinstance(value, list) or not value:
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(value)}", "not a list of numbers", says)
+        for item in value if accepted.several else [value]:
+            problem = _problem(item, accepted)
+            if problem:
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(item)}", problem, says)
+        return tuple(map(float, value)) if accepted.several else float(value)
+
+    def _empirical(self, part: str) -> Empirical:
+        table = self._tables[part]
+        for key in ("file", "column"):
+            if not isinstance(table.get(key), str):
+                accepted = "a CSV file's path from this file" if key == "file" else "the name of a column of it"
+                if key not in table:
+                    raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, ("distribution",))
+                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
+        path = self._folder / table["file"]
+        accepted = "a CSV file with a column of seconds, 0 or more"
+        try:
+            times, content = read_table("delays", path, (table["column"],), accepted)
+        except BadInput as error:
+            key = "column" if " column" in error.problem.split("(")[0] else "file"
+            what = f"{part}.{key} = {shown(table[key])}"
+            chosen = ("file", "column")
+            raise self._origin.refuse(part, key, what, error.problem, error.accepted, chosen) from None
+        values = numbers_of(times, table["column"])
+        for line, value in zip(times.index, values.tolist(), strict=True):
+            problem = "not a number" if math.isnan(value) else _problem(value, Accepted(0, MOST_SECONDS))
+            if problem:
+                cell = times[table["column"]][line]
+                says = f"its line {line} has {shown(cell.item() if isinstance(cell, np.generic) else cell)}, {problem}"
+                what = f"{part}.file = {shown(table['file'])}"
+                raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
+        return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
+
+    def _named(self, part: str, key: str, known: Collection[str]) -> str:
+        if key not in self._tables.get(part, {}):
+            # Of a table that is all settings, any of them lacks the kind of thing it is a number of.
+            others = () if self._origin.has(part) else tuple(self._tables.get(part, {}))
+            raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known), others)
+        return self._choose(part, key, self._tables[part][key], known)
+
+    def _known(self, part: str, keys: Collection[str]) -> None:
+        for key in self._tables.get(part, {}):
+            self._choose(part, key, key, keys)
+
+    def _choose(self, part: str, key: str, value: object, known: Collection[str]) -> str:
+        """`value`, or `key` itself, if it is known."""
+        try:
+            return choose("delays", value if isinstance(value, str) else shown(value), known)
+        except BadInput as error:
+            path = f"{part}.{key}" if part else key
+            what = path if value is key else f"{path} = {shown(value)}"
+            table, inside = (part, key) if part else (key, None)
+            raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
+
+
+def _accepted(field: Any) -> Accepted:
+    accepted: Accepted = field.metadata["accepted"]
+    return accepted
+
+
+def _problem(value: object, accepted: Accepted) -> str:
+    """What is wrong with a number; nothing if it is accepted."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "not a number"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a finite number"
+    if value < accepted.low:
+        return "negative" if value < 0 else "too small"
+    return "too large" if value > accepted.high else ""

@@ -1,0 +1,55 @@
+"""One run, wherever it is made: the very same function in this process, in another, and on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from agn_bench.base import machine
+from agn_bench.config.run import RunConfig
+from agn_bench.problems import datasets
+from agn_bench.problems.datasets import Dataset
+from agn_bench.training.records import Progress, RunResult
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every run is made with, beside its configuration; results do not depend on it."""
+
+    data_dir: Path | None = None
+    """Of the data sets, where runs are made; None: the default."""
+    keep_center: bool = False
+    """Whether the result holds the final center. It is as large as the model, and costs sending."""
+
+
+NOTHING_SPECIAL = Terms()
+
+
+def make(
+    config: RunConfig, terms: Terms = NOTHING_SPECIAL, on_progress: Callable[[Progress], None] | None = None
+) -> RunResult:
+    """Make a run here. JAX's threads and device must be set (see machine.prepare).
+
+    Raises:
+        BadInput: the data set is not here, or the run cannot be made (see simulate.simulate).
+    """
+    from agn_bench.training.simulate import simulate
+
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    result = simulate(config, load_once(config.dataset, terms.data_dir), on_progress)
+    facts = {
+        "started": started,
+        "machine": machine.describe(),
+        "peak_memory_mb": round(machine.peak_memory_bytes() / 1e6),
+    }
+    replay = result.replay if terms.keep_center else replace(result.replay, center=None)
+    return replace(result, replay=replay, facts=facts)
+
+
+@lru_cache(maxsize=1)
+def load_once(name: str, data_dir: Path | None) -> Dataset:
+    """A data set, read once by a process that sees that it is there and makes several runs with it."""
+    return datasets.load(name, data_dir)

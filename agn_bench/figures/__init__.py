@@ -1,6 +1,0 @@
-"""CSV -> pictures, as PNG and SVG. Never imports JAX.
-
-look.py        the one look of all of them, and how they are written
-accuracy.py    accuracy against simulated time
-clock.py       staleness, who did what when, growth rates, measured against simulated seconds
-"""

@@ -1,0 +1,6 @@
+"""The files of runs.
+
+run_files.py    a run's own files, written and read back
+folder.py       an experiment folder that several processes may fill at once: claims, what is finished, collecting
+merging.py      joining what several machines made
+"""

@@ -1,0 +1,8 @@
+"""The clock and the program themselves.
+
+survey.py       what timelines say, without training
+pairs.py        the configurations of a survey: every number of workers with every number of local steps
+calibration.py  a profile fitted to measured training times
+measured.py     those times, read from a file
+benchmarks/     the program's own speed
+"""

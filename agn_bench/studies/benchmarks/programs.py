@@ -1,0 +1,245 @@
+"""The programs that are timed for a cell: its simulation, its bare steps, and what a machine can do at best.
+
+Each is a call that goes on where the one before left off, and returns when everything is computed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from agn_bench.base.streams import Kind, stream
+from agn_bench.clock import draw_delays, load_profile
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.timeline import Timeline
+from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS
+from agn_bench.optimizers.downpour import Downpour
+from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.problems import datasets, mlp
+from agn_bench.problems.catalogue import DATASETS, parameter_count, widths
+from agn_bench.training.carry import Training
+from agn_bench.training.exchange import all_finite, begin, local_phase
+from agn_bench.training.replay import count_correct
+
+SGEMM_SIZES = (1024, 2048, 4096)
+_BATCH = 128
+_SCANNED = 15
+"""Bare steps a call: so that calls cost nothing beside them."""
+_SGEMM_SECONDS = 0.1
+_COPIED, _COPIES = 50_000_000, 3
+_EXCHANGES_TIMED = 10
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A preset, and how much of it a slice is."""
+
+    dataset: str
+    steps: int
+    """Gradient steps of a slice."""
+    run_steps: int
+    """Of a whole run."""
+    workers: tuple[int, ...]
+
+    @property
+    def evaluated(self) -> int:
+        """Images a slice must classify to keep up with a run's 21 evaluations and its last look at the training set."""
+        entry = DATASETS[self.dataset]
+        images = (21 * entry.test_images + entry.train_images) * self.steps / self.run_steps
+        return max(500, round(images / 500) * 500)
+
+
+SCALES = {
+    "mlp-small": Scale("mnist-5k", 600, 10_400, (1, 40, 400)),
+    "mlp-paper": Scale("mnist", 120, 18_750, (1, 40)),
+}
+
+
+class Cell(NamedTuple):
+    """What is trained, and how."""
+
+    model: str
+    local_optimizer: str
+    local_steps: int
+    workers: int
+
+
+class Problem:
+    """A cell's data, timeline, mini-batches and initial parameters."""
+
+    def __init__(self, cell: Cell, repetitions: int) -> None:
+        scale = SCALES[cell.model]
+        self.cell, self.scale, self.repetitions = cell, scale, repetitions
+        self.widths = widths(cell.model, scale.dataset)
+        self.local = LocalOptimizer(cell.local_optimizer, LOCAL_OPTIMIZERS[cell.local_optimizer].learning_rate / 10)
+        self.initial = mlp.initial_params(stream(0, Kind.PARAMETERS), self.widths)
+        slots = 1 + LOCAL_OPTIMIZERS[cell.local_optimizer].slots
+        self.state_bytes = 4 * parameter_count(self.widths) * slots
+        # State read and written, slopes written and read: what no step can do without.
+        self.step_bytes = 2 * self.state_bytes + 2 * 4 * parameter_count(self.widths)
+        digits = datasets.load("mnist-5k")
+        images = DATASETS[scale.dataset].train_images
+        again = np.arange(images) % len(digits.train_labels)
+        self.images, self.labels = digits.train_images[again], digits.train_labels[again]
+        tested = np.arange(scale.evaluated) % len(digits.test_labels)
+        self.test_images, self.test_labels = digits.test_images[tested], digits.test_labels[tested]
+        exchanges = max(cell.workers, scale.steps // cell.local_steps) + repetitions * scale.steps // cell.local_steps
+        self.phases = 3 * exchanges // cell.workers // 2 + 5
+        # First come, first served: what the peers' loops do.
+        profile = load_profile("paper-cluster", ["server.order=fifo"])
+        self.draws = draw_delays(profile, 0, cell.workers, self.phases, cell.local_steps)
+        steps = max(self.phases * cell.local_steps, -(-(repetitions + 1) * scale.steps // cell.workers))
+        shape = (cell.workers, steps, _BATCH)
+        self.batches = stream(0, Kind.DATA).integers(0, images, shape, dtype=np.int32)
+
+    def save(self, path: Path) -> None:
+        """What a peer needs of it."""
+        draws, per_worker = self.draws, (self.cell.workers, self.phases)
+        times = {name: getattr(draws, name).reshape(per_worker) for name in ("compute", "up", "down", "server")}
+        layers = {f"{name}_{i}": layer[name] for i, layer in enumerate(self.initial) for name in layer}
+        arrays: dict[str, Any] = {**times, **layers}
+        np.savez(
+            path,
+            images=self.images,
+            labels=self.labels,
+            test_images=self.test_images,
+            test_labels=self.test_labels,
+            batches=self.batches,
+            begin=draws.begin,
+            local_steps=self.cell.local_steps,
+            learning_rate=self.local.learning_rate,
+            optimizer=self.local.name,
+            **arrays,
+        )
+
+    def bare_steps(self) -> Callable[[], None]:
+        """Train one model for a slice's steps: same model, optimizer and mini-batches, nothing simulated."""
+        images, labels, local = self._on_device(self.images, self.labels, self.local)
+        calls = self.scale.steps // _SCANNED
+        shape = (calls * (self.repetitions + 1), _SCANNED, _BATCH)
+        batches = [jax.device_put(batch) for batch in np.resize(self.batches, shape)]
+        state = begin(self._on_device(self.initial), local)
+        position = 0
+
+        def train() -> None:
+            nonlocal state, position
+            for _ in range(calls):
+                state, losses, _ = _bare(state, batches[position % len(batches)], images, labels, local, loss=mlp.loss)
+                position += 1
+            _finish((state, losses))
+
+        return train
+
+    def training(self) -> tuple[Training, Timeline]:
+        timeline = simulate_timeline(self.draws)
+        images, labels = self._on_device(self.images, self.labels)
+        return Training(timeline, self.batches, Agn(), self.local, mlp.loss, self.initial, images, labels), timeline
+
+    def simulation(self) -> Callable[[int], tuple[list[float], list[int]]]:
+        """Apply the next exchanges as a run does, and evaluate; gives the last exchange's losses, and the workers."""
+        training, timeline = self.training()
+        tested = self._on_device(self.test_images, self.test_labels)
+        position = 0
+
+        def train(exchanges: int) -> tuple[list[float], list[int]]:
+            nonlocal position
+            begin, end = position, position + exchanges
+
+            def look(version: int) -> tuple[jax.Array, jax.Array | None]:
+                center = training.center
+                return all_finite(center), count_correct(center, *tested, loss=mlp.loss) if version == end else None
+
+            for seen in training.along(pairwise([*range(begin, end, training.segment_size), end]), look):
+                first, last, record, _ = seen
+            position = end
+            return record.losses[last - first - 1].tolist(), timeline.worker[begin:end].tolist()
+
+        return train
+
+    @staticmethod
+    def _on_device(*values: Any) -> Any:
+        copies = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), values)
+        return copies if len(values) > 1 else copies[0]
+
+
+_bare = partial(jax.jit, static_argnames=("loss",), donate_argnames=("worker",))(local_phase)
+
+
+class Sgemm:
+    """The machine's rate in products of square matrices, FLOP/s / 10⁹."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(0)
+        self._factors = {size: jnp.asarray(generator.random((2, size, size), np.float32)) for size in SGEMM_SIZES}
+        self._product = jax.jit(lambda pair: pair[0] @ pair[1])
+
+    def __call__(self, size: int) -> float:
+        _finish(self._product(self._factors[size]))
+        began, products = time.perf_counter(), 0
+        while (taken := time.perf_counter() - began) < _SGEMM_SECONDS:
+            _finish(self._product(self._factors[size]))
+            products += 1
+        return 2 * size**3 * products / taken / 1e9
+
+
+class Copy:
+    """The memory's rate, reading and writing together, bytes/s / 10⁹."""
+
+    def __init__(self) -> None:
+        self._array = jnp.zeros(_COPIED)
+        self._add = jax.jit(lambda array: array + 1, donate_argnums=0)
+        self()
+
+    def __call__(self) -> float:
+        began = time.perf_counter()
+        for _ in range(_COPIES):
+            self._array = _finish(self._add(self._array))
+        return 2 * self._array.nbytes * _COPIES / (time.perf_counter() - began) / 1e9
+
+
+class ExchangeCost:
+    """Seconds of an exchange itself, with AGN's normalization and without."""
+
+    def __init__(self, cell: Cell) -> None:
+        initial = mlp.initial_params(stream(0, Kind.PARAMETERS), widths(cell.model, SCALES[cell.model].dataset))
+        self._center, self._start, self._end = (Problem._on_device(initial) for _ in range(3))
+        self._exchanges = {
+            name: jax.jit(
+                lambda center, start, end, method=method: method.exchange(
+                    center, start, end, cell.local_steps, jnp.int32(0)
+                )[0],
+                donate_argnums=1,
+            )
+            for name, method in (("agn", Agn()), ("downpour", Downpour()))
+        }
+
+    def __call__(self) -> dict[str, float]:
+        seconds: dict[str, list[float]] = {name: [] for name in self._exchanges}
+        for _ in range(_EXCHANGES_TIMED):
+            for name, exchange in self._exchanges.items():
+                began = time.perf_counter()
+                self._start = _finish(exchange(self._center, self._start, self._end))
+                seconds[name].append(time.perf_counter() - began)
+        return {name: median(values) for name, values in seconds.items()}
+
+
+def _finish(values: Any) -> Any:
+    """The values, computed."""
+    return jax.block_until_ready(values)  # type: ignore[no-untyped-call]
+
+
+def flops_of_a_step(widths: Sequence[int]) -> int:
+    """Of a mini-batch step: three products a layer, but for the slope of the images."""
+    weights = [inputs * outputs for inputs, outputs in pairwise(widths)]
+    return 2 * _BATCH * (3 * sum(weights) - weights[0])

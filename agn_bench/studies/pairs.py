@@ -1,0 +1,59 @@
+"""Cells: configurations for every pair of a number of workers and one of local steps, of which only the clock runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+
+from agn_bench.base.inputs import BadInput, whole_number
+from agn_bench.clock.timeline import MOST_EXCHANGES
+from agn_bench.config.run import RunConfig, auto_local_steps, resolve
+
+MOST_WORKERS = 1_000_000
+_MOST_CELLS = 10_000
+
+
+def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfig]:
+    """A configuration for every pair of a number of workers and one of local steps.
+
+    Args:
+        options: as config.resolve takes them, but `workers` and `local_steps` may be several, as in `10,20`.
+        exchanges: of each timeline, whatever the work; None: until the work is done.
+
+    Raises:
+        BadInput: as of config.resolve, or more workers, exchanges or cells than fit into memory.
+    """
+    lists = [_parts(options.get(name)) for name in ("workers", "local_steps")]
+    if len(lists[0]) * len(lists[1]) > _MOST_CELLS:
+        shown = f"with {len(lists[0])} numbers and --local-steps with {len(lists[1])}"
+        raise BadInput("workers", shown, "too many cells", f"up to {_MOST_CELLS} cells")
+    cell = _cell_of_work if exchanges is None else _cell_without_end
+    return [cell({**options, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
+
+
+def _parts(value: object) -> list[str | None]:
+    return [None] if value is None else [part.strip() for part in str(value).split(",")]
+
+
+def _cell_of_work(options: Mapping[str, object]) -> RunConfig:
+    config = resolve(options)
+    if config.exchanges > MOST_EXCHANGES:
+        problem = f"{config.exchanges} exchanges are too many"
+        raise BadInput("gradient_steps", config.gradient_steps, problem, f"work for up to {MOST_EXCHANGES}")
+    return config
+
+
+def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
+    """Without a look at the work, which does not end the timeline."""
+    for name in ("timeline", "epochs", "gradient_steps"):
+        if options.get(name) is not None:
+            accepted = f"one of --exchanges and --{name.replace('_', '-')}"
+            raise BadInput(name, options[name], "given together with --exchanges", accepted)
+    config = resolve({**options, "workers": None, "local_steps": None})
+    given = options.get("workers")
+    workers = config.workers if given is None else whole_number("workers", given, 1, MOST_WORKERS)
+    steps = options.get("local_steps")
+    automatic = steps is None or steps == "auto"
+    local_steps = auto_local_steps(workers) if automatic else whole_number("local_steps", steps, 1, 10**9, "or auto")
+    return replace(config, workers=workers, local_steps=local_steps)

@@ -1,0 +1,102 @@
+"""The clock without training: what the timelines of some numbers of workers and local steps say, into a folder.
+
+<folder>/timeline.csv                       a row a cell
+<folder>/staleness.csv, commits.csv         of the one cell, if there is but one
+<folder>/figures/                           staleness and gantt, or growth-rate of several cells
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench.analysis.figures.clock import gantt, heat_maps, staleness_histogram
+from agn_bench.base import files
+from agn_bench.clock.measures import measures, staleness_counts
+from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.trace import Trace
+from agn_bench.config.run import RunConfig
+from agn_bench.training import columns
+from agn_bench.training.timing import active_timeline, recognised, timeline_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GANTT_S = 60.0
+_OF_ONE_KIND = (
+    "staleness.csv",
+    "commits.csv",
+    *(f"figures/{name}.{kind}" for name in ("staleness", "gantt", "growth-rate") for kind in ("png", "svg")),
+)
+"""What a survey of one cell leaves, or one of several, but not both."""
+
+
+def simulate_cell(config: RunConfig, exchanges: int | None) -> Timeline:
+    """The timeline of the configuration's work, or its first `exchanges` with all workers still active."""
+    if exchanges is None or isinstance(config.delays, Trace):
+        return timeline_of(config)
+    return active_timeline(
+        config.delays, config.seed, config.workers, config.local_steps, config.message_bytes, exchanges
+    )
+
+
+def survey(
+    configs: Sequence[RunConfig],
+    exchanges: int | None,
+    folder: Path,
+    facts: Callable[[], dict[str, Any]],
+    on_cell: Callable[[str], None] = lambda text: None,
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Simulate every cell's timeline and write what it says; return the rows and the pictures.
+
+    Args:
+        configs: cells that differ in the number of workers or of local steps.
+        facts: says what is known of the making (command, machine, date), for provenance.json.
+
+    Raises:
+        BadInput: delays were asked for beside a recorded timeline, and give another one.
+    """
+    import pandas as pd
+
+    rows = []
+    for config in map(recognised, configs):
+        timeline = simulate_cell(config, exchanges)
+        cell = {
+            "workers": config.workers,
+            "local_steps": config.local_steps,
+            "delays": config.delays.name,
+            "seed": config.seed,
+        }
+        rows.append({**cell, **measures(timeline, endless=exchanges is not None)})
+        on_cell(f"{config.workers} workers, {config.local_steps} local steps")
+    for name in _OF_ONE_KIND:  # of an earlier survey, which this one replaces
+        (folder / name).unlink(missing_ok=True)
+    files.write_table(folder / "timeline.csv", rows)
+    if len(configs) == 1:
+        staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(columns.commits(timeline))
+        files.write_table(folder / "staleness.csv", staleness)
+        files.write_table(folder / "commits.csv", commits)
+        pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
+        pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
+    else:
+        growth = "growth rate of AGN"
+        maps = {
+            growth: grid(rows, "growth_rate"),
+            "gradient steps a second": grid(rows, "gradient_steps_per_s"),
+        }
+        pictures = heat_maps(maps, folder / "figures" / "growth-rate", around_0=[growth])
+    files.record_provenance(folder, {"timeline": facts()})
+    return rows, pictures
+
+
+def grid(rows: Sequence[dict[str, Any]], column: str) -> pd.DataFrame:
+    """One column of the cells' rows as a table of workers by local steps; NaN where there is no cell."""
+    import pandas as pd
+
+    table: pd.DataFrame = pd.DataFrame(rows).pivot_table(
+        index="workers", columns="local_steps", values=column, aggfunc="mean", dropna=False
+    )
+    return table.replace([np.inf, -np.inf], np.nan)

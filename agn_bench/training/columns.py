@@ -1,0 +1,151 @@
+"""What a run says, as columns: its summary, its curve over simulated time, its commits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench.problems.catalogue import DATASETS
+
+if TYPE_CHECKING:
+    from agn_bench.clock.timeline import Timeline
+    from agn_bench.training.records import RunResult
+
+POINTS_PER_WINDOW = 5
+"""A curve has a point every fifth of its window, as the paper's: windows of 5 s, one every second."""
+
+
+def summary(result: RunResult) -> dict[str, Any]:
+    """The columns of summary.csv after run_id and experiment."""
+    config, timeline, replay = result.config, result.timeline, result.replay
+    entry = DATASETS[config.dataset]
+    chance = 1 / entry.classes
+    seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
+    kept = replay.exchanges
+    diverged = replay.diverged_exchange is not None
+    tested = [count / entry.test_images for _, count in replay.evaluations]
+    last_of_worker = {
+        int(worker): int(right[-1]) for worker, right in zip(timeline.worker, replay.correct, strict=False)
+    }
+    last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
+    return {
+        "optimizer": config.optimizer,
+        "workers": config.workers,
+        "local_steps": config.local_steps,
+        "seed": config.seed,
+        "dataset": config.dataset,
+        "model": config.model,
+        "local_optimizer": config.local_optimizer,
+        "learning_rate": config.learning_rate,
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "delays": config.delays.name,
+        "status": result.status,
+        "exchanges": kept,
+        "gradient_steps": kept * config.local_steps,
+        "sim_time_s": timeline.end_s,
+        "last_batch_accuracy": chance if diverged else last_batch,
+        "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,
+        "test_accuracy": chance if diverged else tested[-1],
+        "best_test_accuracy": max(tested),
+        "mean_staleness": float(timeline.staleness[:kept].mean()),
+        "p95_staleness": float(np.percentile(timeline.staleness[:kept], 95)),
+        "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
+        "server_utilization": timeline.server_busy_s(kept) / seconds if seconds else None,
+        "configuration": config.configuration,
+        "momentum": config.momentum,
+        "alpha": config.alpha,
+        "data_split": config.data_split,
+        "reset_local_optimizer": config.reset_local_optimizer,
+        "window_s": config.window,
+        "eval_every": config.eval_every,
+        "diverged_exchange": replay.diverged_exchange,
+        "diverged_s": result.diverged_s,
+    }
+
+
+def curve(result: RunResult) -> dict[str, np.ndarray]:
+    """The columns of curve.csv after run_id; a run that diverged has points up to there."""
+    config, timeline, replay = result.config, result.timeline, result.replay
+    kept = replay.exchanges
+    test_images = DATASETS[config.dataset].test_images
+    applied_s = np.concatenate([[0.0], timeline.applied_s])
+    return learning_curve(
+        timeline.step_times_s()[:kept],
+        replay.losses,
+        replay.correct,
+        batch_size=config.batch_size,
+        window=config.window,
+        end_s=timeline.end_s if result.diverged_s is None else result.diverged_s,
+        evaluations=[(float(applied_s[version]), count / test_images) for version, count in replay.evaluations],
+    )
+
+
+def commits(timeline: Timeline) -> dict[str, np.ndarray]:
+    """The columns of commits.csv: a row an exchange, in the order applied."""
+    return {
+        "exchange": np.arange(timeline.exchanges),
+        "worker": timeline.worker,
+        "start_s": timeline.start_s,
+        "compute_end_s": timeline.compute_end_s,
+        "arrive_s": timeline.arrive_s,
+        "served_s": timeline.served_s,
+        "applied_s": timeline.applied_s,
+        "resume_s": timeline.resume_s,
+        "staleness": timeline.staleness,
+        "queue_wait_s": timeline.queue_wait_s,
+    }
+
+
+def learning_curve(
+    step_times_s: np.ndarray,
+    losses: np.ndarray,
+    correct: np.ndarray,
+    *,
+    batch_size: int,
+    window: float,
+    end_s: float,
+    evaluations: list[tuple[float, float]],
+) -> dict[str, np.ndarray]:
+    """The columns of curve.csv: all workers' mini-batches in [t, t + window), for t = 0, window / 5, …, past `end_s`.
+
+    Args:
+        step_times_s: when each mini-batch was done, any shape; `losses` and `correct` (images) have the same.
+        evaluations: (time in s, test accuracy); each stands at the first point not before it, of several the last.
+
+    Returns:
+        time_s, gradient_steps (done by then), train_loss, train_accuracy, train_accuracy_std (population, over the
+        mini-batches), test_accuracy; NaN where there is nothing to average.
+    """
+    last = max(0, int(end_s * POINTS_PER_WINDOW / window) - 1)
+    while last * window / POINTS_PER_WINDOW < end_s:  # by the grid's own arithmetic: the quotient may be rounded over
+        last += 1
+    time_s = np.arange(last + 1) * window / POINTS_PER_WINDOW
+    stamps = step_times_s.ravel()
+    bins = np.searchsorted(time_s, stamps, side="right") - 1
+    right = correct.ravel().astype(np.int64)
+
+    def windowed(values: np.ndarray) -> np.ndarray:
+        """Sum over the mini-batches of each window; integers exactly, and a NaN spoils only its own windows."""
+        sums = np.zeros(len(time_s) + POINTS_PER_WINDOW - 1, values.dtype)
+        np.add.at(sums, bins, values)
+        return np.lib.stride_tricks.sliding_window_view(sums, POINTS_PER_WINDOW).sum(axis=1)
+
+    count, total, squares = windowed(np.ones_like(right)), windowed(right), windowed(right**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "time_s": time_s,
+            "gradient_steps": np.searchsorted(np.sort(stamps), time_s, side="right"),
+            "train_loss": windowed(losses.ravel().astype(np.float64)) / count,
+            "train_accuracy": total / (count * batch_size),
+            "train_accuracy_std": np.sqrt(count * squares - total**2) / (count * batch_size),
+            "test_accuracy": _at_first_point(time_s, evaluations),
+        }
+
+
+def _at_first_point(time_s: np.ndarray, evaluations: list[tuple[float, float]]) -> np.ndarray:
+    column = np.full(len(time_s), np.nan)
+    for when, accuracy in evaluations:
+        column[np.searchsorted(time_s, when)] = accuracy
+    return column

@@ -1,0 +1,80 @@
+"""What a run leaves in memory: values only. `simulate` makes them, `metrics` and `results` read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agn_bench.clock.timeline import Timeline
+from agn_bench.config.run import RunConfig
+
+Params = Any
+"""A pytree of arrays."""
+
+
+class Evaluation(NamedTuple):
+    """The center on the test set."""
+
+    version: int
+    """Exchanges the center had absorbed."""
+    correct: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    exchanges: int
+    exchanges_total: int
+    sim_time_s: float
+    batch_accuracy: float
+    """Of the last mini-batches."""
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay measured. Arrays hold the exchanges up to the diverging one, if there is one, and it included."""
+
+    center: Params
+    """The final one, NumPy arrays; None where nobody wanted it (see execution.cell)."""
+    losses: np.ndarray
+    """(exchanges, λ)."""
+    correct: np.ndarray
+    """(exchanges, λ), images of each mini-batch."""
+    evaluations: list[Evaluation]
+    diverged_exchange: int | None
+    """The first exchange with a loss or a center that is not finite."""
+
+    @property
+    def exchanges(self) -> int:
+        """Made: all of the timeline's, or up to the diverging one and it included."""
+        return len(self.losses)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run: its timeline and what the replay of it measured."""
+
+    config: RunConfig
+    timeline: Timeline
+    replay: Replay
+    train_correct: int | None
+    """Training images the final center classifies correctly; None if the run diverged."""
+    wall_clock_s: dict[str, float]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """When and where it was made, for run.json."""
+
+    @property
+    def status(self) -> str:
+        """`done` or `diverged`; either is a result."""
+        return "done" if self.replay.diverged_exchange is None else "diverged"
+
+    @property
+    def diverged_s(self) -> float | None:
+        """When the center, or the loss of a commit to it, stopped being finite."""
+        exchange = self.replay.diverged_exchange
+        return None if exchange is None else float(self.timeline.applied_s[exchange])
