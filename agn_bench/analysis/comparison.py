@@ -15,14 +15,14 @@ import numpy as np
 
 from agn_bench.analysis import metrics
 from agn_bench.base.inputs import BadInput
-from agn_bench.problems.catalogue import DATASETS
 from agn_bench.store import run_files
+from agn_bench.training.columns import belongs_to_the_optimizer, configuration_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate", "alpha": "α"}
+_SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate"}
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,20 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
     summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
     curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
     points = dict(tuple(curves.groupby("run_id")))
-    distinct = summary.drop_duplicates("configuration")
+    distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     found = []
     for _, runs in summary.groupby("configuration", sort=False):
         runs = runs.sort_values("seed")
         columns = {
             name: None if pd.isna(value) else value
-            for name, value in runs.iloc[0][["configuration", *run_files.CONFIGURATION_COLUMNS]].items()
+            for name, value in runs.iloc[0][["configuration", *described]].items()
         }
         for name in runs[runs["diverged_s"].isna()]["run_id"]:
             if points[name][accuracy].isna().all():
                 problem = f"curves.csv has no {accuracy} of {name}"
                 raise BadInput("DIR", ", ".join(map(str, folders)), problem, "folders with a curve of every run")
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
-        found.append(Configuration(_label(columns, distinct), columns, runs, own))
+        found.append(Configuration(_label(columns, distinct, described), columns, runs, own))
     until = common_horizon_s(found)
     return sorted(
         found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
@@ -88,20 +88,22 @@ def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Cur
         points[accuracy].to_numpy(),
         horizon_s=run["sim_time_s"],
         diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
-        chance=1 / DATASETS[run["dataset"]].classes,
+        chance=run["test_accuracy"],  # of a run that diverged
     )
 
 
-def _label(columns: dict[Any, Any], distinct: pd.DataFrame) -> str:
-    """The method, and whatever else tells its configuration apart from the others, `distinct`."""
-    same_method = distinct[distinct["optimizer"] == columns["optimizer"]]
-    words = [str(columns["optimizer"])]
-    for name in run_files.CONFIGURATION_COLUMNS[1:]:
-        # α belongs to a method: it needs naming only where one method comes with several.
-        among = same_method if name == "alpha" else distinct
-        if among[name].nunique(dropna=False) > 1 and columns[name] is not None:
-            value = columns[name]
-            words.append(f"{_SHORT.get(name, name)} {value:g}" if isinstance(value, Real) else str(value))
-    if same_method[run_files.CONFIGURATION_COLUMNS].duplicated(keep=False).any():
+def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str]) -> str:
+    """The optimizer, and whatever else tells its configuration apart from the others, `distinct`."""
+    same_optimizer = distinct[distinct["optimizer"] == columns["optimizer"]]
+    short = distinct["optimizer"].str.rpartition(":")[2]  # without a user's file, if that leaves no doubt
+    name = str(columns["optimizer"]).rpartition(":")[2]
+    words = [name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"])]
+    for column in described[1:]:
+        # A number belongs to an optimizer: it needs naming only where one optimizer comes with several.
+        among = same_optimizer if belongs_to_the_optimizer(column) else distinct
+        if among[column].nunique(dropna=False) > 1 and columns[column] is not None:
+            value = columns[column]
+            words.append(f"{_SHORT.get(column, column)} {value:g}" if isinstance(value, Real) else str(value))
+    if same_optimizer[[*described]].duplicated(keep=False).any():
         words.append(str(columns["configuration"]))
     return ", ".join(words)

@@ -1,42 +1,135 @@
-"""Fields of the delays' dataclasses that say which numbers they take, so that a profile's file can be checked."""
+"""Numbers that are declared once, as fields of a class: what they take, their default, and a sentence of help.
+
+    @dataclass(frozen=True)
+    class Uniform(Distribution):
+        mean: float = positive("Seconds, on average.")
+        spread: float = quantity(0, 1, default=0.5, help="By how much of the mean a time is off at most.")
+
+Options, checks, shell completion, columns and lists are made from that.
+"""
 
 from __future__ import annotations
 
-from dataclasses import field
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 
 LEAST_SECONDS, MOST_SECONDS = 1e-9, 1e12
 """Of times that are not 0: with room to square and to divide."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of factors: what float32 holds with room to multiply."""
 
 
 class Accepted(NamedTuple):
-    """The numbers that a field takes: from `low` to `high`; a list of them if `several`."""
+    """The numbers that a field takes: from `low` to `high`; whole ones, or a list of them, if it says so."""
 
     low: float
     high: float
     several: bool = False
+    whole: bool = False
+
+    def __str__(self) -> str:
+        one = f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
+        return f"a list, each {one}" if self.several else one
+
+    def problem(self, value: object) -> str:
+        """What is wrong with one number; nothing if it is accepted."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "not a number"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "not a finite number"
+        if self.whole and value != int(value):
+            return "not a whole number"
+        if value < self.low:
+            return "negative" if value < 0 else "too small"
+        return "too large" if value > self.high else ""
+
+    def of_text(self, text: str) -> tuple[Any, str]:
+        """The number, or the tuple of them, that a word of the command line says; or what is wrong with it."""
+        found = []
+        for part in text.split(",") if self.several else [text]:
+            try:
+                value: Any = int(part) if self.whole and len(part) < 1000 else float(part)
+            except (ValueError, OverflowError):
+                return None, "not a whole number" if self.whole else "not a number"
+            if problem := self.problem(value):
+                return None, problem
+            found.append(value)
+        return (tuple(found) if self.several else found[0]), ""
 
 
-def quantity(low: float, high: float, *, several: bool = False, **default: Any) -> Any:
-    """A dataclass field that takes such numbers."""
-    return field(metadata={"accepted": Accepted(low, high, several)}, **default)
+@dataclass(frozen=True)
+class Number:
+    """A number as a class declares it."""
+
+    name: str
+    accepted: Accepted
+    help: str
+    default: Any = MISSING
+    later: bool = False
+    """Declared after runs had been made without it: where it has its default, it is not in their names."""
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
 
 
-def seconds(**default: Any) -> Any:
+def quantity(
+    low: float,
+    high: float,
+    *,
+    default: Any = MISSING,
+    help: str = "",  # noqa: A002 (as everywhere where options are declared)
+    several: bool = False,
+    whole: bool = False,
+    later: bool = False,
+) -> Any:
+    """A field that takes numbers from `low` to `high`.
+
+    Args:
+        help: what it is, a sentence.
+        several: a list of numbers.
+        whole: whole numbers only.
+        later: it came when there were runs without it. They keep their names, as its default is left out of the names.
+            So that default must be what they were made with, and never change.
+    """
+    declared = {"accepted": Accepted(low, high, several, whole), "help": help, "later": later}
+    return field(default=default, metadata=declared)
+
+
+def seconds(help: str = "", **more: Any) -> Any:  # noqa: A002
     """A time, 0 or more."""
-    return quantity(0, MOST_SECONDS, **default)
+    return quantity(0, MOST_SECONDS, help=help, **more)
 
 
-def positive() -> Any:
+def positive(help: str = "", **more: Any) -> Any:  # noqa: A002
     """A time above 0."""
-    return quantity(LEAST_SECONDS, MOST_SECONDS)
+    return quantity(LEAST_SECONDS, MOST_SECONDS, help=help, **more)
 
 
-def ratio() -> Any:
+def ratio(help: str = "", **more: Any) -> Any:  # noqa: A002
     """A coefficient of variation or a shape."""
-    return quantity(1e-6, 1e3)
+    return quantity(1e-6, 1e3, help=help, **more)
 
 
-def several(low: float, high: float) -> Any:
-    """A list of numbers."""
-    return quantity(low, high, several=True)
+def factor(help: str = "", high: float = LARGEST, **more: Any) -> Any:  # noqa: A002
+    """What something is multiplied by, above 0."""
+    return quantity(SMALLEST, high, help=help, **more)
+
+
+def declared_numbers(kind: Any) -> Mapping[str, Number]:
+    """The numbers that a dataclass declares, by name."""
+    return {
+        one.name: Number(
+            one.name, one.metadata["accepted"], one.metadata["help"], one.default, one.metadata.get("later", False)
+        )
+        for one in fields(kind)
+        if "accepted" in one.metadata
+    }
+
+
+def named_numbers(thing: Any) -> dict[str, Any]:
+    """The numbers of a thing that are part of its name: all but those that came later and have their default."""
+    found = {one.name: (getattr(thing, one.name), one) for one in declared_numbers(type(thing)).values()}
+    return {name: value for name, (value, one) in found.items() if not (one.later and value == one.default)}

@@ -19,7 +19,8 @@ import typer
 
 from agn_bench import __version__
 from agn_bench.base.inputs import BadInput
-from agn_bench.config.defaults import PRESETS
+from agn_bench.base.named import Named
+from agn_bench.base.user_code import UserCodeError
 
 if TYPE_CHECKING:
     from agn_bench.cli.display import Terminal
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = EXIT_INTERRUPTED
     except BadInput as error:
         sys.exit(complain(str(error), EXIT_BAD_INPUT))
+    except UserCodeError as error:
+        sys.exit(complain(str(error), EXIT_FAILED))
     except OSError as error:
         sys.exit(complain(f"failed: {error}", EXIT_FAILED))
     except Exception as error:
@@ -137,9 +140,8 @@ def _root(
     pass
 
 
-METHOD, WORK, PROBLEM, TIME, RUN = "Method", "Work", "Problem", "Time", "Running and files"
 WHICH = "Which runs"
-"""Panels of the options in the help."""
+"""A panel of the help, beside those of the configuration's options."""
 
 
 Names = Iterable[str] | Callable[[], Iterable[str]]
@@ -161,19 +163,12 @@ def completion(names: Names) -> Callable[[str], list[str]]:
     """What the shell asks for the names that begin as what has been typed; where there are none, it looks for files."""
 
     def complete(incomplete: str) -> list[str]:
+        if isinstance(names, Named):
+            return names.complete(incomplete)
         known = names() if callable(names) else names
         return [name for name in known if name.startswith(incomplete)]
 
     return complete
-
-
-def names_of(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} or {last}"
-
-
-def preset_default(option: str) -> str:
-    return ", ".join(f"{name}: {options[option]}" for name, options in PRESETS.items() if option in options)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import typer
 
 from agn_bench.base.inputs import BadInput, choose, whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import METHOD, RUN, WORK, app, facts_of, option, path, reporting
+from agn_bench.cli.base import app, facts_of, option, path, reporting
+from agn_bench.config.options import OPTIMIZER, RUN, WORK
 
 bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -68,11 +69,11 @@ _OPTIMIZERS = ("sgd", "adam")
 @bench.command(name="training")
 def bench_training(
     context: typer.Context,
-    model: Annotated[str | None, option("mlp-small or mlp-paper; default both.", "NAME", METHOD)] = None,
-    local_optimizer: Annotated[str | None, option("sgd or adam; default both.", "NAME", METHOD)] = None,
+    model: Annotated[str | None, option("mlp-small or mlp-paper; default both.", "NAME", OPTIMIZER)] = None,
+    local_optimizer: Annotated[str | None, option("sgd or adam; default both.", "NAME", OPTIMIZER)] = None,
     peers: Annotated[
         str | None,
-        option("Folder of other programs to compare with; default experiments/peers if it is there.", "DIR", METHOD),
+        option("Folder of other programs to compare with; default experiments/peers if it is there.", "DIR", OPTIMIZER),
     ] = None,
     repetitions: Annotated[
         str, option("Times that each is measured, in turn; medians are shown; default 5.", "N", RUN)

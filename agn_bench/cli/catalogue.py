@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agn_bench.base.inputs import BadInput
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import load_profile, profile_names
+from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.speeds import SPEEDS
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.shipped import CLAIMS, shipped_experiments
-from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
 from agn_bench.paper.artefacts import ARTEFACTS
 from agn_bench.problems.catalogue import DATASETS, MODELS
 
@@ -21,24 +27,87 @@ def _optimizers() -> list[Row]:
     return [
         {
             "optimizer": name,
-            "new center": entry.center,
-            "the worker goes on from": entry.resumes,
-            "options": " ".join(f"--{number}" for number in entry.numbers),
-            "source": entry.source,
+            "equation": _first_line(found),
+            "numbers": _numbers(found),
+            "source": str(getattr(found, "source", "")),
         }
-        for name, entry in METHODS.items()
+        for name, found in _all(OPTIMIZERS)
     ]
 
 
 def _local_optimizers() -> list[Row]:
     return [
-        {"local optimizer": name, "what": entry.description, "learning rate": f"{entry.learning_rate:g}"}
-        for name, entry in LOCAL_OPTIMIZERS.items()
+        {"local optimizer": name, "what": _first_line(found), "numbers": _numbers(found)}
+        for name, found in _all(LOCAL_OPTIMIZERS)
     ]
 
 
+def _distributions() -> list[Row]:
+    return [
+        {"distribution": name, "what": _first_line(found), "numbers": _numbers(found)}
+        for name, found in _all(DISTRIBUTIONS)
+    ]
+
+
+def _speeds() -> list[Row]:
+    return [{"speeds": name, "what": _first_line(found), "numbers": _numbers(found)} for name, found in _all(SPEEDS)]
+
+
+def _all(named: Named[Any]) -> list[tuple[str, Any]]:
+    """What is shipped and what other packages add, by name."""
+    return [(name, named.found(name)) for name in named.names()]
+
+
+def _first_line(kind: Any) -> str:
+    return next(iter((kind.__doc__ or "").strip().splitlines()), "").rstrip(".")
+
+
+def _numbers(kind: Any) -> str:
+    """As in `alpha=0.05`; without a default, the name alone."""
+    return " ".join(
+        number.name if number.required else f"{number.name}={number.default}"
+        for number in declared_numbers(kind).values()
+    )
+
+
+KINDS: dict[str, Named[Any]] = {
+    "optimizer": OPTIMIZERS,
+    "local optimizer": LOCAL_OPTIMIZERS,
+    "distribution": DISTRIBUTIONS,
+    "speeds": SPEEDS,
+}
+"""Of things that have numbers."""
+
+
+def described(text: str) -> tuple[str, str, list[Row]] | None:
+    """A thing by its name, or in a user's file: what kind it is, what it says of itself, and a row for each number.
+
+    Returns:
+        None if nothing is called that.
+
+    Raises:
+        BadInput: it is in a user's file, and cannot be used.
+    """
+    for what, named in KINDS.items():
+        if text in named.names() or (named.is_in_a_file(text) and named.has(text)):
+            name, kind = named.kind(text, "WHAT")
+            rows = [
+                {
+                    "number": number.name,
+                    "what": number.help.rstrip("."),
+                    "accepted": str(number.accepted),
+                    "default": "–" if number.required else str(number.default),
+                }
+                for number in declared_numbers(kind).values()
+            ]
+            return f"{what} {name}", inspect.cleandoc(kind.__doc__ or ""), rows
+    if OPTIMIZERS.is_in_a_file(text):
+        OPTIMIZERS.kind(text, "WHAT")  # says what is wrong with it
+    return None
+
+
 def _models() -> list[Row]:
-    rows = [{"model": name, "hidden widths": " ".join(map(str, widths))} for name, widths in MODELS.items()]
+    rows = [{"model": name, "hidden widths": " ".join(map(str, model.hidden))} for name, model in MODELS.items()]
     return [*rows, {"model": "mlp-W[-W…]", "hidden widths": "any, as in mlp-300-100"}]
 
 
@@ -112,6 +181,8 @@ def _artefacts() -> list[Row]:
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
+    "distributions": _distributions,
+    "speeds": _speeds,
     "models": _models,
     "datasets": _datasets,
     "delays": _delays,

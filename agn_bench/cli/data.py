@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from agn_bench.base.inputs import choose
-from agn_bench.cli.base import EXIT_FAILED, PROBLEM, app, completion, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, app, completion, console, interrupts_wait, option, path
+from agn_bench.config.options import PROBLEM
 from agn_bench.problems.catalogue import DATASETS
 
 data = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True)

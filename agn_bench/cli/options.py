@@ -1,79 +1,64 @@
-"""Options that more than one command takes. All are text: config.resolve validates them, with one kind of message for
-the whole program.
+"""Options of commands: those of a configuration, from the one table of them, and those that say how runs are made.
+
+All are text: config.run validates them, with one kind of message for the whole program.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from agn_bench.base.machine import DEVICES
-from agn_bench.cli.base import PROBLEM, RUN, TIME, WHICH, WORK, names_of, option, preset_default
-from agn_bench.config.defaults import DEFAULTS, PRESETS
-from agn_bench.problems.catalogue import DATASETS, MODELS
+from agn_bench.cli.base import WHICH, option
+from agn_bench.config.options import ALL_OF_THEM, OPTIONS, PROBLEM, RUN, Kind, Option
 
-Preset = Annotated[
-    str | None,
-    option(
-        f"Settings: {names_of(PRESETS)} (from seconds to ten minutes a run); default {DEFAULTS['preset']}.",
-        "NAME",
-        WORK,
-        PRESETS,
-    ),
-]
-Epochs = Annotated[
-    str | None,
-    option(f"Passes over the training images, by all workers together; default {preset_default('epochs')}.", "X", WORK),
-]
-GradientSteps = Annotated[
-    str | None,
-    option(
-        f"Mini-batch steps by all workers, instead of --epochs; default {preset_default('gradient_steps')}.", "N", WORK
-    ),
-]
-BatchSize = Annotated[str | None, option(f"Images a mini-batch; default {DEFAULTS['batch_size']}.", "N", WORK)]
-Model = Annotated[
-    str | None,
-    option(
-        f"{names_of(MODELS)}, or hidden widths as in mlp-300-100; default {preset_default('model')}.",
-        "NAME",
-        PROBLEM,
-        MODELS,
-    ),
-]
-Dataset = Annotated[
-    str | None, option(f"{names_of(DATASETS)}; default {preset_default('dataset')}.", "NAME", PROBLEM, DATASETS)
-]
+Command = Callable[..., Any]
 
 
-def _profiles() -> list[str]:
-    from agn_bench.clock import profile_names
+def takes(*names: str, **changed: dict[str, Any]) -> Callable[[Command], Command]:
+    """Give a command options of a configuration, which it receives as keywords, by name, None where not given.
 
-    return profile_names()
+    Args:
+        names: in the table of options; all of them if none are named.
+        changed: what is other than in the table, as in `workers={"help": …}`.
+    """
+    chosen = [replace(OPTIONS[name], **changed.get(name, {})) for name in names or OPTIONS]
+
+    def with_options(command: Command) -> Command:
+        signature = inspect.signature(command)
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            one.replace(annotation=hints[one.name])
+            for one in signature.parameters.values()
+            if one.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        at = next((place for place, one in enumerate(own) if one.default is not inspect.Parameter.empty), len(own))
+        added = [inspect.Parameter(one.name, own[0].kind, default=None, annotation=annotated(one)) for one in chosen]
+        parameters = [*own[:at], *added, *own[at:]]
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+        return command
+
+    return with_options
 
 
-Delays = Annotated[
-    str | None,
-    option(
-        f"Step, network and server times: a profile's name (see `list delays`), or a TOML file; "
-        f"default {DEFAULTS['delays']}.",
-        "NAME|FILE",
-        TIME,
-        _profiles,
-    ),
-]
-Delay = Annotated[
-    list[str] | None,
-    option("One value of the delays, as in server.mean=0.2; may be given again.", "TABLE.KEY=VALUE", TIME),
-]
-Timeline = Annotated[
-    str | None,
-    option("Replay this recorded timeline instead of simulating one: a commits.csv, or a cluster's log.", "FILE", TIME),
-]
-Seed = Annotated[str | None, option("Of parameters, data order and delays; default 0.", "N", RUN)]
+def annotated(declared: Option) -> Any:
+    """The annotation by which Typer takes an option of the table."""
+    if declared.kind is Kind.FLAG:
+        flag = "--" + declared.name.replace("_", "-")
+        both = f"{flag}/--no-{flag.removeprefix('--')}"
+        shown = typer.Option(both, help=declared.text, rich_help_panel=declared.panel, show_default=False)
+        return Annotated[bool | None, shown]
+    text = option(declared.text, declared.metavar, declared.panel, declared.names)
+    return Annotated[list[str] | None, text] if declared.name in ALL_OF_THEM else Annotated[str | None, text]
+
+
 Threads = Annotated[str | None, option("CPU threads; default all cores.", "N", RUN)]
-Device = Annotated[str | None, option(f"{names_of(DEVICES)}; default auto.", "NAME", RUN, DEVICES)]
+Device = Annotated[str | None, option("auto, cpu or gpu; default auto.", "NAME", RUN, DEVICES)]
 DryRun = Annotated[
     bool,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agn_bench.cli import options
-from agn_bench.cli.base import app, console, option, path
+from agn_bench.cli.base import app, completion, console, option, path
 
 _ACCURACY = Annotated[
     str,
@@ -83,27 +83,44 @@ def plot(
         print(picture)
 
 
+def _listed() -> list[str]:
+    from agn_bench.cli import catalogue
+
+    return [*catalogue.SECTIONS, *(name for named in catalogue.KINDS.values() for name in named.names())]
+
+
 @app.command(name="list")
 def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, models, datasets, delays, presets, experiments, artefacts; default all",
+            help="optimizers, local-optimizers, distributions, speeds, models, datasets, delays, presets, experiments, "
+            "artefacts; or one of them, as in easgd or my.py:Mine, for its numbers; default all",
             metavar="WHAT",
+            autocompletion=completion(_listed),
         ),
     ] = None,
 ) -> None:
     """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here, and what
-    `reproduce` makes.
+    `reproduce` makes. Of a name: the numbers that follow it after colons.
     """
     from agn_bench.base.inputs import choose
     from agn_bench.cli import catalogue
     from agn_bench.cli.display import show_rows
 
-    wanted = catalogue.SECTIONS if what is None else [choose("WHAT", what, catalogue.SECTIONS)]
-    for name in wanted:
+    terminal = console()
+    found = None if what is None or what in catalogue.SECTIONS else catalogue.described(what)
+    if found is not None:
+        title, about, rows = found
+        terminal.say(f"{title}: {about}")
+        if rows:
+            show_rows(terminal, "numbers", rows)
+        else:
+            terminal.say("It has no numbers.")
+        return
+    for name in catalogue.SECTIONS if what is None else [choose("WHAT", what, _listed())]:
         rows = catalogue.SECTIONS[name]()
         if rows:
-            show_rows(console(), name, rows)
+            show_rows(terminal, name, rows)
         elif what is not None:
-            console().print(f"no {name} here")
+            terminal.print(f"no {name} here")

@@ -10,19 +10,9 @@ import typer
 
 from agn_bench.base.inputs import BadInput, choose
 from agn_bench.cli import options
-from agn_bench.cli.base import (
-    EXIT_FAILED,
-    RUN,
-    WHICH,
-    app,
-    completion,
-    console,
-    facts_of,
-    interrupts_wait,
-    option,
-    path,
-)
+from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, facts_of, interrupts_wait, option, path
 from agn_bench.cli.sweeping import make_runs, place_of, show_plan, show_report
+from agn_bench.config.options import RUN
 
 if TYPE_CHECKING:
     from agn_bench.cli.display import Terminal

@@ -10,7 +10,8 @@ import typer
 
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, RUN, WHICH, app, completion, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, interrupts_wait, option, path
+from agn_bench.config.options import RUN
 from agn_bench.config.shipped import experiment_file, shipped_experiments
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def show_plan(
             "optimizer": cell[0].optimizer,
             "n": cell[0].workers,
             "λ": cell[0].local_steps,
-            "with": f"{cell[0].local_optimizer} {cell[0].learning_rate:g}",
+            "with": cell[0].local_optimizer.spelled,
             "model": cell[0].model,
             "data": cell[0].dataset,
             "steps": cell[0].gradient_steps,

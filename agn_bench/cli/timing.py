@@ -4,44 +4,47 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agn_bench.base.inputs import whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import METHOD, RUN, TIME, WORK, app, facts_of, option, path, reporting
-from agn_bench.config.defaults import DEFAULTS
+from agn_bench.cli.base import app, facts_of, option, path, reporting
+from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
 
 
 @app.command()
+@options.takes(
+    "workers",
+    "local_steps",
+    "preset",
+    "epochs",
+    "gradient_steps",
+    "batch_size",
+    "model",
+    "dataset",
+    "delays",
+    "delay",
+    "timeline",
+    "seed",
+    workers={"help": "Workers, n; several as in 10,20,40", "metavar": "N[,N…]"},
+    local_steps={
+        "help": "Mini-batch steps between two exchanges, λ; several as in 10,20",
+        "metavar": "N[,N…]",
+    },
+)
 def timeline(
     context: typer.Context,
-    workers: Annotated[
-        str | None, option(f"Workers, n; several as in 10,20,40; default {DEFAULTS['workers']}.", "N[,N…]", METHOD)
-    ] = None,
-    local_steps: Annotated[
-        str | None,
-        option("Mini-batch steps between two exchanges, λ; several as in 10,20; default auto.", "N[,N…]", METHOD),
-    ] = None,
     exchanges: Annotated[
         str | None,
         option("Stop after so many, all workers still active; default when the work is done.", "N", WORK),
     ] = None,
-    preset: options.Preset = None,
-    epochs: options.Epochs = None,
-    gradient_steps: options.GradientSteps = None,
-    batch_size: options.BatchSize = None,
-    model: options.Model = None,
-    dataset: options.Dataset = None,
-    delays: options.Delays = None,
-    delay: options.Delay = None,
-    timeline: options.Timeline = None,
-    seed: options.Seed = None,
     threads: options.Threads = None,
     out: Annotated[str, option("Folder to write to; default results/adhoc/timeline.", "DIR", RUN)] = (
         "results/adhoc/timeline"
     ),
+    **configuration: object,
 ) -> None:
     """The clock alone, no training: staleness, queue waits, server utilization, throughput, AGN's growth rate.
 
@@ -52,10 +55,7 @@ def timeline(
     from agn_bench.studies.pairs import cells
 
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
-    configs = cells(
-        {name: value for name, value in context.params.items() if name not in ("exchanges", "threads", "out")},
-        stop_after,
-    )
+    configs = cells(configuration, stop_after)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.cli.display import show_path, show_survey
@@ -75,6 +75,7 @@ _MOST_SEEDS = 100
 
 
 @app.command()
+@options.takes("delays", "delay")
 def calibrate(
     context: typer.Context,
     times: Annotated[
@@ -85,8 +86,6 @@ def calibrate(
     held_out: Annotated[
         list[str] | None, option("Column to test the fit on; may be given again.", "COLUMN", TIME)
     ] = None,
-    delays: options.Delays = None,
-    delay: options.Delay = None,
     gradient_steps: Annotated[
         str, option("Mini-batch steps by all workers in each of the runs; default 18750, the paper's.", "N", WORK)
     ] = "18750",
@@ -97,6 +96,7 @@ def calibrate(
     out: Annotated[str, option("Folder to write to; default results/adhoc/calibration.", "DIR", RUN)] = (
         "results/adhoc/calibration"
     ),
+    **configuration: Any,
 ) -> None:
     """Fit a delay profile to measured training times: step, network and server times.
 
@@ -104,16 +104,15 @@ def calibrate(
     means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
     cells.csv (every measured run), errors.csv and a figure.
     """
-    from agn_bench.base.inputs import choose
     from agn_bench.clock import load_profile
     from agn_bench.config.run import MAX_IMAGES_DRAWN
-    from agn_bench.problems.catalogue import DATASETS, message_bytes
+    from agn_bench.problems.catalogue import DATASETS, MODELS
     from agn_bench.studies.measured import read_measured
 
-    base = load_profile(delays or str(DEFAULTS["delays"]), delay or [])
+    base = load_profile(configuration["delays"] or str(OPTIONS["delays"].default), configuration["delay"] or [])
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
     timelines = whole_number("seeds", seeds, 1, _MOST_SEEDS)
-    size = message_bytes(model, choose("dataset", dataset, DATASETS))
+    size = MODELS.choose(model).thing.message_bytes(DATASETS.choose(dataset).thing)
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):

@@ -1,16 +1,20 @@
-"""The distributions of times, in seconds. A further one is one dataclass here and one line in DISTRIBUTIONS.
+"""The distributions of times, in seconds.
 
-Its fields are the keys of the profile's TOML table.
+A distribution is a frozen dataclass that declares its numbers as fields, the keys of the profile's TOML table. One
+that is shipped is a class here and a line in DISTRIBUTIONS; anyone's own is in a file anywhere, named as in
+`distribution = "my.py:Mine"`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
+from agn_bench.base.named import Named
 from agn_bench.base.quantities import positive, ratio, seconds
 
 
@@ -21,23 +25,23 @@ class Moments(NamedTuple):
     variance: float
 
 
-class Distribution(Protocol):
+class Distribution(ABC):
     """A distribution of times, in seconds."""
 
+    @abstractmethod
     def moments(self) -> Moments:
         """Exact mean and variance."""
-        ...
 
+    @abstractmethod
     def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
         """`count` times in seconds, float64, 0 or more; the first draws do not depend on `count`."""
-        ...
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Distribution):
     """Always `mean` seconds."""
 
-    mean: float = seconds()
+    mean: float = seconds("Seconds.")
 
     def moments(self) -> Moments:
         return Moments(self.mean, 0.0)
@@ -47,12 +51,12 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(Distribution):
     """Normal with `mean` and `deviation`, given that it is not below `floor`, which raises its mean a little."""
 
-    mean: float = positive()
-    deviation: float = positive()
-    floor: float = seconds(default=0.0)
+    mean: float = positive("Mean of the normal, in seconds.")
+    deviation: float = positive("Standard deviation of the normal, in seconds.")
+    floor: float = seconds("No time is shorter, in seconds.", default=0.0)
 
     def moments(self) -> Moments:
         from scipy import special
@@ -70,11 +74,11 @@ class Normal:
 
 
 @dataclass(frozen=True)
-class Gamma:
+class Gamma(Distribution):
     """Gamma with the given mean and coefficient of variation: shape 1 / cv², scale mean cv²."""
 
-    mean: float = positive()
-    cv: float = ratio()
+    mean: float = positive("Seconds, on average.")
+    cv: float = ratio("Standard deviation over mean.")
 
     def moments(self) -> Moments:
         return Moments(self.mean, (self.mean * self.cv) ** 2)
@@ -84,11 +88,11 @@ class Gamma:
 
 
 @dataclass(frozen=True)
-class Lognormal:
+class Lognormal(Distribution):
     """exp of a normal, with the given mean and coefficient of variation of the time itself."""
 
-    mean: float = positive()
-    cv: float = ratio()
+    mean: float = positive("Seconds, on average.")
+    cv: float = ratio("Standard deviation over mean.")
 
     def moments(self) -> Moments:
         return Moments(self.mean, (self.mean * self.cv) ** 2)
@@ -99,10 +103,10 @@ class Lognormal:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Distribution):
     """Exponential: memoryless, standard deviation = mean."""
 
-    mean: float = positive()
+    mean: float = positive("Seconds, on average.")
 
     def moments(self) -> Moments:
         return Moments(self.mean, self.mean**2)
@@ -112,11 +116,11 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class ShiftedExponential:
+class ShiftedExponential(Distribution):
     """`floor` and an exponential on top of it, `mean` seconds altogether (Lee et al. 2018, arXiv 1512.02673)."""
 
-    mean: float = positive()
-    floor: float = seconds()
+    mean: float = positive("Seconds, on average.")
+    floor: float = seconds("No time is shorter, in seconds.")
 
     def moments(self) -> Moments:
         return Moments(self.mean, (self.mean - self.floor) ** 2)
@@ -126,12 +130,12 @@ class ShiftedExponential:
 
 
 @dataclass(frozen=True)
-class Pareto:
+class Pareto(Distribution):
     """Pareto from `floor` up, P(T > t) = (floor / t)^shape; what would take longer than `cap` takes `cap`."""
 
-    floor: float = positive()
-    shape: float = ratio()
-    cap: float = positive()
+    floor: float = positive("No time is shorter, in seconds.")
+    shape: float = ratio("The smaller, the longer the tail.")
+    cap: float = positive("No time is longer, in seconds.")
 
     def moments(self) -> Moments:
         # E[min(T, cap)^k] = floor^k + ∫ from floor to cap of k t^(k-1) P(T > t) dt
@@ -149,7 +153,7 @@ class Pareto:
 
 
 @dataclass(frozen=True)
-class Empirical:
+class Empirical(Distribution):
     """Measured times, drawn with replacement: a column of a CSV file, named by the file's stem and content hash."""
 
     file: str
@@ -163,16 +167,22 @@ class Empirical:
         return self.values[(generator.random(count) * len(self.values)).astype(np.int64)]
 
 
-DISTRIBUTIONS: dict[str, type] = {
-    "constant": Constant,
-    "normal": Normal,
-    "gamma": Gamma,
-    "lognormal": Lognormal,
-    "exponential": Exponential,
-    "shifted-exponential": ShiftedExponential,
-    "pareto": Pareto,
-    "empirical": Empirical,
-}
+DISTRIBUTIONS: Named[Distribution] = Named(
+    "distribution",
+    Distribution,  # type: ignore[type-abstract]
+    "agn_bench.distributions",
+    {
+        "constant": Constant,
+        "normal": Normal,
+        "gamma": Gamma,
+        "lognormal": Lognormal,
+        "exponential": Exponential,
+        "shifted-exponential": ShiftedExponential,
+        "pareto": Pareto,
+        "empirical": Empirical,
+    },
+    "@dataclass(frozen=True)",
+)
 
 
 def law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:

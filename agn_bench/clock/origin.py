@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agn_bench.base.inputs import BadInput, choose, line_of, shown
-from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import declared_numbers
+from agn_bench.clock.distributions import DISTRIBUTIONS, Empirical
 from agn_bench.clock.profile import BESIDE, TABLES
 from agn_bench.clock.speeds import SPEEDS
 
@@ -45,14 +47,23 @@ class Origin:
         content = self.tables.setdefault(table, {})
         if not isinstance(content, dict):
             raise self.refuse(table, None, f"{table} = {shown(content)}", "not a table", f"[{table}]")
-        content[key] = value = _value(text)
+        content[key] = value = setting_value(text)
         self._settings[table, key] = setting.strip()
-        self._short.append(f"{table}.{key}={Path(str(value)).name if key == 'file' else text}")
-        kinds = {"distribution": DISTRIBUTIONS, "speeds": SPEEDS}.get(key, {})
-        if isinstance(value, str) and value in kinds:
-            kept = {field.name for field in fields(kinds[value])} | {"distribution", "speeds", "start_interval"}
-            kept |= set(BESIDE.get(table, ()))
-            self.tables[table] = {name: value for name, value in content.items() if name in kept}
+        kinds: dict[str, Named[Any]] = {"distribution": DISTRIBUTIONS, "speeds": SPEEDS}
+        named = kinds.get(key)
+        is_a_path = key == "file" or (named is not None and named.is_in_a_file(value))
+        self._short.append(f"{table}.{key}={Path(str(value)).name if is_a_path else text}")
+        if named is not None and isinstance(value, str):
+            called, _ = named.split(value)
+            if called in named or named.is_in_a_file(called):
+                _, kind = named.kind(called, "delay")
+                kept = {*declared_numbers(kind), "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
+                kept |= {"file", "column"} if kind is Empirical else set()
+                self.tables[table] = {name: value for name, value in content.items() if name in kept}
+
+    def was_set(self, table: str, key: str) -> bool:
+        """Whether a setting gave the value, and not the file."""
+        return (table, key) in self._settings
 
     @property
     def settings(self) -> list[str]:
@@ -87,7 +98,7 @@ class Origin:
         return self._line(table, None) if line is None and key is not None else line
 
 
-def _value(text: str) -> Any:
+def setting_value(text: str) -> Any:
     """A value of a setting: TOML, or a word without its quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agn_bench.base.quantities import declared_numbers, named_numbers
 from agn_bench.clock.distributions import DISTRIBUTIONS, Constant, Distribution
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
@@ -61,14 +62,14 @@ class Profile:
         """The profile as in its TOML file, without the texts, which change no result, and what is not there."""
         table: dict[str, Any] = {"name": self.name}
         for part in PARTS:
-            table[part] = {"distribution": name_of(getattr(self, part), DISTRIBUTIONS), **numbers(getattr(self, part))}
+            table[part] = {"distribution": DISTRIBUTIONS.name_of(getattr(self, part)), **numbers(getattr(self, part))}
             bandwidth = getattr(self.bandwidth, part, math.inf)
             if bandwidth < math.inf:
                 table[part]["bandwidth"] = bandwidth
         table["server"]["order"] = self.order
         if self.fifo_share:
             table["server"]["fifo_share"] = self.fifo_share
-        workers = {} if self.speeds == EQUAL else {"speeds": name_of(self.speeds, SPEEDS), **numbers(self.speeds)}
+        workers = {} if self.speeds == EQUAL else {"speeds": SPEEDS.name_of(self.speeds), **numbers(self.speeds)}
         if self.start_interval:
             workers["start_interval"] = self.start_interval
         return {**table, "workers": workers} if workers else table
@@ -78,14 +79,13 @@ class Profile:
         return message_bytes / float(getattr(self.bandwidth, part))
 
 
-def name_of(value: object, kinds: dict[str, type]) -> str:
-    """The name under which the type of `value` is registered."""
-    return next(name for name, kind in kinds.items() if type(value) is kind)
-
-
 def numbers(value: Any) -> dict[str, Any]:
-    """The keys and values of a distribution or of speeds as in a TOML file."""
-    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    """The keys and values of a distribution or of speeds as in a TOML file, but for numbers that came later and have
+    their default (see quantities.quantity).
+    """
+    declared = declared_numbers(type(value))
+    kept = [one.name for one in fields(value) if one.name not in declared] + list(named_numbers(value))
+    found = {one.name: getattr(value, one.name) for one in fields(value) if one.name in kept}
     return {
         key: list(item) if isinstance(item, tuple) else item
         for key, item in found.items()

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ from typing import Any
 import numpy as np
 
 from agn_bench.base.inputs import BadInput, choose, content_hash, parse_toml, read_bytes, shown
-from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, Number, declared_numbers
 from agn_bench.base.tabular import numbers_of, read_table
+from agn_bench.base.user_code import BadUserFile
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical
-from agn_bench.clock.origin import Origin
-from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile, name_of
+from agn_bench.clock.origin import Origin, setting_value
+from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
 _TEXTS = ("description", "source")
 _LONGEST_NAME = 1000
-_EMPIRICAL = next(name for name, kind in DISTRIBUTIONS.items() if kind is Empirical)
+_EMPIRICAL = "empirical"
 _BANDWIDTH = Accepted(1e-3, 1e18)
 _SHARE = Accepted(0, 1)
 _INTERVAL = Accepted(0, MOST_SECONDS)
@@ -178,12 +180,12 @@ class _Reader:
         table, beside = self._tables.get(part, {}), BESIDE.get(part, ())
         if part != "step" and not set(table) - set(beside):
             return NOTHING
-        kind = DISTRIBUTIONS[self._named(part, "distribution", DISTRIBUTIONS)]
+        kind = self._kind(part, "distribution", DISTRIBUTIONS)
         if kind is Empirical:
             self._known(part, ("distribution", "file", "column", *beside))
             return self._empirical(part)
-        self._known(part, ("distribution", *(field.name for field in fields(kind)), *beside))
-        distribution = self._filled(part, kind)
+        self._known(part, ("distribution", *declared_numbers(kind), *beside))
+        distribution: Distribution = self._filled(part, kind)
         self._consistent(part, distribution)
         return distribution
 
@@ -191,10 +193,11 @@ class _Reader:
         if "speeds" not in self._tables.get("workers", {}):
             self._known("workers", ("speeds", "start_interval"))
             return Equal()
-        kind = SPEEDS[self._named("workers", "speeds", SPEEDS)]
-        self._known("workers", ("speeds", "start_interval", *(field.name for field in fields(kind))))
+        kind = self._kind("workers", "speeds", SPEEDS)
+        self._known("workers", ("speeds", "start_interval", *declared_numbers(kind)))
         speeds: Speeds = self._filled("workers", kind)
-        lists = {field.name: len(getattr(speeds, field.name)) for field in fields(kind) if _accepted(field).several}
+        several = [number.name for number in declared_numbers(kind).values() if number.accepted.several]
+        lists = {name: len(getattr(speeds, name)) for name in several}
         if len(set(lists.values())) > 1:
             last = list(lists)[-1]
             what = f"workers.{last} with {lists[last]} numbers"
@@ -203,13 +206,15 @@ class _Reader:
 
     def _filled(self, part: str, kind: type) -> Any:
         """A dataclass with the numbers that the table gives."""
-        return kind(
-            **{field.name: self._number(part, field.name, _accepted(field), field.default) for field in fields(kind)}
-        )
+        return kind(**{number.name: self._declared(part, number) for number in declared_numbers(kind).values()})
+
+    def _declared(self, part: str, number: Number) -> Any:
+        value = self._number(part, number.name, number.accepted, number.default)
+        return int(value) if number.accepted.whole else value
 
     def _consistent(self, part: str, distribution: Distribution) -> None:
         """See that two numbers of a distribution go together."""
-        name = name_of(distribution, DISTRIBUTIONS)
+        name = DISTRIBUTIONS.name_of(distribution)
         floor, mean, cap = (getattr(distribution, key, None) for key in ("floor", "mean", "cap"))
         if floor is not None and mean is not None and floor > mean:
             accepted = f"{name} with a floor up to the mean, {mean}"
@@ -221,7 +226,7 @@ class _Reader:
     def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
         """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
         table = self._tables.get(part, {})
-        says = f"a number from {accepted.low:g} to {accepted.high:g}"
+        says = str(accepted._replace(several=False))
         if key not in table:
             if default is MISSING:
                 says = f"a list of such: {says}" if accepted.several else says
@@ -233,7 +238,7 @@ class _Reader:
             if not isinstance(value, list) or not value:
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(value)}", "not a list of numbers", says)
         for item in value if accepted.several else [value]:
-            problem = _problem(item, accepted)
+            problem = accepted.problem(item)
             if problem:
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(item)}", problem, says)
         return tuple(map(float, value)) if accepted.several else float(value)
@@ -257,7 +262,7 @@ class _Reader:
             raise self._origin.refuse(part, key, what, error.problem, error.accepted, chosen) from None
         values = numbers_of(times, table["column"])
         for line, value in zip(times.index, values.tolist(), strict=True):
-            problem = "not a number" if math.isnan(value) else _problem(value, Accepted(0, MOST_SECONDS))
+            problem = "not a number" if math.isnan(value) else Accepted(0, MOST_SECONDS).problem(value)
             if problem:
                 cell = times[table["column"]][line]
                 says = f"its line {line} has {shown(cell.item() if isinstance(cell, np.generic) else cell)}, {problem}"
@@ -265,12 +270,36 @@ class _Reader:
                 raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
         return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
 
-    def _named(self, part: str, key: str, known: Collection[str]) -> str:
+    def _kind(self, part: str, key: str, named: Named[Any]) -> type:
+        """The class that a table names, with the numbers that follow its name put into the table."""
+        self._require(part, key, named)
+        table = self._tables[part]
+        text = table[key]
+        if not isinstance(text, str):
+            self._choose(part, key, text, named)
+        called, rest = named.split(text)
+        for word in rest.split(":") if rest else []:
+            number, equals, value = word.partition("=")
+            if not equals or number in table:
+                problem = f"{number} is given twice" if equals else f"{shown(word)} is not NAME=VALUE"
+                what = f"{part}.{key} = {shown(table[key])}"
+                raise self._origin.refuse(part, key, what, problem, "numbers after colons, each once")
+            table[number] = setting_value(value)
+        table[key] = called
+        folder = Path() if self._origin.was_set(part, key) or not named.is_in_a_file(text) else self._folder
+        try:
+            return named.kind(str(folder / called), "delays")[1]
+        except BadUserFile:
+            raise
+        except BadInput as error:
+            what = f"{part}.{key} = {shown(table[key])}"
+            raise self._origin.refuse(part, key, what, error.problem, error.accepted) from None
+
+    def _require(self, part: str, key: str, known: Collection[str]) -> None:
         if key not in self._tables.get(part, {}):
             # Of a table that is all settings, any of them lacks the kind of thing it is a number of.
             others = () if self._origin.has(part) else tuple(self._tables.get(part, {}))
             raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known), others)
-        return self._choose(part, key, self._tables[part][key], known)
 
     def _known(self, part: str, keys: Collection[str]) -> None:
         for key in self._tables.get(part, {}):
@@ -285,19 +314,3 @@ class _Reader:
             what = path if value is key else f"{path} = {shown(value)}"
             table, inside = (part, key) if part else (key, None)
             raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
-
-
-def _accepted(field: Any) -> Accepted:
-    accepted: Accepted = field.metadata["accepted"]
-    return accepted
-
-
-def _problem(value: object, accepted: Accepted) -> str:
-    """What is wrong with a number; nothing if it is accepted."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "not a number"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "not a finite number"
-    if value < accepted.low:
-        return "negative" if value < 0 else "too small"
-    return "too large" if value > accepted.high else ""

@@ -35,21 +35,19 @@ from agn_bench.base.inputs import (
     shown,
     whole_number,
 )
-from agn_bench.clock import profile_names
-from agn_bench.config.run import MAX_SEED, OPTIONS, RunConfig, resolve
+from agn_bench.config.options import MAX_SEED, OPTIONS, Kind
+from agn_bench.config.run import RunConfig, resolve
 
 MOST_RUNS = 10_000
 _KEYS = ("name", "description", "seeds", "base", "cells", "sizes")
 _SIZE_KEYS = ("seeds", "base", "cells")
-_CELL_OPTIONS = [name for name in OPTIONS if name != "seed"]
 _WORK = ("epochs", "gradient_steps")
 _NAME, _NAME_ACCEPTED = (
     r"[A-Za-z0-9][\w.-]{0,99}",
     "letters, digits, dots, dashes and underscores, up to 100: a folder's name",
 )
-_TEXTS = ("preset", "optimizer", "local_optimizer", "model", "dataset", "data_split", "delays", "delay", "timeline")
-_AUTOMATIC = ("local_steps", "eval_every")
-_FILES = ("delays", "timeline")
+_SAYS_MORE = (Kind.PROFILE, Kind.SETTINGS, Kind.FILE)
+"""Options whose complaints say themselves what was given, and where in a file it stands."""
 _RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline")
 """Options that are checked against each other: of these only the first complaint about a cell is sure, and those of
 values that would be wrong anywhere."""
@@ -203,7 +201,7 @@ class _Reader:
         kept = {}
         for key, value in base.items():
             line = self._line("base", key)
-            several = isinstance(value, list) and key != "delay"
+            several = isinstance(value, list) and key in OPTIONS and OPTIONS[key].kind is not Kind.SETTINGS
             if several:
                 self._refuse(line, f"{key} = {shown(value)}", "a list", "one value; lists multiply out in [[cells]]")
             elif self._known(key, [value], line):
@@ -238,13 +236,11 @@ class _Reader:
         if key in ("seed", "seeds"):
             self._refuse(line, key, "not an option of a cell", "seeds = [0, 1, 2] at the top of the file")
             return False
-        if not self._choose(key, _CELL_OPTIONS, line):
+        if not self._choose(key, sorted(OPTIONS.keys() - {"seed"}), line):
             return False
-        wrong = [value for value in values if not _of_its_kind(key, value)]
+        wrong = [value for value in values if not OPTIONS[key].takes(value)]
         for value in wrong:
-            accepted = "a text" if key in _TEXTS else "true or false" if key == "reset_local_optimizer" else "a number"
-            accepted += ', or "auto"' if key in _AUTOMATIC else ""
-            self._refuse(line, f"{key} = {shown(value)}", "of the wrong type", accepted)
+            self._refuse(line, f"{key} = {shown(value)}", "of the wrong type", OPTIONS[key].accepted)
         return not wrong
 
     def _cell(self, base: dict[str, Any], cell: dict[str, list[Any]], index: int) -> Iterator[RunConfig]:
@@ -256,7 +252,7 @@ class _Reader:
                 yield config
 
     def _resolve(self, given: dict[str, Any], cell: dict[str, list[Any]], index: int) -> RunConfig | None:
-        options = {key: self._located(value) if key in _FILES else value for key, value in given.items()}
+        options = {key: self._located(key, value) for key, value in given.items()}
         related = incomplete = bool(self._problems)
         while True:
             try:
@@ -278,13 +274,15 @@ class _Reader:
             line = self._line("cells", key, index)
         else:
             line = self._line("base", key) if key in given else self._line("cells", None, index)
-        value = error.value if key not in given or key in ("delays", "delay", "timeline") else shown(given[key])
+        own = key in OPTIONS and (OPTIONS[key].kind in _SAYS_MORE or OPTIONS[key].names_a_file(given.get(key)))
+        value = error.value if key not in given or own else shown(given[key])
         self._refuse(line, f"{key} = {value}", error.problem, error.accepted)
 
-    def _located(self, value: Any) -> Any:
+    def _located(self, key: str, value: Any) -> Any:
         """A file's path, counted from the experiment file's folder."""
-        is_file = isinstance(value, str) and value not in profile_names() and re.search(r"[./\\]", value)
-        return str(self._path.parent / value) if is_file else value
+        if not isinstance(value, str) or not OPTIONS[key].names_a_file(value):
+            return value
+        return str(self._path.parent / value)
 
     def _is_new(self, config: RunConfig, index: int) -> bool:
         first = self._cell_of.get(config.configuration)
@@ -340,13 +338,3 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """The base's options, but for those that `own` has; the amount of work has two names, and either replaces both."""
     kept = base if not own.keys() & set(_WORK) else {key: base[key] for key in base if key not in _WORK}
     return {**kept, **own}
-
-
-def _of_its_kind(key: str, value: Any) -> bool:
-    if key == "delay" and isinstance(value, list):
-        return all(isinstance(setting, str) for setting in value)
-    if key in _TEXTS:
-        return isinstance(value, str)
-    if key == "reset_local_optimizer":
-        return isinstance(value, bool)
-    return type(value) in (int, float) or (key in _AUTOMATIC and value == "auto")

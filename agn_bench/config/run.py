@@ -1,4 +1,4 @@
-"""What a run is: the configuration, the presets, and the validation of every option, once, where it enters.
+"""What a run is: the configuration, its name, and the validation of every option, once, where it enters.
 
 Options are given by name with underscores, as in an experiment file; values may be text, as on a command line.
 """
@@ -8,53 +8,53 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
+from agn_bench.base.named import Chosen, Named
+from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import Profile, load_profile, profile_of
 from agn_bench.clock.trace import Trace, read_trace
-from agn_bench.config.defaults import DATA_SPLITS, DEFAULT_ALPHA, DEFAULT_MOMENTUM, DEFAULTS, PRESETS
-from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
-from agn_bench.problems.catalogue import DATASETS, hidden_widths, message_bytes
+from agn_bench.config.defaults import PRESETS
+from agn_bench.config.options import MAX_SEED, OPTIONS, defaults
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer, Optimizer
+from agn_bench.problems.catalogue import DatasetEntry, Mlp
 
 SEMANTICS_VERSION = 2
 """Raised when the same configuration gives other results than before."""
 
 MAX_IMAGES_DRAWN = 10**9
-MAX_SEED = 2**32 - 1
 # Measured: what a run's peak memory, results written out included, grows by.
 _EXCHANGE_BYTES = 400
 _STEP_BYTES = 80
-# What float32 holds with room to multiply.
-_SMALLEST, _LARGEST = 1e-30, 1e30
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run, completely: everything its results depend on but the machine, the package versions and the threads."""
+    """One run, completely: everything its results depend on but the machine, the package versions and the threads.
 
-    optimizer: str
+    A field that is added has a default: what the runs that were made without it were made with. It is in a run's name
+    only where it has another value, so that those keep theirs.
+    """
+
+    optimizer: Chosen[Optimizer]
     workers: int
     local_steps: int
     """λ."""
-    local_optimizer: str
-    learning_rate: float
-    momentum: float | None
-    """Of the local optimizer `momentum`; None for the others."""
+    local_optimizer: Chosen[LocalOptimizer]
     batch_size: int
-    model: str
-    dataset: str
+    model: Chosen[Mlp]
+    dataset: Chosen[DatasetEntry]
     data_split: str
     gradient_steps: int
     """Asked for, of all workers together."""
     delays: Profile | Trace
     """What the timeline is simulated from, or the timeline itself."""
-    alpha: float | None
-    """Of `easgd`; None for the others."""
     reset_local_optimizer: bool
     eval_every: int | None
     """Exchanges between evaluations; None: 20 times, evenly."""
@@ -83,7 +83,7 @@ class RunConfig:
     @property
     def epochs(self) -> float:
         """The work asked for, in passes over the training images."""
-        return self.gradient_steps * self.batch_size / DATASETS[self.dataset].train_images
+        return self.gradient_steps * self.batch_size / self.dataset.thing.train_images
 
     @property
     def program(self) -> tuple[object, ...]:
@@ -91,19 +91,19 @@ class RunConfig:
         (but for few workers, whose programs hold fewer exchanges: under eight on a CPU, under 32 on a GPU).
         """
         return (
-            self.dataset,
-            self.model,
+            self.dataset.name,
+            self.model.name,
             self.batch_size,
-            self.local_optimizer,
+            self.local_optimizer.name,
             self.reset_local_optimizer,
-            self.optimizer,
+            self.optimizer.name,
             self.local_steps,
         )
 
     @property
     def worker_bytes(self) -> int:
         """Memory for a worker: its parameters and the state of its local optimizer."""
-        return self.message_bytes * (1 + LOCAL_OPTIMIZERS[self.local_optimizer].slots)
+        return self.message_bytes * (1 + self.local_optimizer.thing.slots)
 
     @property
     def memory_bytes(self) -> int:
@@ -117,7 +117,7 @@ class RunConfig:
     @property
     def message_bytes(self) -> int:
         """Of what a worker sends to the server and gets back."""
-        return message_bytes(self.model, self.dataset)
+        return self.model.thing.message_bytes(self.dataset.thing)
 
     @property
     def run_id(self) -> str:
@@ -134,7 +134,10 @@ class RunConfig:
         return digest_of({name: value for name, value in self.as_dict().items() if name != "seed"})
 
     def as_dict(self) -> dict[str, Any]:
-        return {**self._values(), "delays": self.delays.as_dict()}
+        """What tells this run from all others, as in its run.json: only what applies, and of what came later only what
+        is not at its default.
+        """
+        return {name: _plain(value) for name, value in self._values().items()}
 
     def command(self) -> str:
         """The command that makes this run, with every option spelled out and no path."""
@@ -145,12 +148,23 @@ class RunConfig:
                 words += value.options or (flag, value.name)
             elif value is True:
                 words.append(flag)
-            elif value is not None and value is not False:
-                words += [flag, str(value)]
+            elif value is not False:
+                words += [flag, value.spelled if isinstance(value, Chosen) else str(value)]
         return shlex.join(words)
 
     def _values(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        return {
+            name: value
+            for name, (value, default) in values.items()
+            if value is not None and (default is MISSING or value != default)
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Chosen):
+        return value.text
+    return value.as_dict() if isinstance(value, Profile | Trace) else value
 
 
 def digest_of(content: dict[str, Any], semantics: int | None = None) -> str:
@@ -164,10 +178,6 @@ def auto_local_steps(workers: int) -> int:
     return math.floor(1 / (2 * math.sin(math.pi / (2 * (2 * workers - 1))))) + 1
 
 
-OPTIONS = sorted({field.name for field in fields(RunConfig)} | {"preset", "epochs", "delay", "timeline"})
-"""What a configuration is made from."""
-
-
 def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = None) -> RunConfig:
     """A valid configuration from the options given (None: not given), the preset and the defaults.
 
@@ -179,27 +189,30 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     """
     given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
     for name in given:
-        choose("option", name, OPTIONS)
+        choose("option", name, sorted(OPTIONS))
     if like and "preset" in given:
         raise BadInput("preset", given["preset"], "given together with --like", "one of --preset and --like")
-    preset = choose("preset", given.get("preset", DEFAULTS["preset"]), PRESETS)
+    preset = OPTIONS["preset"].read(given.get("preset", OPTIONS["preset"].default))
     if "epochs" in given and "gradient_steps" in given:
         accepted = "one of --epochs and --gradient-steps"
         raise BadInput(
             "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
         )
-    base = _options_of(like, given) if like else {**DEFAULTS, **PRESETS[preset]}
+    base = _options_of(like, given) if like else {**defaults(), **PRESETS[preset]}
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)
-    merged = {**base, **given}
+    if like:  # who names the same thing again without numbers leaves them as they were
+        given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
+    else:
+        given_anew = given
+    merged = {**base, **given_anew}
 
-    optimizer = choose("optimizer", merged["optimizer"], METHODS)
-    local_optimizer = choose("local_optimizer", merged["local_optimizer"], LOCAL_OPTIMIZERS)
-    model = str(merged["model"])
-    hidden_widths(model)
-    dataset = choose("dataset", merged["dataset"], DATASETS)
-    train_images = DATASETS[dataset].train_images
+    alone = {
+        name: option.read(merged[name]) for name, option in OPTIONS.items() if option.stands_alone and name in merged
+    }
+    alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
+    train_images = alone["dataset"].thing.train_images
     batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
     delays = _delays(merged, "delays" in given or "delay" in given)
     if isinstance(delays, Trace):
@@ -211,25 +224,14 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         )
     if merged["data_split"] == "sharded" and workers > train_images:
         raise BadInput("workers", workers, f"more than the {train_images} images to shard", f"1 to {train_images}")
-    rate = merged.get("learning_rate", LOCAL_OPTIMIZERS[local_optimizer].learning_rate)
     config = RunConfig(
-        optimizer=optimizer,
+        **{one.name: alone[one.name] for one in fields(RunConfig) if one.name in alone},
         workers=workers,
         local_steps=local_steps,
-        local_optimizer=local_optimizer,
-        learning_rate=number("learning_rate", rate, _SMALLEST, _LARGEST),
-        momentum=_owned("momentum", merged, local_optimizer, ("momentum",), DEFAULT_MOMENTUM, 0.999_999),
         batch_size=batch_size,
-        model=model,
-        dataset=dataset,
-        data_split=choose("data_split", merged["data_split"], DATA_SPLITS),
         gradient_steps=gradient_steps,
         delays=delays,
-        alpha=_owned("alpha", merged, optimizer, _methods_with("alpha"), DEFAULT_ALPHA, 1.0),
-        reset_local_optimizer=_flag("reset_local_optimizer", merged["reset_local_optimizer"]),
         eval_every=None,
-        window=number("window", merged["window"], 1e-3, 1e9, "simulated seconds"),
-        seed=whole_number("seed", merged["seed"], 0, MAX_SEED),
     )
     if merged.get("eval_every", "auto") != "auto":
         every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges, or auto")
@@ -237,19 +239,57 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     return config
 
 
+def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
+    """The options of a run that its run.json has, in today's words: the first edition's had the numbers of optimizers
+    beside them.
+
+    Raises:
+        ValueError: it is no configuration.
+    """
+    found = {name: value for name, value in config.items() if value is not None}
+    if "learning_rate" in found:
+        for owner, numbers in (("optimizer", ("alpha",)), ("local_optimizer", ("learning_rate", "momentum"))):
+            own = [f"{name}={found.pop(name)}" for name in numbers if name in found]
+            found[owner] = ":".join([str(found.get(owner)), *own])
+    known = {one.name for one in fields(RunConfig)}
+    needed = {one.name for one in fields(RunConfig) if one.default is MISSING} - {"eval_every"}
+    if not needed <= found.keys() <= known:
+        raise ValueError("no configuration")
+    return found
+
+
 def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
     """Another run's options, but for those that the ones given make senseless."""
-    base = {name: value for name, value in like.items() if value is not None}
-    numbers = {"optimizer": ("alpha",), "local_optimizer": ("learning_rate", "momentum")}
-    for owner, owned in numbers.items():
-        if given.get(owner, base[owner]) != base[owner]:
-            base = {name: value for name, value in base.items() if name not in owned}
+    base = dict(like)
+    for name, option in OPTIONS.items():
+        if isinstance(option.names, Named) and name not in given and name in base:
+            stem, colon, what = str(base[name]).partition(":")
+            if colon and stem not in option.names.names():
+                problem = f"of a user's file, {shown(stem)}, that is not in a run.json"
+                raise BadInput(name, "", problem, f"the file, as in {re.sub('-[0-9a-f]{8}$', '', stem)}.py:{what}")
     delays = base["delays"]
     recorded = isinstance(delays, Mapping) and "trace" in delays
     if recorded and not {"timeline", "delays"} & given.keys():
         problem = f"recorded, {shown(delays)}, and not in a run.json"
         raise BadInput("timeline", "", problem, "the recorded timeline's file, or --delays")
-    return {**base, "delays": DEFAULTS["delays"]} if recorded else base
+    return {**base, "delays": OPTIONS["delays"].default} if recorded else base
+
+
+def _with_rate(
+    chosen: Chosen[LocalOptimizer], merged: Mapping[str, Any], given: Mapping[str, Any]
+) -> Chosen[LocalOptimizer]:
+    """The local optimizer with --learning-rate, the one number that has an option of its own."""
+    if "learning_rate" not in merged:
+        return chosen
+    rate = merged["learning_rate"]
+    declared = declared_numbers(type(chosen.thing)).get("learning_rate")
+    if declared is None:
+        raise BadInput("learning_rate", rate, f"{chosen} has none", "a local optimizer that has a learning rate")
+    if "learning_rate=" in str(given.get("local_optimizer", "")):
+        problem = f"given together with --local-optimizer {given['local_optimizer']}"
+        raise BadInput("learning_rate", rate, problem, "one of the two")
+    low, high, *_ = declared.accepted
+    return LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": number("learning_rate", rate, low, high)})
 
 
 def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
@@ -342,24 +382,3 @@ def _most_workers(gradient_steps: int, local_steps: int | None) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if middle * auto_local_steps(middle) <= gradient_steps else (low, middle - 1)
     return low
-
-
-def _flag(option: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise BadInput(option, value, "neither true nor false", "true or false")
-    return value
-
-
-def _methods_with(number: str) -> tuple[str, ...]:
-    return tuple(name for name, entry in METHODS.items() if number in entry.numbers)
-
-
-def _owned(
-    option: str, merged: Mapping[str, object], user: str, owners: tuple[str, ...], default: float, most: float
-) -> float | None:
-    """A number that only some methods or local optimizers have: None for the others, an error if given to them."""
-    if user in owners:
-        return number(option, merged.get(option, default), _SMALLEST, most)
-    if option in merged:
-        raise BadInput(option, merged[option], f"{user} has no {option}", f"{option} with {', '.join(owners)} only")
-    return None

@@ -13,7 +13,6 @@ from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import Terms
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Work
-from agn_bench.problems.catalogue import DATASETS
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
@@ -36,7 +35,7 @@ def kinds(configs: Sequence[RunConfig]) -> dict[tuple[object, ...], list[RunConf
     """The runs by what a short run is made of: those whose gradient steps cost the same."""
     found: dict[tuple[object, ...], list[RunConfig]] = {}
     for config in configs:
-        kind = (config.dataset, config.model, config.batch_size, config.local_optimizer)
+        kind = (config.dataset.name, config.model.name, config.batch_size, config.local_optimizer.name)
         found.setdefault(kind, []).append(config)
     return found
 
@@ -94,7 +93,7 @@ class _Measured:
 
     def seconds(self, config: RunConfig) -> float:
         """Of a run: its steps, and evaluations beyond the two, and the one on the training set, of a short run."""
-        entry = DATASETS[config.dataset]
+        entry = config.dataset.thing
         evaluations = EVALUATIONS if config.eval_every is None else config.exchanges // config.eval_every
         evaluation = self._rest_s * entry.test_images / (2 * entry.test_images + entry.train_images)
         return self.step_s * config.gradient_steps + self._rest_s + max(0, evaluations - 1) * evaluation

@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from agn_bench.base import machine
+from agn_bench.base.named import Chosen
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import datasets
+from agn_bench.problems.catalogue import DatasetEntry
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training.records import Progress, RunResult
 
@@ -50,6 +52,6 @@ def make(
 
 
 @lru_cache(maxsize=1)
-def load_once(name: str, data_dir: Path | None) -> Dataset:
+def load_once(dataset: Chosen[DatasetEntry], data_dir: Path | None) -> Dataset:
     """A data set, read once by a process that sees that it is there and makes several runs with it."""
-    return datasets.load(name, data_dir)
+    return datasets.load(dataset, data_dir)

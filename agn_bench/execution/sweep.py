@@ -155,8 +155,8 @@ def _way_to_make(
         return partial(make_on_cluster, watcher=watcher, site=site)
     for config in missing:
         _require_memory(config)
-    for name in sorted({config.dataset for config in missing}):
-        load_once(name, place.terms.data_dir)
+    for dataset in dict.fromkeys(config.dataset for config in missing):
+        load_once(dataset, place.terms.data_dir)
     processes = at_once(missing, place.processes)
     if processes > 1:
         return partial(make_in_processes, watcher=watcher, terms=place.terms, processes=processes)

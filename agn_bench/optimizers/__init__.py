@@ -1,44 +1,38 @@
-"""The methods of asynchronous training, one file each, and the workers' local optimizers.
+"""The optimizers, one file each: what the server does; and in local.py the rules of the workers' own steps.
 
-A method is a class under `@method` that holds its numbers as pytree leaves (so that changing α compiles nothing) and
-one pure function, `exchange`. It knows nothing of time, data or files. It is named in `agn_bench.optimizers.catalogue.METHODS`.
+An optimizer is a class under `@optimizer` that declares its numbers as fields and has one pure function, `exchange`. It
+knows nothing of time, data or files. A shipped one is a file here and a line in `OPTIMIZERS`; anyone's own is a file
+anywhere, chosen as `--optimizer my.py:Mine`.
+
+Nothing here imports JAX before it computes, so that lists and checks answer at once.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import declared_numbers, factor, quantity, seconds
 
 if TYPE_CHECKING:
     import jax
+    import optax
 
 Params = TypeVar("Params")
+"""A pytree of arrays."""
 Class = TypeVar("Class")
 
 
-@dataclass_transform(frozen_default=True)
-def method(cls: type[Class]) -> type[Class]:
-    """Make a method of a class: a frozen dataclass whose fields are pytree leaves.
+class Optimizer(ABC):
+    """What the server does at an exchange. The docstring's first line is its equation, as lists show it."""
 
-    The class itself is the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
-    comparison of tree structures, and two methods without numbers would count as equal: now and then jit then ran the
-    one in place of the other (seen with JAX 0.10.2).
-    """
-    import jax
+    source: ClassVar[str] = ""
+    """Where it is from."""
 
-    frozen: Any = dataclass(frozen=True)(cls)
-    names = [field.name for field in fields(frozen)]
-    jax.tree_util.register_pytree_node(
-        frozen,
-        lambda instance: ([getattr(instance, name) for name in names], frozen),
-        lambda kind, numbers: kind(*numbers),
-    )
-    return frozen
-
-
-class Method(Protocol):
-    """What the server does at an exchange."""
-
+    @abstractmethod
     def exchange(
         self, center: Params, start: Params, end: Params, local_steps: int, staleness: jax.Array
     ) -> tuple[Params, Params]:
@@ -54,4 +48,98 @@ class Method(Protocol):
         Returns:
             The new center, and what the worker goes on from.
         """
-        ...
+
+
+class LocalOptimizer(ABC):
+    """The rule of a worker's own steps."""
+
+    slots: ClassVar[int] = 2
+    """How many times the size of the parameters its state has, at most: for the memory that runs need."""
+
+    @abstractmethod
+    def transformation(self) -> optax.GradientTransformation:
+        """The rule, as Optax has it."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(quantity, seconds, factor))
+def optimizer(cls: type[Class]) -> type[Class]:
+    """Make an optimizer, or a local optimizer, of a class: a frozen dataclass, whose fields are its numbers."""
+    return dataclass(frozen=True)(cls)
+
+
+def each(function: Callable[..., Any], *trees: Any) -> Any:
+    """`function` of every array of some pytrees of one structure: jax.tree.map."""
+    import jax
+
+    return jax.tree.map(function, *trees)
+
+
+def as_pytree(thing: Class) -> Class:
+    """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing."""
+    if type(thing) not in _registered:
+        _register(type(thing))
+        _registered.add(type(thing))
+    return thing
+
+
+_registered: set[type] = set()
+
+
+def _register(kind: Any) -> None:
+    """Make a class known to JAX.
+
+    The class itself is the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
+    comparison of tree structures, and two optimizers without numbers would count as equal: now and then jit then ran
+    the one in place of the other (seen with JAX 0.10.2).
+    """
+    import jax
+
+    names = list(declared_numbers(kind))
+    rest = {one.name for one in fields(kind)} - set(names)
+    if rest:
+        raise TypeError(f"{kind.__name__} has fields that are no numbers: {', '.join(sorted(rest))}")
+    jax.tree_util.register_pytree_node(
+        kind,
+        lambda thing: ([getattr(thing, name) for name in names], kind),
+        lambda kind, numbers: kind(*numbers),
+    )
+
+
+OPTIMIZERS: Named[Optimizer] = Named(
+    "optimizer",
+    Optimizer,  # type: ignore[type-abstract]
+    "agn_bench.optimizers",
+    {
+        "agn": "agn_bench.optimizers.agn:Agn",
+        "easgd": "agn_bench.optimizers.easgd:Easgd",
+        "dynsgd": "agn_bench.optimizers.dynsgd:Dynsgd",
+        "downpour": "agn_bench.optimizers.downpour:Downpour",
+    },
+    "@optimizer",
+)
+
+LOCAL_OPTIMIZERS: Named[LocalOptimizer] = Named(
+    "local_optimizer",
+    LocalOptimizer,  # type: ignore[type-abstract]
+    "agn_bench.local_optimizers",
+    {
+        "sgd": "agn_bench.optimizers.local:Sgd",
+        "momentum": "agn_bench.optimizers.local:Momentum",
+        "adam": "agn_bench.optimizers.local:Adam",
+    },
+    "@optimizer",
+)
+
+__all__ = [
+    "LOCAL_OPTIMIZERS",
+    "OPTIMIZERS",
+    "LocalOptimizer",
+    "Optimizer",
+    "Params",
+    "as_pytree",
+    "each",
+    "factor",
+    "optimizer",
+    "quantity",
+    "seconds",
+]

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
-import jax
-import optax
+from agn_bench.optimizers import LocalOptimizer, factor, optimizer
+
+if TYPE_CHECKING:
+    import optax
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LocalOptimizer:
-    """A local optimizer's name (compiled in) and its numbers (pytree leaves: changing them compiles nothing)."""
+@optimizer
+class Sgd(LocalOptimizer):
+    """plain stochastic gradient descent"""
 
-    name: str = field(metadata={"static": True})
-    learning_rate: float
-    momentum: float | None = None
+    slots: ClassVar[int] = 0
+
+    learning_rate: float = factor("Step length.", default=0.3)
 
     def transformation(self) -> optax.GradientTransformation:
-        match self.name:
-            case "sgd":
-                return optax.sgd(self.learning_rate)
-            case "momentum":
-                return optax.sgd(self.learning_rate, momentum=self.momentum)
-            case "adam":
-                return optax.adam(self.learning_rate, b1=0.9, b2=0.999, eps=1e-8)
-        raise ValueError(f"no local optimizer {self.name!r}")
+        import optax
+
+        return optax.sgd(self.learning_rate)
+
+
+@optimizer
+class Momentum(LocalOptimizer):
+    """SGD with heavy-ball momentum"""
+
+    slots: ClassVar[int] = 1
+
+    learning_rate: float = factor("Step length.", default=0.03)
+    momentum: float = factor("Share of the last step that is taken again.", high=0.999_999, default=0.9)
+
+    def transformation(self) -> optax.GradientTransformation:
+        import optax
+
+        return optax.sgd(self.learning_rate, momentum=self.momentum)
+
+
+@optimizer
+class Adam(LocalOptimizer):
+    """Adam, b1 0.9, b2 0.999, eps 1e-8 (the paper's experiments)"""
+
+    slots: ClassVar[int] = 2
+
+    learning_rate: float = factor("Step length.", default=1e-3)
+
+    def transformation(self) -> optax.GradientTransformation:
+        import optax
+
+        return optax.adam(self.learning_rate, b1=0.9, b2=0.999, eps=1e-8)

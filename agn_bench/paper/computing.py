@@ -8,7 +8,7 @@ from pathlib import Path
 from agn_bench.base import files
 from agn_bench.clock import load_profile
 from agn_bench.clock.measures import staleness_counts
-from agn_bench.config.defaults import DEFAULTS
+from agn_bench.config.options import OPTIONS
 from agn_bench.config.run import resolve
 from agn_bench.paper import beale
 from agn_bench.paper.computed import STALENESS_WORKERS
@@ -21,7 +21,7 @@ _STALENESS_LOCAL_STEPS = (1, 5, 10, 15, 20, 40)
 
 
 def _stability_map(folder: Path, on_step: OnStep) -> None:
-    stability_map(load_profile(str(DEFAULTS["delays"]), []), folder, on_step)
+    stability_map(load_profile(str(OPTIONS["delays"].default), []), folder, on_step)
 
 
 def _staleness(folder: Path, on_step: OnStep) -> None:

@@ -48,14 +48,14 @@ def ends_table(results: Results, name: str, figures: Sequence[str]) -> list[Row]
     """Where the curves of an experiment end, a row a configuration, beside what `figures` of the paper show of it."""
     rows = []
     for config, runs in results.cells(name):
-        key = (config.optimizer, str(config.workers), str(config.local_steps))
+        key = (config.optimizer.name, str(config.workers), str(config.local_steps))
         published = [
             curve
             for curve in published_curves()
             if curve["figure"] in figures and (curve["optimizer"], curve["workers"], curve["local_steps"]) == key
         ]
         row: Row = {
-            "optimizer": config.optimizer,
+            "optimizer": config.optimizer.name,
             "workers": config.workers,
             "local_steps": config.local_steps,
             "seeds": len(runs),
@@ -86,7 +86,7 @@ def by_order_of_service(results: Results) -> dict[tuple[str, int, int], dict[str
     grid, in random order."""
     found: dict[tuple[str, int, int], dict[str, list[Run]]] = {}
     for config, runs in results.cells("order-of-service"):
-        cell = (config.optimizer, config.workers, config.local_steps)
+        cell = (config.optimizer.name, config.workers, config.local_steps)
         orders = found.setdefault(cell, {"random": results.cell("grid", *cell)})
         assert isinstance(config.delays, Profile)
         share = "" if config.delays.order == "fifo" else f"{config.delays.fifo_share:.0%} "
@@ -120,7 +120,7 @@ def edge_table(results: Results) -> list[Row]:
     published = published_table().set_index(["workers", "local_steps"])["agn_test"]
     rows = []
     for config, runs in results.cells("grid"):
-        if (config.optimizer, config.workers) == ("agn", 40) and config.local_steps <= 30:
+        if (config.optimizer.name, config.workers) == ("agn", 40) and config.local_steps <= 30:
             row: Row = {"workers": 40, "local_steps": config.local_steps, "seeds": len(runs)}
             row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
             row["test_accuracy_published"] = published[40, config.local_steps]

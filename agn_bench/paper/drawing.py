@@ -110,7 +110,7 @@ def _matrix(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def grid_curves(runs: Results, root: Path) -> None:
     """The curves of the grid, AGN's beside EASGD's: a row a number of workers, and a row a number of local steps."""
-    cells = {(c.optimizer, c.workers, c.local_steps): [run.steady for run in own] for c, own in runs.cells("grid")}
+    cells = {(c.optimizer.name, c.workers, c.local_steps): [run.steady for run in own] for c, own in runs.cells("grid")}
     if not any(cells.values()):
         return
     workers, steps = sorted({n for _, n, _ in cells}), sorted({s for _, _, s in cells})

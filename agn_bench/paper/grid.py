@@ -40,7 +40,7 @@ def _seed_table(results: Results, seed: int) -> pd.DataFrame:
     for _, runs in results.cells("grid"):
         for run in runs:
             if run.seed == seed:
-                cells[run.config.workers, run.config.local_steps][run.config.optimizer] = run
+                cells[run.config.workers, run.config.local_steps][run.config.optimizer.name] = run
     rows = []
     for (workers, local_steps), pair in sorted(cells.items()):
         row: Row = {"workers": workers, "local_steps": local_steps}

@@ -99,12 +99,12 @@ def _areas(results: Results, seed: int) -> dict[int, dict[int, float]]:
     curves: dict[int, dict[int, metrics.Curve]] = {}
     for _, runs in results.cells("grid"):
         for run in runs:
-            if run.seed == seed and run.config.optimizer == "agn":
+            if run.seed == seed and run.config.optimizer.name == "agn":
                 curves.setdefault(run.config.workers, {})[run.config.local_steps] = run.train
     asked = {
         (config.workers, config.local_steps)
         for config in results.experiments["grid"].configs
-        if config.optimizer == "agn"
+        if config.optimizer.name == "agn"
     }
     areas = {}
     for workers, own in curves.items():

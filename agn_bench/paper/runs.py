@@ -15,7 +15,6 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.experiment import Experiment, read_experiment_file
 from agn_bench.config.run import RunConfig
 from agn_bench.config.shipped import experiments_folder
-from agn_bench.problems.catalogue import DATASETS
 from agn_bench.store import run_files
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Results:
 
     def _check_size(self, summary: pd.DataFrame) -> None:
         """Raise BadInput if the folder has runs of another size."""
-        own = {(config.dataset, config.model, config.local_optimizer) for config in self._asked.values()}
+        own = {(config.dataset.name, config.model.name, config.local_optimizer.name) for config in self._asked.values()}
         kinds = zip(summary["dataset"], summary["model"], summary["local_optimizer"], strict=True)
         others = [run for run, kind in zip(summary["run_id"], kinds, strict=True) if kind not in own]
         if others:
@@ -164,7 +163,7 @@ class Results:
     def cell(self, name: str, optimizer: str, workers: int, local_steps: int) -> list[Run]:
         """The runs of one of an experiment's configurations that are there, by seed."""
         for config, runs in self.cells(name):
-            if (config.optimizer, config.workers, config.local_steps) == (optimizer, workers, local_steps):
+            if (config.optimizer.name, config.workers, config.local_steps) == (optimizer, workers, local_steps):
                 return runs
         return []
 
@@ -182,7 +181,7 @@ def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
         time_s,
         horizon_s=float(row["sim_time_s"]),
         diverged_s=float(row["diverged_s"]) if row["status"] == "diverged" else None,
-        chance=1 / DATASETS[config.dataset].classes,
+        chance=1 / config.dataset.thing.classes,
     )
     train = points["train_accuracy"].to_numpy()
     quiet = metrics.steady(train, points["gradient_steps"].to_numpy())

@@ -14,7 +14,7 @@ from agn_bench.base import files
 from agn_bench.clock import Profile
 from agn_bench.clock.stability import growth_rate
 from agn_bench.paper.published import published_grid
-from agn_bench.problems.catalogue import message_bytes
+from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.survey import grid
 from agn_bench.training.timing import active_timeline
 
@@ -41,7 +41,7 @@ def growth_rates(profile: Profile, on_cell: Callable[[str], None] = lambda text:
     """AGN's growth rate in every published cell, (cells, seeds)."""
 
     def rate(workers: int, local_steps: int, seed: int) -> float:
-        size = message_bytes("mlp-paper", "mnist")
+        size = MODELS["mlp-paper"].message_bytes(DATASETS["mnist"])
         timeline = active_timeline(profile, seed, workers, local_steps, size, ROUNDS * workers)
         on_cell(f"{workers} workers, {local_steps} local steps")
         return growth_rate(timeline.worker, workers, local_steps)

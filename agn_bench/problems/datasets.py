@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
+from agn_bench.base.named import Chosen
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
@@ -33,8 +34,8 @@ class Dataset:
     test_labels: np.ndarray
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
-    """The data set `name`, from the installation or from IDX files (plain or .gz) in `data_dir`.
+def load(dataset: str | Chosen[DatasetEntry], data_dir: Path | None = None) -> Dataset:
+    """A data set, by its name, from the installation or from IDX files (plain or .gz) in `data_dir`.
 
     Without `data_dir` the environment variable AGN_BENCH_DATA_DIR names the folder, and without that it is where
     `agn-bench data fetch` puts data sets; the files lie in it, or in its subfolder of the data set's name.
@@ -42,8 +43,9 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     Raises:
         BadInput: the folder or a file is missing, or a file's content is not the data set's.
     """
-    entry = DATASETS[name]
-    return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, _folder(name, data_dir))
+    chosen = DATASETS.choose(dataset)
+    name, entry = chosen.label, chosen.thing
+    return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, _folder(name, entry, data_dir))
 
 
 def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
@@ -66,7 +68,7 @@ def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
 
 def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
     arrays = [
-        _read_idx(_find(name, folder, file), sha256, _shape(entry, file)) for file, sha256 in entry.sha256.items()
+        _read_idx(_find(entry, folder, file), sha256, _shape(entry, file)) for file, sha256 in entry.sha256.items()
     ]
     return _dataset(name, *arrays)
 
@@ -118,9 +120,9 @@ def folder_to_fetch_to(name: str, data_dir: Path | None) -> Path:
     return folder if any(file.is_file() for file in files) and not (folder / name).is_dir() else folder / name
 
 
-def _folder(name: str, data_dir: Path | None) -> Path:
+def _folder(name: str, entry: DatasetEntry, data_dir: Path | None) -> Path:
     given = _given_folder(data_dir)
-    files = ", ".join(DATASETS[name].sha256)
+    files = ", ".join(entry.sha256)
     accepted = f"a folder with {files}, plain or .gz; `agn-bench data fetch {name}` gets them"
     if not given:
         if (cache_folder() / name).is_dir():
@@ -137,13 +139,11 @@ def _folder(name: str, data_dir: Path | None) -> Path:
     raise BadInput("data_dir", given, "not a folder", accepted)
 
 
-def _find(name: str, folder: Path, file: str) -> Path:
+def _find(entry: DatasetEntry, folder: Path, file: str) -> Path:
     for path in (folder / file, folder / f"{file}.gz"):
         if path.is_file():
             return path
-    raise BadInput(
-        "data_dir", folder, f"{file} is missing", f"a folder with {', '.join(DATASETS[name].sha256)}, plain or .gz"
-    )
+    raise BadInput("data_dir", folder, f"{file} is missing", f"a folder with {', '.join(entry.sha256)}, plain or .gz")
 
 
 def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,6 @@ import io
 import json
 import tempfile
 import warnings
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +21,15 @@ import numpy as np
 
 from agn_bench.base import files
 from agn_bench.base.inputs import BadInput, read_bytes, shown
-from agn_bench.config.defaults import DEFAULTS
-from agn_bench.config.run import SEMANTICS_VERSION, RunConfig, resolve
+from agn_bench.config.options import OPTIONS
+from agn_bench.config.run import SEMANTICS_VERSION, recorded_options, resolve
 from agn_bench.problems.catalogue import DATASETS
-from agn_bench.training.columns import commits, curve, summary
+from agn_bench.training.columns import CONFIGURATION_COLUMNS, commits, curve, summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from agn_bench.training.records import Params, RunResult
-
-CONFIGURATION_COLUMNS = [
-    "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
-    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
-]  # fmt: skip
-"""Columns of summary.csv that describe a configuration; `configuration`, its hash without the seed, tells it apart."""
 
 ACCURACIES = ("train_accuracy", "test_accuracy")
 """The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
@@ -165,15 +158,12 @@ def read_config(path: Path) -> dict[str, Any]:
     accepted = "a run.json, as it is in the folder of a finished run"
     content = read_bytes("like", path, accepted)
     try:
-        options = json.loads(content)["config"]
+        options = recorded_options(dict(json.loads(content)["config"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        options = None
-    names = {field.name for field in fields(RunConfig)}
-    if not isinstance(options, dict) or set(options) != names:
-        raise BadInput("like", path, "holds no configuration", accepted)
+        raise BadInput("like", path, "holds no configuration", accepted) from None
     recorded = isinstance(options["delays"], dict) and "trace" in options["delays"]
     try:
-        resolve({"delays": DEFAULTS["delays"]} if recorded else {}, options)
+        resolve({"delays": OPTIONS["delays"].default} if recorded else {}, options)
     except BadInput as error:
         problem = f"its {error.option} {shown(error.value)} cannot be used ({error.problem})"
         raise BadInput("like", path, problem, error.accepted) from None

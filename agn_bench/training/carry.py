@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agn_bench.clock.timeline import Timeline
-from agn_bench.optimizers import Method
-from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.optimizers import LocalOptimizer, Optimizer, as_pytree
 from agn_bench.training.exchange import (
     Loss,
     Record,
@@ -48,7 +47,7 @@ class Training:
         self,
         timeline: Timeline,
         batches: np.ndarray,
-        method: Method,
+        optimizer: Optimizer,
         local: LocalOptimizer,
         loss: Loss,
         initial: Params,
@@ -62,8 +61,8 @@ class Training:
         self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
         self._initial = initial
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
-        method, self._local = jax.tree.map(jnp.asarray, (method, local))
-        sharing = resumes_at_center(method, initial, timeline.local_steps)
+        optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
+        sharing = resumes_at_center(optimizer, initial, timeline.local_steps)
         self._alone = sharing and timeline.workers == 1
         together = jax.default_backend() != "cpu" if together is None else together
         self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together)
@@ -72,7 +71,7 @@ class Training:
             exchange_sharing if sharing else exchange_apart,
             images=images,
             labels=labels,
-            method=method,
+            optimizer=optimizer,
             local=self._local,
             loss=loss,
             reset_local_optimizer=reset_local_optimizer,

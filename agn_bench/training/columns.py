@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench.problems.catalogue import DATASETS
-
 if TYPE_CHECKING:
     from agn_bench.clock.timeline import Timeline
+    from agn_bench.config.run import RunConfig
     from agn_bench.training.records import RunResult
 
 POINTS_PER_WINDOW = 5
 """A curve has a point every fifth of its window, as the paper's: windows of 5 s, one every second."""
 
 
+CONFIGURATION_COLUMNS = [
+    "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
+    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
+]  # fmt: skip
+"""Columns of summary.csv that describe a configuration, in every run's; numbers that other things declare follow them.
+`configuration`, the hash without the seed, tells it apart."""
+
+_OTHERS = [
+    "run_id", "experiment", "in_experiment", "seed", "configuration", "status", "exchanges", "gradient_steps",
+    "sim_time_s", "last_batch_accuracy", "train_accuracy", "test_accuracy", "best_test_accuracy", "mean_staleness",
+    "p95_staleness", "mean_queue_wait_s", "server_utilization", "diverged_exchange", "diverged_s",
+]  # fmt: skip
+"""Columns that say what a run is called and what it measured."""
+
+_FIXED = frozenset(CONFIGURATION_COLUMNS)
+_NOT_FREE = (_FIXED | frozenset(_OTHERS)) - {"alpha"}
+"""Names that a number of an optimizer cannot have for its column."""
+
+
+def configuration_columns(columns: Iterable[str]) -> list[str]:
+    """Those of a summary's columns that describe a configuration."""
+    return [*CONFIGURATION_COLUMNS, *(name for name in columns if name not in _FIXED and name not in _OTHERS)]
+
+
+def belongs_to_the_optimizer(column: str) -> bool:
+    """Whether a configuration's column is a number of its optimizer, so that it says something among its runs only."""
+    return column == "alpha" or not (column in _FIXED or column.startswith("local_"))
+
+
 def summary(result: RunResult) -> dict[str, Any]:
     """The columns of summary.csv after run_id and experiment."""
     config, timeline, replay = result.config, result.timeline, result.replay
-    entry = DATASETS[config.dataset]
+    entry = config.dataset.thing
     chance = 1 / entry.classes
+    numbers = {"momentum": None, "alpha": None, **_numbers(config)}  # these two have a column in every run's file
     seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
     kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
@@ -30,14 +61,14 @@ def summary(result: RunResult) -> dict[str, Any]:
     }
     last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
     return {
-        "optimizer": config.optimizer,
+        "optimizer": config.optimizer.name,
         "workers": config.workers,
         "local_steps": config.local_steps,
         "seed": config.seed,
-        "dataset": config.dataset,
-        "model": config.model,
-        "local_optimizer": config.local_optimizer,
-        "learning_rate": config.learning_rate,
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "local_optimizer": config.local_optimizer.name,
+        "learning_rate": numbers.pop("learning_rate", None),
         "batch_size": config.batch_size,
         "epochs": config.epochs,
         "delays": config.delays.name,
@@ -54,22 +85,40 @@ def summary(result: RunResult) -> dict[str, Any]:
         "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
         "server_utilization": timeline.server_busy_s(kept) / seconds if seconds else None,
         "configuration": config.configuration,
-        "momentum": config.momentum,
-        "alpha": config.alpha,
+        "momentum": numbers.pop("momentum"),
+        "alpha": numbers.pop("alpha"),
         "data_split": config.data_split,
         "reset_local_optimizer": config.reset_local_optimizer,
         "window_s": config.window,
         "eval_every": config.eval_every,
         "diverged_exchange": replay.diverged_exchange,
         "diverged_s": result.diverged_s,
+        **numbers,
     }
+
+
+def _numbers(config: RunConfig) -> dict[str, Any]:
+    """The columns of the numbers of the configuration's optimizer and local optimizer, and of options that came later
+    and are not at their defaults.
+
+    An optimizer's number has its own name, or `optimizer_` before it where that is the name of another column. A local
+    optimizer's number has `local_` before it, but for the two of the first edition.
+    """
+    local = {f"local_{name}" if name not in _FIXED else name: value for name, value in config.local_optimizer.numbers}
+    own = {f"optimizer_{name}" if name in _NOT_FREE else name: value for name, value in config.optimizer.numbers}
+    later = {
+        one.name: getattr(config, one.name)
+        for one in fields(config)
+        if one.default is not MISSING and getattr(config, one.name) != one.default
+    }
+    return {**local, **own, **later}
 
 
 def curve(result: RunResult) -> dict[str, np.ndarray]:
     """The columns of curve.csv after run_id; a run that diverged has points up to there."""
     config, timeline, replay = result.config, result.timeline, result.replay
     kept = replay.exchanges
-    test_images = DATASETS[config.dataset].test_images
+    test_images = config.dataset.thing.test_images
     applied_s = np.concatenate([[0.0], timeline.applied_s])
     return learning_curve(
         timeline.step_times_s()[:kept],

@@ -1,6 +1,6 @@
 """What is compiled: a worker's local phase and the exchange that ends it, or a few of them by different workers.
 
-Pure functions on arrays. Shapes (λ, batch, model) and the method's kind compile; numbers do not.
+Pure functions on arrays. Shapes (λ, batch, model) and the optimizer's class compile; numbers do not.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jax import lax
 
-from agn_bench.optimizers import Method
-from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.base.user_code import UserCodeError, called
+from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.training.records import Params
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -27,7 +27,8 @@ class WorkerState(NamedTuple):
     """What a worker holds between two exchanges."""
 
     params: Params
-    optimizer: optax.OptState
+    local_state: optax.OptState
+    """Of its local optimizer."""
 
 
 class Work(NamedTuple):
@@ -65,8 +66,8 @@ def local_phase(
 
     def step(state: WorkerState, batch: jax.Array) -> tuple[WorkerState, tuple[jax.Array, jax.Array]]:
         (value, correct), slope = gradient(state.params, images[batch], labels[batch])
-        updates, optimizer = transformation.update(slope, state.optimizer, state.params)
-        return WorkerState(optax.apply_updates(state.params, updates), optimizer), (value, correct)
+        updates, local_state = transformation.update(slope, state.local_state, state.params)
+        return WorkerState(optax.apply_updates(state.params, updates), local_state), (value, correct)
 
     end, (losses, correct) = lax.scan(step, worker, batches)
     return end, losses, correct
@@ -79,7 +80,7 @@ def _apply_exchanges(
     record: Record,
     images: jax.Array,
     labels: jax.Array,
-    method: Method,
+    optimizer: Optimizer,
     local: LocalOptimizer,
     *,
     loss: Loss,
@@ -109,9 +110,9 @@ def _apply_exchanges(
         position = record.position
         batches = work.batches[position]
         end, losses, correct = ends[index] if together else phase(worker, batches)
-        center, pulled = method.exchange(center, worker.params, end.params, len(batches), work.staleness[position])
-        optimizer = local.transformation().init(pulled) if reset_local_optimizer else end.optimizer
-        following.append(WorkerState(pulled, optimizer))
+        center, pulled = optimizer.exchange(center, worker.params, end.params, len(batches), work.staleness[position])
+        local_state = local.transformation().init(pulled) if reset_local_optimizer else end.local_state
+        following.append(WorkerState(pulled, local_state))
         record = Record(
             position + 1,
             record.losses.at[position].set(losses),
@@ -130,15 +131,41 @@ exchange_apart = _exchange(_apply_exchanges, donate_argnames=("center", "workers
 """Where a worker goes on from something of its own: the new center is written over the old one."""
 
 
-def resumes_at_center(method: Method, params: Params, local_steps: int) -> bool:
-    """Whether workers go on from the very center that the method returns."""
-    answers = []
+def resumes_at_center(optimizer: Optimizer, params: Params, local_steps: int) -> bool:
+    """Whether workers go on from the very center that the optimizer returns. Computes shapes only.
+
+    Raises:
+        UserCodeError: it is a user's, and fails or gives something else than parameters.
+    """
+    kind = type(optimizer)
+    answers: list[bool] = []
 
     def exchange(center: Params, start: Params, end: Params, staleness: jax.Array) -> None:
-        answers.append(_is_same(*method.exchange(center, start, end, local_steps, staleness)))
+        answer = optimizer.exchange(center, start, end, local_steps, staleness)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise UserCodeError(f"{call} gave {_shapes(answer)}, not the new center and what the worker goes on from")
+        for what, given in zip(("as the new center", "for the worker to go on from"), answer, strict=True):
+            if _shapes(given) != _shapes(center):
+                raise UserCodeError(f"{call} gave {_shapes(given)} {what}, not arrays of the center's shapes and types")
+        answers.append(_is_same(*answer))
 
-    jax.eval_shape(exchange, params, params, params, np.int32(0))
+    shapes = _shapes(params)
+    call = f"{kind.__name__}.exchange(center, start and end: {shapes}; local_steps: {local_steps}; staleness: int32[])"
+    with called(kind, call):
+        jax.eval_shape(exchange, params, params, params, np.int32(0))
     return answers[0]
+
+
+def _shapes(tree: object) -> str:
+    """The arrays of a pytree, as in `[{biases: float32[10], weights: float32[784, 10]}]`."""
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{name}: {_shapes(tree[name])}" for name in sorted(tree)) + "}"
+    if isinstance(tree, list | tuple):
+        inside = ", ".join(map(_shapes, tree))
+        return f"[{inside}]" if isinstance(tree, list) else f"({inside})"
+    if hasattr(tree, "dtype") and hasattr(tree, "shape"):
+        return f"{tree.dtype}[{', '.join(map(str, tree.shape))}]"
+    return type(tree).__name__
 
 
 def _is_same(center: Params, following: Params) -> bool:

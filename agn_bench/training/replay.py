@@ -12,8 +12,7 @@ import numpy as np
 from jax import lax
 
 from agn_bench.clock.timeline import Timeline
-from agn_bench.optimizers import Method
-from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training.carry import Training
 from agn_bench.training.exchange import Loss, all_finite
@@ -26,7 +25,7 @@ def replay_timeline(
     timeline: Timeline,
     batches: np.ndarray,
     *,
-    method: Method,
+    optimizer: Optimizer,
     local: LocalOptimizer,
     loss: Loss,
     initial: Params,
@@ -49,7 +48,7 @@ def replay_timeline(
 
     def replay(watch_center: bool) -> Replay | None:
         training = Training(
-            timeline, batches, method, local, loss, initial, images, labels, reset_local_optimizer, watch_center
+            timeline, batches, optimizer, local, loss, initial, images, labels, reset_local_optimizer, watch_center
         )
         return _replay(training, versions, test_images, test_labels, loss, on_progress)
 

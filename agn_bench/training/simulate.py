@@ -9,11 +9,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
-from agn_bench.optimizers import Method
-from agn_bench.optimizers.catalogue import METHODS
-from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
-from agn_bench.problems.catalogue import DATASETS, widths
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training.columns import POINTS_PER_WINDOW
 from agn_bench.training.records import Progress, RunResult
@@ -37,17 +33,17 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         raise BadInput("window", config.window, problem, f"at least {least:.3g} simulated seconds")
     clock_done = time.perf_counter()
 
-    images = DATASETS[config.dataset].train_images
+    entry, widths = config.dataset.thing, config.model.thing.widths(config.dataset.thing)
     batches = shares.deal(
-        config.data_split, config.seed, images, config.workers, config.gradient_steps, config.batch_size
+        config.data_split, config.seed, entry.train_images, config.workers, config.gradient_steps, config.batch_size
     )
     replay = replay_timeline(
         timeline,
         batches,
-        method=_method(config),
-        local=LocalOptimizer(config.local_optimizer, config.learning_rate, config.momentum),
+        optimizer=config.optimizer.thing,
+        local=config.local_optimizer.thing,
         loss=mlp.loss,
-        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths(config.model, config.dataset)),
+        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths),
         dataset=dataset,
         evaluate_at=_evaluate_at(config),
         reset_local_optimizer=config.reset_local_optimizer,
@@ -59,12 +55,6 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     done = time.perf_counter()
     wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
     return RunResult(config, timeline, replay, train_correct, wall_clock)
-
-
-def _method(config: RunConfig) -> Method:
-    entry = METHODS[config.optimizer]
-    method: Method = entry.load()(**{name: getattr(config, name) for name in entry.numbers})
-    return method
 
 
 def _evaluate_at(config: RunConfig) -> set[int]:

@@ -22,12 +22,11 @@ from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.timeline import Timeline
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, as_pytree
 from agn_bench.optimizers.agn import Agn
-from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS
 from agn_bench.optimizers.downpour import Downpour
-from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp
-from agn_bench.problems.catalogue import DATASETS, parameter_count, widths
+from agn_bench.problems.catalogue import DATASETS, MODELS, parameter_count
 from agn_bench.training.carry import Training
 from agn_bench.training.exchange import all_finite, begin, local_phase
 from agn_bench.training.replay import count_correct
@@ -81,10 +80,13 @@ class Problem:
     def __init__(self, cell: Cell, repetitions: int) -> None:
         scale = SCALES[cell.model]
         self.cell, self.scale, self.repetitions = cell, scale, repetitions
-        self.widths = widths(cell.model, scale.dataset)
-        self.local = LocalOptimizer(cell.local_optimizer, LOCAL_OPTIMIZERS[cell.local_optimizer].learning_rate / 10)
+        self.widths = MODELS[cell.model].widths(DATASETS[scale.dataset])
+        chosen = LOCAL_OPTIMIZERS.choose(cell.local_optimizer)
+        self.learning_rate = chosen.number("learning_rate") / 10
+        chosen = LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": self.learning_rate})
+        self.local = as_pytree(chosen.thing)
         self.initial = mlp.initial_params(stream(0, Kind.PARAMETERS), self.widths)
-        slots = 1 + LOCAL_OPTIMIZERS[cell.local_optimizer].slots
+        slots = 1 + self.local.slots
         self.state_bytes = 4 * parameter_count(self.widths) * slots
         # State read and written, slopes written and read: what no step can do without.
         self.step_bytes = 2 * self.state_bytes + 2 * 4 * parameter_count(self.widths)
@@ -118,8 +120,8 @@ class Problem:
             batches=self.batches,
             begin=draws.begin,
             local_steps=self.cell.local_steps,
-            learning_rate=self.local.learning_rate,
-            optimizer=self.local.name,
+            learning_rate=self.learning_rate,
+            optimizer=self.cell.local_optimizer,
             **arrays,
         )
 
@@ -212,16 +214,18 @@ class ExchangeCost:
     """Seconds of an exchange itself, with AGN's normalization and without."""
 
     def __init__(self, cell: Cell) -> None:
-        initial = mlp.initial_params(stream(0, Kind.PARAMETERS), widths(cell.model, SCALES[cell.model].dataset))
+        initial = mlp.initial_params(
+            stream(0, Kind.PARAMETERS), MODELS[cell.model].widths(DATASETS[SCALES[cell.model].dataset])
+        )
         self._center, self._start, self._end = (Problem._on_device(initial) for _ in range(3))
         self._exchanges = {
             name: jax.jit(
-                lambda center, start, end, method=method: method.exchange(
+                lambda center, start, end, optimizer=optimizer: optimizer.exchange(
                     center, start, end, cell.local_steps, jnp.int32(0)
                 )[0],
                 donate_argnums=1,
             )
-            for name, method in (("agn", Agn()), ("downpour", Downpour()))
+            for name, optimizer in (("agn", Agn()), ("downpour", Downpour()))
         }
 
     def __call__(self) -> dict[str, float]:

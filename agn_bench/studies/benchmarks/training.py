@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from agn_bench.base import files, machine
-from agn_bench.problems.catalogue import widths
+from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.benchmarks.peers import Peer, started
 from agn_bench.studies.benchmarks.programs import (
     SCALES,
@@ -130,7 +130,7 @@ def _measure(
         for name, peer in peers.items():
             times[name].append(peer.train(slice_exchanges)["seconds"] / scale.steps)
     best = max(SGEMM_SIZES, key=lambda size: median(rates[size]))
-    flops = flops_of_a_step(widths(cell.model, scale.dataset))
+    flops = flops_of_a_step(MODELS[cell.model].widths(DATASETS[scale.dataset]))
     normalization = median(a - d for a, d in zip(costs["agn"], costs["downpour"], strict=True))
     row = {
         **cell._asdict(),

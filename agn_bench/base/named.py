@@ -1,0 +1,380 @@
+"""Things that a user chooses by name: shipped, installed by another package, or in a file of the user's own.
+
+    agn                     a name, every number at its default
+    easgd:alpha=0.1         with numbers of its own, each after a colon
+    my.py:Mine:beta=2       a class in a user's file
+
+A kind of thing is one `Named`. A class declares its numbers once, as fields (see quantities.py), and what is accepted,
+what is in a run's name, what lists and completion show follows from there.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import importlib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from agn_bench.base.inputs import BadInput, NeverAccepted, choose, shown
+from agn_bench.base.quantities import Number, declared_numbers, named_numbers
+from agn_bench.base.user_code import BadUserFile, Source, python_says, read_source
+
+T = TypeVar("T")
+
+_IN_A_FILE = re.compile(r"(?P<file>.*\.py)(?::(?P<name>[^:=]*))?(?P<numbers>(?::.*)?)", flags=re.DOTALL)
+
+
+class InFile(NamedTuple):
+    """A class in a user's file."""
+
+    source: Source
+    attribute: str
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[T]):
+    """What was chosen by name. It holds where the code is and not the code, so that it can be sent to other processes;
+    a user's file goes with it.
+    """
+
+    option: str
+    name: str
+    """As in `easgd`; of a user's file its stem and content hash, as in `my-1a2b3c4d:Mine`."""
+    numbers: tuple[tuple[str, Any], ...]
+    text: str
+    """Name and numbers: by this it is told apart from all others."""
+    home: str | InFile | Any = field(compare=False)
+    """`module:attribute`, a class in a user's file, or the very thing."""
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __reduce__(self) -> tuple[type[Chosen[T]], tuple[Any, ...]]:
+        return type(self), (self.option, self.name, self.numbers, self.text, self.home)
+
+    @property
+    def label(self) -> str:
+        """The name without the file that it is in."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def spelled(self) -> str:
+        """As on a command line, without a path."""
+        if isinstance(self.home, InFile):
+            return self.text.replace(f"{self.home.source.name}:", f"{self.home.source.file}:", 1)
+        return self.text
+
+    def number(self, name: str) -> Any:
+        """One of its numbers; None if it has none of that name."""
+        return dict(self.numbers).get(name)
+
+    @cached_property
+    def thing(self) -> T:
+        found = found_at(self.option, self.spelled, self.home)
+        return cast(T, found(**dict(self.numbers)) if isinstance(found, type) else found)
+
+
+def found_at(option: str, value: object, home: str | InFile | Any) -> Any:
+    """The class or the thing that is there; BadInput if it cannot be loaded."""
+    if isinstance(home, InFile):
+        return getattr(home.source.module(option, value), home.attribute)
+    if not isinstance(home, str):
+        return home
+    module, _, attribute = home.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        if module.split(".")[0] == "agn_bench":
+            raise
+        problem = f"its package cannot be loaded ({type(error).__name__}: {error})"
+        raise BadUserFile(option, value, problem, python_says(error, "")) from None
+
+
+class Named(Mapping[str, Any], Generic[T]):
+    """One kind of thing that a user chooses by name.
+
+    Args:
+        option: that chooses it, as messages name it.
+        base: what things of the kind are instances of. Its functions say how those of a user's class are called.
+        group: of the entry points by which other packages add to it.
+        shipped: by name the class as `module:attribute`, or the class or the thing itself.
+        decorator: that makes such a class, as messages name it.
+    """
+
+    def __init__(self, option: str, base: type[T], group: str, shipped: dict[str, Any], decorator: str) -> None:
+        self.option, self.base, self.group, self.shipped, self.decorator = option, base, group, shipped, decorator
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shipped)
+
+    def __len__(self) -> int:
+        return len(self.shipped)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shipped
+
+    def __getitem__(self, name: str) -> Any:
+        """The class, or the thing, that is shipped under a name: as a mapping it holds those."""
+        return found_at(self.option, name, self.shipped[name])
+
+    @property
+    def what(self) -> str:
+        return self.option.replace("_", " ")
+
+    def installed(self) -> dict[str, str]:
+        """What other packages add, by name: `module:attribute`."""
+        return {name: home for name, home in added_to(self.group).items() if name not in self.shipped}
+
+    def names(self) -> list[str]:
+        """All that can be chosen but for what is in a user's file."""
+        return [*self.shipped, *self.installed()]
+
+    def is_in_a_file(self, text: object) -> bool:
+        """Whether a text names a user's file."""
+        return isinstance(text, str) and ".py" in text and _IN_A_FILE.fullmatch(text) is not None
+
+    def kind(self, text: str, option: str = "") -> tuple[str, type[T]]:
+        """The name and the class of what a text names without numbers.
+
+        Raises:
+            BadInput: there is none, or it cannot be used.
+        """
+        name, home, _ = self._find(option or self.option, text)
+        found = found_at(option or self.option, text, home)
+        if isinstance(home, InFile) or name not in self.shipped:
+            self._check(option or self.option, text, found)
+        if isinstance(home, InFile):
+            _let_pickle(found, home)
+        return name, found
+
+    def found(self, name: str) -> Any:
+        """The class, or the thing, of a name that is shipped or installed."""
+        return found_at(self.option, name, self.shipped.get(name) or self.installed()[name])
+
+    def has(self, text: str) -> bool:
+        """Whether a user's file holds a thing of this kind under the name that a text says."""
+        _, home, _ = self._find("WHAT", self.split(text)[0])
+        return self._is_one(found_at("WHAT", text, home))
+
+    def split(self, text: str) -> tuple[str, str]:
+        """What a text names, without numbers; and the numbers, as in `a=1:b=2`."""
+        matched = _IN_A_FILE.fullmatch(text) if ".py" in text else None
+        if matched is None:
+            name, _, numbers = text.partition(":")
+            return name, numbers
+        return f"{matched['file']}:{matched['name'] or ''}".rstrip(":"), matched["numbers"][1:]
+
+    def choose(self, given: object, option: str = "") -> Chosen[T]:
+        """What a text as in the module's first lines names, its numbers checked.
+
+        Args:
+            option: that gave it, if it is another one.
+
+        Raises:
+            BadInput: there is no such thing, it cannot be loaded, or a number is not accepted.
+        """
+        option = option or self.option
+        if isinstance(given, Chosen):
+            return given
+        text = given if isinstance(given, str) else shown(given)
+        name, home, rest = self._find(option, text)
+        found = found_at(option, text, home)
+        if isinstance(home, InFile) or (home in self.installed().values() and name not in self.shipped):
+            self._check(option, text, found)
+        declared = declared_numbers(found) if isinstance(found, type) and is_dataclass(found) else {}
+        numbers = self._numbers(option, text, name, declared, rest)
+        if isinstance(found, type) and isinstance(home, InFile):
+            _let_pickle(found, home)
+        return Chosen(option, name, numbers, _text(name, declared, dict(numbers)), home)
+
+    def name_of(self, thing: T) -> str:
+        """The name by which the class of a thing is chosen."""
+        kind = type(thing)
+        home = f"{kind.__module__}:{kind.__qualname__}"
+        for name, there in self.shipped.items():
+            if there is kind or there == home:
+                return name
+        if kind.__module__ in _USERS:
+            return home  # a user's module is called by its file's stem and content hash
+        return next((name for name, there in self.installed().items() if there == home), home)
+
+    def with_numbers(self, chosen: Chosen[T], numbers: Mapping[str, Any]) -> Chosen[T]:
+        """The same with other numbers, which were checked."""
+        found = found_at(chosen.option, chosen.spelled, chosen.home)
+        values = {**dict(chosen.numbers), **numbers}
+        return Chosen(
+            chosen.option,
+            chosen.name,
+            tuple(values.items()),
+            _text(chosen.name, declared_numbers(found), values),
+            chosen.home,
+        )
+
+    def complete(self, begun: str) -> list[str]:
+        """Texts that begin so: names, and after a name's colon its numbers."""
+        if ":" not in begun:
+            return [name for name in self.names() if name.startswith(begun)]
+        whole, _, last = begun.rpartition(":")
+        try:
+            _, home, _ = self._find(self.option, whole)
+            found = found_at(self.option, whole, home)
+        except BadInput:
+            return []
+        taken = whole.split(":")[1:]
+        free = [name for name in declared_numbers(found) if not any(part.startswith(f"{name}=") for part in taken)]
+        return [f"{whole}:{name}=" for name in free if name.startswith(last)]
+
+    def _find(self, option: str, text: str) -> tuple[str, Any, str]:
+        """The name of what a text chooses, where it is, and what follows it."""
+        if self.is_in_a_file(text):
+            return self._find_in_file(option, text)
+        name, _, rest = text.partition(":")
+        if name not in self.shipped:
+            installed = self.installed()
+            if name in installed:
+                return name, installed[name], rest
+            try:
+                choose(option, name, [*self.shipped, *installed])
+            except BadInput as error:
+                accepted = f"{error.accepted}, or yours, as in my.py:Mine"
+                raise BadInput(option, text, error.problem, accepted) from None
+        return name, self.shipped[name], rest
+
+    def _find_in_file(self, option: str, text: str) -> tuple[str, Any, str]:
+        matched = _IN_A_FILE.fullmatch(text)
+        assert matched is not None
+        path, attribute = Path(matched["file"]), matched["name"] or ""
+        accepted = f"a class in it, as in {path.name}:Mine"
+        if not attribute:
+            raise BadInput(option, text, "names a file, but nothing in it", accepted)
+        source = read_source(option, text, path)
+        module = source.module(option, text)
+        if not hasattr(module, attribute):
+            there = [name for name, value in vars(module).items() if self._is_one(value)]
+            problem = f"{path.name} has no {attribute}"
+            raise BadInput(option, text, problem, ", ".join(f"{path.name}:{name}" for name in there) or accepted)
+        return f"{source.name}:{attribute}", InFile(source, attribute), matched["numbers"][1:]
+
+    def _is_one(self, value: object) -> bool:
+        if isinstance(value, type):
+            return issubclass(value, self.base) and value is not self.base
+        return isinstance(value, self.base)
+
+    def _check(self, option: str, text: str, found: Any) -> None:
+        """Raise BadInput if somebody else's class cannot be used."""
+        if not self._is_one(found):
+            accepted = f"a class derived from {self.base.__name__}, under {self.decorator}"
+            raise BadInput(option, text, f"{_name(found)} is no {self.what}", accepted)
+        if not isinstance(found, type):
+            return
+        if "__dataclass_fields__" not in vars(found):
+            problem = f"{found.__name__} is not under {self.decorator}"
+            raise BadInput(option, text, problem, f"a class with {self.decorator} in the line above it")
+        for one in fields(found):
+            if "accepted" not in one.metadata:
+                problem = f"its field {one.name} does not say what it takes"
+                accepted = f"{one.name}: float = quantity(low, high, default=…, help=…)"
+                raise BadInput(option, text, problem, accepted)
+        for number in declared_numbers(found).values():
+            values = number.default if number.accepted.several else [number.default]
+            problems = [] if number.required else [number.accepted.problem(value) for value in values]
+            if wrong := "".join(problems):
+                raise BadInput(option, text, f"the default of {number.name} is {wrong}", str(number.accepted))
+        for function in _functions(self.base):
+            _check_signature(option, text, self.base, found, function)
+
+    def _numbers(
+        self, option: str, text: str, name: str, declared: Mapping[str, Number], rest: str
+    ) -> tuple[tuple[str, Any], ...]:
+        """The values of all declared numbers, those that the rest of the text gives and the others' defaults."""
+        given: dict[str, Any] = {}
+        label = name.rpartition(":")[2]
+        for part in rest.split(":") if rest else []:
+            key, equals, word = (piece.strip() for piece in part.partition("="))
+            if not equals:
+                accepted = f"numbers after colons, as in {label}:{next(iter(declared), 'name')}=1"
+                raise NeverAccepted(option, text, f"{shown(part)} is not NAME=VALUE", accepted)
+            if key not in declared:
+                accepted = ", ".join(declared) or f"{label} alone, which has no numbers"
+                raise NeverAccepted(option, text, f"{label} has no {key}", accepted)
+            if key in given:
+                raise NeverAccepted(option, text, f"{key} is given twice", "each number once")
+            given[key], problem = declared[key].accepted.of_text(word)
+            if problem:
+                raise NeverAccepted(option, text, f"{key} is {problem}", f"{key}, {declared[key].accepted}")
+        for number in declared.values():
+            if number.required and number.name not in given:
+                accepted = f"{label}:{number.name}=…, {number.accepted}"
+                raise NeverAccepted(option, text, f"{number.name} is missing", accepted)
+        return tuple((number.name, given.get(number.name, number.default)) for number in declared.values())
+
+
+@cache
+def added_to(group: str) -> dict[str, str]:
+    """The entry points of a group, looked for once: they do not change while the program runs."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
+_USERS: set[str] = set()
+"""Modules of users' files."""
+
+
+def _let_pickle(kind: type, home: InFile) -> None:
+    """Let instances of a user's class be sent to other processes: as its file and their numbers."""
+    _USERS.add(kind.__module__)
+
+    def reduce(instance: Any) -> tuple[Any, ...]:
+        return _made_again, (home, {one.name: getattr(instance, one.name) for one in fields(instance)})
+
+    copyreg.pickle(kind, reduce)
+
+
+def _made_again(home: InFile, values: dict[str, Any]) -> Any:
+    kind = found_at("", home.source.file, home)
+    _let_pickle(kind, home)
+    return kind(**values)
+
+
+def _text(name: str, declared: Mapping[str, Number], values: Mapping[str, Any]) -> str:
+    """Name and numbers, but for those that came later and have their default."""
+    kept = {key: value for key, value in values.items() if not (declared[key].later and value == declared[key].default)}
+    return ":".join([name, *(f"{key}={_word(value)}" for key, value in kept.items())])
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _name(found: object) -> str:
+    return getattr(found, "__name__", None) or shown(found)
+
+
+def _functions(base: type) -> list[str]:
+    return [name for name, value in vars(base).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
+def _check_signature(option: str, text: str, base: type, found: type, function: str) -> None:
+    own = getattr(found, function)
+    if getattr(own, "__isabstractmethod__", False):
+        raise BadInput(option, text, f"{found.__name__} has no {function}", _call(base, function))
+    arguments = list(inspect.signature(getattr(base, function)).parameters)
+    try:
+        inspect.signature(own).bind(*arguments)
+    except TypeError:
+        takes = f"{function}({', '.join(inspect.signature(own).parameters)})"
+        problem = f"{found.__name__}.{takes} cannot be called with {', '.join(arguments[1:]) or 'nothing'}"
+        raise BadInput(option, text, problem, _call(base, function)) from None
+
+
+def _call(base: type, function: str) -> str:
+    return f"{function}({', '.join(inspect.signature(getattr(base, function)).parameters)})"
+
+
+__all__ = ["Chosen", "InFile", "Named", "found_at", "named_numbers"]
