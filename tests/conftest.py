@@ -41,10 +41,12 @@ from filelock import FileLock
 
 from agn_bench import cli
 from agn_bench.base import files, machine
+from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import Constant, Draws, Gamma, Profile
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import processes
 from agn_bench.execution.one import Terms, make
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.training.records import Progress, RunResult
@@ -149,6 +151,13 @@ def at_full_size(request: pytest.FixtureRequest) -> bool:
     return request.config.getoption("figures") is not None
 
 
+def local_optimizer(name: str, learning_rate: float, momentum: float = 0.9) -> LocalOptimizer:
+    """A local optimizer with these numbers, of those that it has."""
+    numbers = {"learning_rate": learning_rate, "momentum": momentum}
+    kind = LOCAL_OPTIMIZERS[name]
+    return kind(**{number: numbers[number] for number in declared_numbers(kind)})
+
+
 @pytest.fixture(scope="session")
 def tiny() -> datasets.Dataset:
     """A learnable data set: 4 classes, 12 features, float64 so that it can be cast either way."""
@@ -162,7 +171,7 @@ def tiny() -> datasets.Dataset:
 def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a data set that loads at once and trains in milliseconds, for tests of the command line."""
     entry = DatasetEntry(300, 100, "tiny", "none", "none", {}, features=12, classes=4, embedded=True)
-    monkeypatch.setitem(DATASETS, "tiny", entry)
+    monkeypatch.setitem(DATASETS.shipped, "tiny", entry)
     float32 = datasets.Dataset(
         "tiny",
         tiny.train_images.astype(np.float32),

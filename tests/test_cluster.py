@@ -45,8 +45,7 @@ model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
 model = "mlp-8"
-optimizer = "easgd"
-alpha = [0.05, 0.1]
+optimizer = ["easgd:alpha=0.05", "easgd:alpha=0.1"]
 """
 RUNS = 12
 

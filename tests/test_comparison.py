@@ -14,7 +14,7 @@ from agn_bench.analysis import comparison, tables
 from agn_bench.analysis.figures import accuracy
 from agn_bench.analysis.figures.look import over_seeds
 from agn_bench.base.inputs import BadInput
-from agn_bench.store import run_files
+from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
 BASE = {
     "optimizer": "agn", "workers": 2, "local_steps": 3, "dataset": "mnist", "model": "mlp-9", "local_optimizer": "sgd",
@@ -32,7 +32,7 @@ def experiment(tmp_path: Path) -> Callable[..., Path]:
     def write(*runs: Run) -> Path:
         rows, points = [], []
         for number, (columns, curve) in enumerate(runs):
-            own = {name: value for name, value in columns.items() if name in run_files.CONFIGURATION_COLUMNS}
+            own = {name: value for name, value in columns.items() if name in CONFIGURATION_COLUMNS}
             row = {"configuration": f"hash of {sorted(own.items())}", "seed": number, **BASE, **columns}
             rows.append({"run_id": f"run{number}", **row})
             points += [
@@ -96,7 +96,7 @@ def test_configurations_are_set_against_the_first_seed_by_seed(experiment: Calla
         ([{"optimizer": "easgd", "alpha": 0.05}], {"agn", "easgd"}),
         (
             [{"optimizer": "easgd", "alpha": 0.05}, {"optimizer": "easgd", "alpha": 0.1}],
-            {"agn", "easgd, α 0.05", "easgd, α 0.1"},
+            {"agn", "easgd, alpha 0.05", "easgd, alpha 0.1"},
         ),
         ([{"workers": 4}], {"agn, n 2", "agn, n 4"}),
         ([{"workers": 4, "local_steps": 7}], {"agn, n 2, λ 3", "agn, n 4, λ 7"}),
@@ -115,7 +115,7 @@ def test_a_label_says_what_tells_a_configuration_apart(
 
 def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: Callable[..., Path]) -> None:
     """Seed 0 is at 0.3 until 3 s and at chance, 0.1, from there; seed 1 rises to 1 at 10 s."""
-    bad = {"status": "diverged", "diverged_s": 3.0}
+    bad = {"status": "diverged", "diverged_s": 3.0, "test_accuracy": 0.1}
     (both,) = read(experiment((bad, [(0.0, 0.3), (2.0, 0.3)]), ({}, LINE)))
     (row,) = tables.accuracy_table([both], [6.0, 10.0], [0.5])
     assert row["accuracy_at_6s_mean"] == pytest.approx((0.1 + 0.6) / 2)

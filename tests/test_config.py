@@ -34,15 +34,16 @@ def test_auto_local_steps_is_where_the_delayed_recursion_turns_stable(workers: i
 
 def test_with_nothing_given_it_is_the_quick_preset() -> None:
     quick = resolve({})
-    assert (quick.optimizer, quick.dataset, quick.model) == ("agn", "mnist-5k", "mlp-small")
-    assert (quick.local_optimizer, quick.learning_rate, quick.batch_size) == ("sgd", 0.3, 128)
+    assert (quick.optimizer.name, quick.dataset.name, quick.model.name) == ("agn", "mnist-5k", "mlp-small")
+    assert (quick.local_optimizer.text, quick.batch_size) == ("sgd:learning_rate=0.3", 128)
     assert (quick.gradient_steps, quick.delays.name, quick.local_steps) == (10_400, "paper-cluster", 13)
 
 
 def test_the_paper_preset_is_the_protocol() -> None:
     paper = resolve({"preset": "paper", "workers": "20", "local_steps": "15"})
-    assert (paper.dataset, paper.model, paper.local_optimizer) == ("mnist", "mlp-paper", "adam")
-    assert (paper.learning_rate, paper.batch_size, paper.gradient_steps, paper.epochs) == (1e-3, 128, 18_750, 40.0)
+    assert (paper.dataset.name, paper.model.name) == ("mnist", "mlp-paper")
+    assert paper.local_optimizer.text == "adam:learning_rate=0.001"
+    assert (paper.batch_size, paper.gradient_steps, paper.epochs) == (128, 18_750, 40.0)
     assert (paper.phases, paper.exchanges) == (62, 1240)
 
 
@@ -51,15 +52,15 @@ def test_a_given_option_beats_the_preset_and_the_two_amounts_of_work_replace_eac
     assert resolve({"dataset": "mnist", "epochs": "2.01", "batch_size": 100}).gradient_steps == 1206
     assert resolve({"epochs": "0.25025", "batch_size": 1001, "workers": 1}).gradient_steps == 1
     assert resolve({"preset": "paper", "gradient_steps": 5000}).gradient_steps == 5000
-    assert resolve({"local_optimizer": "adam"}).learning_rate == 1e-3
-    assert resolve({"local_optimizer": "adam", "learning_rate": 0.01}).learning_rate == 0.01
+    assert resolve({"local_optimizer": "adam"}).local_optimizer.number("learning_rate") == 1e-3
+    assert resolve({"local_optimizer": "adam", "learning_rate": 0.01}).local_optimizer.text == "adam:learning_rate=0.01"
 
 
 def test_numbers_belong_to_who_has_them() -> None:
-    assert resolve({}).alpha is None
-    assert resolve({"optimizer": "easgd"}).alpha == 0.05
-    assert resolve({}).momentum is None
-    assert resolve({"local_optimizer": "momentum"}).momentum == 0.9
+    assert resolve({}).optimizer.text == "agn"
+    assert resolve({"optimizer": "easgd"}).optimizer.text == "easgd:alpha=0.05"
+    assert resolve({}).local_optimizer.text == "sgd:learning_rate=0.3"
+    assert resolve({"local_optimizer": "momentum"}).local_optimizer.number("momentum") == 0.9
 
 
 def test_the_run_id_names_the_run_and_changes_with_anything_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

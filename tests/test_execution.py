@@ -221,7 +221,13 @@ def test_cells_that_differ_in_numbers_only_compile_once(
     tmp_path: Path, quick_dataset: str, compilations: Callable[..., int]
 ) -> None:
     base = {"dataset": quick_dataset, "model": "mlp-8", "local_steps": 2, "batch_size": 8, "optimizer": "easgd"}
-    changes = [{"seed": 7}, {"learning_rate": 0.01}, {"alpha": 0.2}, {"workers": 13}, {"gradient_steps": 600}]
+    changes = [
+        {"seed": 7},
+        {"learning_rate": 0.01},
+        {"optimizer": "easgd:alpha=0.2"},
+        {"workers": 13},
+        {"gradient_steps": 600},
+    ]
     first = resolve({**base, "workers": 10, "gradient_steps": 400})
     others = [resolve({**base, "workers": 10, "gradient_steps": 400, **change}) for change in changes]
     assert {config.program for config in others} == {first.program}

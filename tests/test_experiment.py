@@ -57,11 +57,11 @@ def test_lists_multiply_out_and_a_cell_beats_the_base_and_the_base_the_preset(wr
         ("dynsgd", 20, 10),
         ("dynsgd", 20, 30),
     ]
-    got = [(c.optimizer, c.workers, c.local_steps, c.seed) for c in experiment.configs]
+    got = [(c.optimizer.name, c.workers, c.local_steps, c.seed) for c in experiment.configs]
     assert got == [(*cell, seed) for cell in cells for seed in (3, 5)]
     expected = {"preset": "quick", "learning_rate": 0.1, "optimizer": "dynsgd", "local_steps": 30, "workers": 20}
     assert experiment.configs[-1] == resolve({**expected, "seed": 5})
-    assert {config.model for config in experiment.configs} == {"mlp-small"}  # the preset's
+    assert {config.model.name for config in experiment.configs} == {"mlp-small"}  # the preset's
 
 
 def test_seeds_are_the_files_or_so_many_from_its_first(write: Write) -> None:
@@ -140,7 +140,7 @@ local_steps = [
     10,
     -1,
 ]
-alpha = 7
+delay = 7
 [[cells]]
 optimizer = 3
 seed = 4
@@ -160,7 +160,7 @@ preset = "quik"
         "line 7, batch_size = [8, 16]",
         'line 9, optimizer = "esgd"',
         "line 10, local_steps = -1",
-        "line 14, alpha = 7",
+        "line 14, delay = 7",
         "line 16, optimizer = 3",
         "line 17, seed",
         "line 18, learning_rate = []",
@@ -296,13 +296,18 @@ def test_a_size_beats_the_base_and_replaces_seeds_and_cells(write: Write) -> Non
     first = read_experiment_file(path)
     assert (first.name, first.sizes) == ("sized-small", ("small", "large"))
     assert first == read_experiment_file(path, size="small")
-    assert [(c.local_steps, c.learning_rate, c.model, c.seed) for c in first.configs] == [
+    assert [
+        (c.local_steps, c.local_optimizer.number("learning_rate"), c.model.name, c.seed) for c in first.configs
+    ] == [
         (5, 0.1, "mlp-small", 0),
         (10, 0.1, "mlp-small", 0),
     ]
     large = read_experiment_file(path, size="large")
     assert large.name == "sized-large"
-    assert {(c.optimizer, c.local_steps, c.learning_rate, c.model) for c in large.configs} == {
+    assert {
+        (c.optimizer.name, c.local_steps, c.local_optimizer.number("learning_rate"), c.model.name)
+        for c in large.configs
+    } == {
         ("agn", 20, 0.01, "mlp-paper"),
         ("easgd", 20, 0.01, "mlp-paper"),
     }

@@ -121,8 +121,8 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
 RIGHT = {
-    "optimizer": ["agn", "easgd", "dynsgd"], "workers": ["1", "4", "10,20", "127"],
-    "local_steps": ["1", "auto", "5", "5,10"], "alpha": ["0.1"], "local_optimizer": ["sgd", "adam", "momentum"],
+    "optimizer": ["agn", "easgd:alpha=0.1", "dynsgd"], "workers": ["1", "4", "10,20", "127"],
+    "local_steps": ["1", "auto", "5", "5,10"], "local_optimizer": ["sgd", "adam", "momentum"],
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
     "delay": ["server.mean=0.2", "step.distribution=gamma"], "timeline": ["commits.csv"],
@@ -181,8 +181,7 @@ EXPERIMENT = textwrap.dedent("""\
     optimizer = ["agn", "easgd"]
     local_steps = [5, "auto"]
     [[cells]]
-    optimizer = "easgd"
-    alpha = [0.1, 0.2]
+    optimizer = ["easgd:alpha=0.1", "easgd:alpha=0.2"]
     delay = ["server.mean=0.2"]
     [sizes.small]
     seeds = [0]

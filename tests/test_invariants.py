@@ -1,4 +1,4 @@
-"""What must hold of any run: of random profiles, random sizes, random methods. Configurations are generated."""
+"""What must hold of any run: of random profiles, random sizes, random optimizers. Configurations are generated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Figure, examples, initial_params, reference_log, tried
+from conftest import Figure, examples, initial_params, local_optimizer, reference_log, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from test_execution import Watcher
@@ -37,26 +37,24 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.config.run import RunConfig, resolve
 from agn_bench.execution import sweep
 from agn_bench.execution.sweep import Place
-from agn_bench.optimizers import Method
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer
 from agn_bench.optimizers.agn import Agn
-from agn_bench.optimizers.catalogue import LOCAL_OPTIMIZERS, METHODS
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
-from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
 from agn_bench.training.replay import replay_timeline
 from agn_bench.training.simulate import simulate
 
-EVERY_METHOD: dict[str, Method] = {
+EVERY_OPTIMIZER: dict[str, Optimizer] = {
     "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()
 }  # fmt: skip
 
 
-def test_every_method_is_here() -> None:
-    assert set(EVERY_METHOD) == set(METHODS)
+def test_every_optimizer_is_here() -> None:
+    assert set(EVERY_OPTIMIZER) == set(OPTIMIZERS)
 
 
 # --- the clock ---
@@ -172,9 +170,9 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
     @examples(200)
     @given(coordinates, coordinates, st.integers(1, 50), st.integers(0, 50))
     def attempt(center: np.ndarray, start: np.ndarray, local_steps: int, staleness: int) -> None:
-        for name, method in EVERY_METHOD.items():
+        for name, optimizer in EVERY_OPTIMIZER.items():
             at = center if name == "easgd" else start
-            new, following = method.exchange([center], [at], [at], local_steps, staleness)
+            new, following = optimizer.exchange([center], [at], [at], local_steps, staleness)
             np.testing.assert_array_equal(new[0], center)
             np.testing.assert_array_equal(following[0], center)
 
@@ -184,7 +182,7 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
 # --- whole runs ---
 
 OPTIONS: dict[str, Any] = {
-    "optimizer": st.sampled_from(sorted(METHODS)),
+    "optimizer": st.sampled_from(sorted(OPTIMIZERS)),
     "workers": st.sampled_from([1, 2, 5, 12]),
     "local_steps": st.sampled_from([1, 3]),  # each compiles
     "local_optimizer": st.just("sgd"),
@@ -301,7 +299,7 @@ def _trained(
     timeline: Timeline,
     batches: np.ndarray,
     data: Dataset,
-    method: str,
+    optimizer: str,
     initial: Any = None,
     local: str = "sgd",
     rate: float = 0.1,
@@ -309,8 +307,8 @@ def _trained(
     return replay_timeline(
         timeline,
         batches,
-        method=EVERY_METHOD[method],
-        local=LocalOptimizer(local, rate, 0.9),
+        optimizer=EVERY_OPTIMIZER[optimizer],
+        local=local_optimizer(local, rate, 0.9),
         loss=mlp.loss,
         initial=initial_params(3, np.float32) if initial is None else initial,
         dataset=data,
@@ -324,14 +322,14 @@ def _timeline(seed: int, workers: int = 5, phases: int = 12, local_steps: int = 
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("method", EVERY_METHOD)
+@pytest.mark.parametrize("optimizer", EVERY_OPTIMIZER)
 def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_it(
-    tiny: Dataset, method: str, bad: float, figure: Figure, at_full_size: bool
+    tiny: Dataset, optimizer: str, bad: float, figure: Figure, at_full_size: bool
 ) -> None:
     """Wherever it is: the first exchange, in the order applied, that has it in a mini-batch. Of five workers two
     exchanges are applied at once, which compiles another program.
     """
-    workers = 5 if at_full_size or method == "agn" else 3
+    workers = 5 if at_full_size or optimizer == "agn" else 3
 
     @examples(12)
     @given(st.integers(0, 299), st.integers(0, 11), st.integers(0, 5))
@@ -344,33 +342,33 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
             image in batches[worker, 3 * phase : 3 * phase + 3]
             for worker, phase in zip(timeline.worker, timeline.phase, strict=True)
         ]
-        found = _trained(timeline, batches, data, method)
+        found = _trained(timeline, batches, data, optimizer)
         assert found.diverged_exchange == (held.index(True) if any(held) else None)
         assert found.exchanges == (held.index(True) + 1 if any(held) else timeline.exchanges)
 
     figure(
         "invariants",
-        what=f"{method}: an image with {bad} is found at its exchange",
+        what=f"{optimizer}: an image with {bad} is found at its exchange",
         **tried(attempt),
     )
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize(("layer", "name"), [(0, "weights"), (1, "biases"), (2, "weights")])
-@pytest.mark.parametrize("method", EVERY_METHOD)
+@pytest.mark.parametrize("optimizer", EVERY_OPTIMIZER)
 def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
-    tiny: Dataset, method: str, layer: int, name: str, bad: float
+    tiny: Dataset, optimizer: str, layer: int, name: str, bad: float
 ) -> None:
     initial = initial_params(3, np.float32)
     initial[layer][name].flat[0] = bad
     batches = shares.deal("mixed", 0, 300, 3, 3 * 36, 8)
-    assert _trained(_timeline(0, workers=3), batches, _float32(tiny), method, initial).diverged_exchange == 0
+    assert _trained(_timeline(0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("local", LOCAL_OPTIMIZERS)
-@pytest.mark.parametrize("method", EVERY_METHOD)
-def test_no_number_changes_its_type(tiny: Dataset, method: str, local: str, dtype: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("optimizer", EVERY_OPTIMIZER)
+def test_no_number_changes_its_type(tiny: Dataset, optimizer: str, local: str, dtype: Callable[..., Any]) -> None:
     """With 64 bits allowed, so that a promotion to them shows, which JAX would otherwise round away. Of two workers and
     one layer, for which a program is compiled soonest.
     """
@@ -378,7 +376,7 @@ def test_no_number_changes_its_type(tiny: Dataset, method: str, local: str, dtyp
     batches = shares.deal("mixed", 0, 300, 2, 2 * 36, 8)
     initial = [{"weights": np.zeros((12, 4), dtype), "biases": np.zeros(4, dtype)}]
     with jax.enable_x64(True):
-        found = _trained(_timeline(0, workers=2), batches, data, method, initial, local, 0.01)
+        found = _trained(_timeline(0, workers=2), batches, data, optimizer, initial, local, 0.01)
     assert {leaf.dtype for leaf in jax.tree.leaves(found.center)} == {np.dtype(dtype)}
     assert found.losses.dtype == dtype
     assert found.correct.dtype == np.int32

@@ -164,7 +164,7 @@ def test_a_finished_run_without_its_center_is_made_again_for_it(
 # --- again from run.json ---
 
 AGAIN = [
-    {"optimizer": "easgd", "alpha": 0.1, "eval_every": 7, "seed": 3},
+    {"optimizer": "easgd:alpha=0.1", "eval_every": 7, "seed": 3},
     {"local_optimizer": "momentum", "reset_local_optimizer": True, "data_split": "sharded"},
     {"delays": "stragglers", "delay": ["server.mean=0.02", "up.distribution=constant", "up.mean=1e+0"]},
 ]
@@ -192,13 +192,13 @@ def test_a_profile_of_ones_own_comes_back_from_run_json(quick_dataset: str, tmp_
 
 
 def test_options_given_beat_those_of_the_run_and_what_belonged_to_others_goes(quick_dataset: str) -> None:
-    like = RunConfig.of(optimizer="easgd", alpha=0.2, learning_rate=0.07, **TINY)
+    like = RunConfig.of(optimizer="easgd:alpha=0.2", learning_rate=0.07, **TINY)
     assert resolve({"seed": 4}, like.as_dict()) == replace(like, seed=4)
     assert resolve({"optimizer": "easgd"}, like.as_dict()) == like
     agn = resolve({"optimizer": "agn"}, like.as_dict())
-    assert (agn.optimizer, agn.alpha, agn.learning_rate) == ("agn", None, 0.07)
+    assert (agn.optimizer.text, agn.local_optimizer.text) == ("agn", "sgd:learning_rate=0.07")
     adam = resolve({"local_optimizer": "adam"}, like.as_dict())
-    assert (adam.learning_rate, adam.alpha) == (1e-3, 0.2)
+    assert (adam.local_optimizer.text, adam.optimizer.text) == ("adam:learning_rate=0.001", "easgd:alpha=0.2")
     assert resolve({"epochs": 5}, like.as_dict()).gradient_steps == 5 * 300 // 8
 
 
@@ -246,7 +246,7 @@ def test_times_from_a_file_are_not_in_run_json(quick_dataset: str, tmp_path: Pat
         (lambda content: content["config"].update(delays={"name": "x"}), "its delays"),
         (lambda content: content["config"].update(delays={"name": "../x\n"}), "its delays"),
         (lambda content: content["config"].update(delays=[]), "its delays"),
-        (lambda content: content["config"].update(learning_rate=None, momentum=2), "its momentum"),
+        (lambda content: content["config"].update(local_optimizer="momentum:momentum=2"), "its local_optimizer"),
     ],
 )
 def test_a_run_json_that_was_changed_is_refused(

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import local_optimizer
 
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers.agn import Agn
-from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training.records import Replay
@@ -52,8 +52,8 @@ class Case:
         return replay_timeline(
             self.timeline,
             batches,
-            method=Agn(),
-            local=LocalOptimizer(self.optimizer, RATES[self.optimizer] * (1 + faster)),
+            optimizer=Agn(),
+            local=local_optimizer(self.optimizer, RATES[self.optimizer] * (1 + faster)),
             loss=mlp.loss,
             initial=self.initial,
             dataset=self.dataset,

@@ -12,15 +12,14 @@ import pytest
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
-from agn_bench.config.defaults import DATA_SPLITS
 from agn_bench.problems import datasets, mlp, shares
-from agn_bench.problems.catalogue import DATASETS, DatasetEntry, hidden_widths
+from agn_bench.problems.catalogue import DATA_SPLITS, DATASETS, MODELS, DatasetEntry
 
 # --- the model ---
 
 
 def test_the_papers_model_has_4798010_parameters() -> None:
-    params = mlp.initial_params(stream(0, Kind.PARAMETERS), (784, *hidden_widths("mlp-paper"), 10))
+    params = mlp.initial_params(stream(0, Kind.PARAMETERS), (784, *MODELS["mlp-paper"].hidden, 10))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 4_798_010
 
 
@@ -51,7 +50,7 @@ def test_every_product_is_asked_for_in_float32_forward_and_backward() -> None:
     [("mlp-small", (256, 128)), ("mlp-paper", (1000, 2000, 1000)), ("mlp-7", (7,)), ("mlp-300-100", (300, 100))],
 )
 def test_a_model_is_named_by_its_hidden_widths(model: str, widths: tuple[int, ...]) -> None:
-    assert hidden_widths(model) == widths
+    assert MODELS.choose(model).thing.hidden == widths
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_model_is_named_by_its_hidden_widths(model: str, widths: tuple[int, ..
 )
 def test_other_models_are_refused(model: str) -> None:
     with pytest.raises(BadInput, match=r"--model .*(unknown|too large)"):
-        hidden_widths(model)
+        MODELS.choose(model)
 
 
 # --- shares ---
@@ -120,7 +119,7 @@ def idx(array: np.ndarray) -> bytes:
 
 @pytest.fixture
 def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder in MNIST's format with 30 + 10 images, which the registry takes for the data set `small`."""
+    """A folder in MNIST's format with 30 + 10 images, which counts as the data set `small`."""
     generator = np.random.default_rng(0)
     arrays = [generator.integers(0, 256, (30, 28, 28), np.uint8), generator.integers(0, 10, 30, np.uint8)]
     arrays += [generator.integers(0, 256, (10, 28, 28), np.uint8), generator.integers(0, 10, 10, np.uint8)]
@@ -129,7 +128,7 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(idx(array))
         hashes[name] = hashlib.sha256(idx(array)).hexdigest()
     entry = DatasetEntry(30, 10, "small", "none", "none", hashes)
-    monkeypatch.setitem(DATASETS, "small", entry)
+    monkeypatch.setitem(DATASETS.shipped, "small", entry)
     return tmp_path
 
 

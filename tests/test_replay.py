@@ -20,14 +20,13 @@ import pytest
 import reference
 from conftest import WIDTHS, initial_params
 from jax.test_util import check_grads
-from test_simulate import LOCAL, METHODS, Case, distance
+from test_simulate import LOCAL, OPTIMIZERS, Case, distance
 
 from agn_bench.clock.timeline import Timeline
 from agn_bench.config.run import resolve
-from agn_bench.optimizers import method
-from agn_bench.optimizers.local import LocalOptimizer
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer, optimizer
 from agn_bench.problems import mlp
-from agn_bench.problems.catalogue import widths
+from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry as training
 from agn_bench.training.exchange import exchange_sharing
@@ -61,15 +60,16 @@ class Script(Case):
         self.batches = np.random.default_rng(1).integers(0, len(tiny.train_labels), shape).astype(np.int32)
         self.tiny = tiny
 
-    def reference(self, method: str, local: LocalOptimizer, reset: bool = False) -> Any:
+    def reference(self, optimizer: str, local: LocalOptimizer, reset: bool = False) -> Any:
         data, initial = (self.tiny.train_images, self.tiny.train_labels), initial_params(3)
-        numbers = (local.name, local.learning_rate, local.momentum, 0.3)
-        return reference.train(self.log, self.batches, *data, initial, method, *numbers, reset)
+        name = LOCAL_OPTIMIZERS.name_of(local)
+        numbers = (name, local.learning_rate, getattr(local, "momentum", None), 0.3)
+        return reference.train(self.log, self.batches, *data, initial, optimizer, *numbers, reset)
 
-    def training(self, method: Any, local: LocalOptimizer) -> training.Training:
+    def training(self, optimizer: Any, local: LocalOptimizer) -> training.Training:
         images, labels = jnp.asarray(self.tiny.train_images, np.float32), jnp.asarray(self.tiny.train_labels)
         initial = initial_params(3, np.float32)
-        return training.Training(self.timeline, self.batches, method, local, mlp.loss, initial, images, labels)
+        return training.Training(self.timeline, self.batches, optimizer, local, mlp.loss, initial, images, labels)
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_any_order_agrees_with_the_reference(
     engine(at_once=(3,), batched=(5, 3))
     monkeypatch.setattr(jax, "default_backend", lambda: device)
     case, reset = Script(tiny, ORDERS[order], 3), name == "dynsgd"
-    result = case.replay(METHODS[name], LOCAL[local], reset_local_optimizer=reset)
+    result = case.replay(OPTIMIZERS[name], LOCAL[local], reset_local_optimizer=reset)
     centers, losses, correct = case.reference(name, LOCAL[local], reset)
     assert distance(result.center, centers[-1]) < 1e-9
     np.testing.assert_allclose(result.losses, losses, rtol=0, atol=1e-9)
@@ -113,7 +113,7 @@ def test_any_order_agrees_with_the_reference(
 def test_the_batching_inside_changes_no_bit(tiny: Dataset, engine: Engine, name: str, local: str) -> None:
     """Exchanges a call, calls a segment, segments a run; what is evaluated on the way changes the segments too."""
     case = Script(tiny, [*range(8), *ORDERS["uneven"], *range(7, -1, -1)], 1)
-    run = partial(case.replay, METHODS[name], LOCAL[local], np.float32)
+    run = partial(case.replay, OPTIMIZERS[name], LOCAL[local], np.float32)
     engine(at_once=())
     one_by_one, evaluated = run(), run(evaluate_at={0, 21, 70})
     same(replace(evaluated, evaluations=[]), one_by_one)
@@ -150,7 +150,9 @@ def test_a_block_is_as_many_exchanges_by_different_workers_as_is_allowed(sizes: 
 def test_on_a_gpu_most_phases_of_the_papers_runs_are_batched(monkeypatch: Patch, local_steps: int) -> None:
     """With the engine's own numbers, in every segment of the timeline of 40 workers."""
     monkeypatch.undo()
-    network = [np.broadcast_to(np.float32(0), shape) for shape in pairwise(widths("mlp-paper", "mnist"))]
+    network = [
+        np.broadcast_to(np.float32(0), shape) for shape in pairwise(MODELS["mlp-paper"].widths(DATASETS["mnist"]))
+    ]
     sizes = training._block_sizes(40, network, local_steps, together=True)
     segment = training._segment_size(network, local_steps, together=True)
     config = resolve({"preset": "paper", "optimizer": "agn", "workers": 40, "local_steps": local_steps})
@@ -162,9 +164,9 @@ def test_on_a_gpu_most_phases_of_the_papers_runs_are_batched(monkeypatch: Patch,
 
 
 def custom(rule: Callable[..., Any]) -> Any:
-    """A method that does this at an exchange."""
+    """An optimizer that does this at an exchange."""
 
-    @method
+    @optimizer
     class Custom:
         def exchange(self, *given: Any) -> Any:
             return rule(*given)
@@ -186,7 +188,7 @@ def clipped(c: Any, s: Any, e: Any, *_: Any) -> Any:
 def test_a_method_that_gives_a_copy_of_the_center_gives_the_same_bits(tiny: Dataset, engine: Engine) -> None:
     engine(at_once=())
     case = Script(tiny, ORDERS["uneven"], 3)
-    agn = case.replay(METHODS["agn"], LOCAL["adam"])
+    agn = case.replay(OPTIMIZERS["agn"], LOCAL["adam"])
     for copy in (jnp.copy, lambda leaf: leaf):  # other buffers, and the same ones in another list
         copying = custom(lambda c, s, e, n, _, copy=copy: ((new := mean(c, s, e, n)), jax.tree.map(copy, new)))
         same(case.replay(copying, LOCAL["adam"]), agn)
@@ -218,7 +220,7 @@ def test_any_method_agrees_with_a_plain_loop(tiny: Dataset, engine: Engine, monk
         np.testing.assert_allclose(result.losses, losses, rtol=0, atol=1e-9)
 
 
-@method
+@optimizer
 class Struck:
     """At the exchange `at`, told by its τ, one bias of the center becomes `value`; no worker ever sees it."""
 
@@ -284,7 +286,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patc
     for exchange, step in ((13, 2), (30, 0)):
         case.batches[case.log[exchange]["worker"], case.log[exchange]["phase"] * 4 + step, 5] = 0
     monkeypatch.setattr(mlp, "loss", loss)
-    result = case.replay(METHODS["agn"], LOCAL["sgd"], np.float32)
+    result = case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32)
     assert result.diverged_exchange == 13
     assert np.argwhere(~np.isfinite(result.losses)).tolist() == [[13, 2]]
 
@@ -296,7 +298,7 @@ def test_only_workers_and_center_are_held(tiny: Dataset, name: str, local: str, 
     gc.collect()
     before, seen = held(), []
     options = {"evaluate_at": range(5, 61, 5), "on_progress": lambda _: seen.append(held() - before)}
-    case.replay(METHODS[name], LOCAL[local], np.float32, **options)
+    case.replay(OPTIMIZERS[name], LOCAL[local], np.float32, **options)
     assert len(seen) == 12
     assert max(seen) == seen[-1] == sets
     assert held() == before
@@ -309,7 +311,7 @@ def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
     """
     engine(at_once=())
     for name, order in (("easgd", ORDERS["uneven"]), ("agn", ORDERS["uneven"]), ("agn", ORDERS["one"])):
-        workers, centers = Script(tiny, order, 1).training(METHODS[name], LOCAL["sgd"]), []
+        workers, centers = Script(tiny, order, 1).training(OPTIMIZERS[name], LOCAL["sgd"]), []
         for exchange in range(len(order)):
             workers.apply(exchange, exchange + 1)
             centers.append(workers.center)
@@ -322,7 +324,7 @@ def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
 @pytest.mark.parametrize(("local_steps", "copies"), [(1, 0), (4, 3)])
 def test_an_exchange_copies_only_what_it_started_from(tiny: Dataset, local_steps: int, copies: int) -> None:
     """At λ = 1 not at all; else each of the three once, before the phase, and none in its loop."""
-    training = Script(tiny, ORDERS["turns"], local_steps).training(METHODS["agn"], LOCAL["sgd"])
+    training = Script(tiny, ORDERS["turns"], local_steps).training(OPTIMIZERS["agn"], LOCAL["sgd"])
     exchange, programs = training._exchange, []
 
     def compiled(*arguments: Any) -> Any:
@@ -341,9 +343,9 @@ def test_what_is_given_is_not_written_to(tiny: Dataset, monkeypatch: Patch, work
     monkeypatch.setattr("test_simulate.initial_params", lambda *_: given)
     case = Script(tiny, list(range(workers)) * 10, 1)
     batches = case.batches.copy()
-    result = case.replay(METHODS["agn"], LOCAL["sgd"], np.float32)
+    result = case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32)
     kept = jax.tree.map(np.copy, result.center)
-    same(case.replay(METHODS["agn"], LOCAL["sgd"], np.float32), replace(result, center=kept))
+    same(case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32), replace(result, center=kept))
     assert distance(result.center, kept) == distance(given, initial_params(3, np.float32)) == 0
     np.testing.assert_array_equal(case.batches, batches)
 
@@ -353,7 +355,7 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[...
 
     def train(workers: int, exchanges: int) -> Callable[[], object]:
         case = Script(tiny, [exchange % workers for exchange in range(exchanges)], 1)
-        return lambda: case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 6})
+        return lambda: case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 6})
 
     exchange_sharing.clear_cache()
     assert compilations(train(8, 48)) >= 2  # one exchange, and four at once

@@ -23,7 +23,7 @@ from agn_bench.config.run import RunConfig
 from agn_bench.paper import artefacts, beale, claims, computing, curves, drawing, grid, measures, report, runs, tuning
 from agn_bench.paper.computed import CLUSTER
 from agn_bench.paper.published import published_table
-from agn_bench.store import run_files
+from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., tuple[int, str, str]]
@@ -41,7 +41,7 @@ def write_results(
             {
                 "run_id": config.run_id,
                 "configuration": config.configuration,
-                **{name: getattr(config, name, None) for name in run_files.CONFIGURATION_COLUMNS},
+                **{name: getattr(config, name, None) for name in CONFIGURATION_COLUMNS},
                 "seed": config.seed,
                 "delays": config.delays.name,
                 "status": "done",
@@ -89,7 +89,7 @@ def test_every_size_has_its_grid(size: str, cells: int, seeds: int) -> None:
     configs = experiments["grid"].configs
     assert len({config.configuration for config in configs}) == cells
     assert len(configs) == cells * seeds
-    assert {(c.optimizer, c.local_optimizer) for c in configs} == {
+    assert {(c.optimizer.name, c.local_optimizer.name) for c in configs} == {
         (method, "adam" if size == "paper" else "sgd") for method in ("agn", "easgd")
     }
 
@@ -102,7 +102,7 @@ def test_runs_that_several_experiments_have_are_made_once_and_in_order_of_import
     assert len(names) == len(set(names)) == 3 * cells
     order = [whole.cell_of[config.configuration] for config in whole.configs]
     assert order == sorted(order)
-    first = [(c.optimizer, c.workers, c.local_steps) for c in whole.configs[:12:3]]
+    first = [(c.optimizer.name, c.workers, c.local_steps) for c in whole.configs[:12:3]]
     assert first == [("agn", 20, 15), ("easgd", 20, 30), ("dynsgd", 20, 10), ("dynsgd", 20, 3)]
     diagonal = experiments["grid"].configs[: 3 * 14]
     assert all(c.workers == c.local_steps for c in diagonal)
@@ -303,7 +303,7 @@ def test_a_curve_is_steady_while_its_windows_are_at_least_half_full() -> None:
 def test_orders_of_service_stand_beside_the_grids_own(tmp_path: Path) -> None:
     experiments = runs.experiments_of("paper")
     configs = list(experiments["order-of-service"].configs)
-    configs += [c for c in experiments["grid"].configs if (c.optimizer, c.workers) == ("agn", 40)]
+    configs += [c for c in experiments["grid"].configs if (c.optimizer.name, c.workers) == ("agn", 40)]
 
     def accuracy(config: RunConfig) -> float:
         server = config.delays.as_dict()["server"]
@@ -328,7 +328,10 @@ def test_the_best_setting_of_each_method_is_told_by_the_area(tmp_path: Path) -> 
     configs = list(runs.experiments_of("reduced")["baselines"].configs)
 
     def accuracy(config: RunConfig) -> float:
-        value = config.alpha if config.optimizer == "easgd" else config.learning_rate
+        owner, number = config.local_optimizer, "learning_rate"
+        if config.optimizer.name == "easgd":
+            owner, number = config.optimizer, "alpha"
+        value = owner.number(number)
         best = 0.1
         return (0.9 if value == best else 0.8) + 0.001 * config.seed
 

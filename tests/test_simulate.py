@@ -11,17 +11,17 @@ import jax
 import numpy as np
 import pytest
 import reference
-from conftest import initial_params, profiles, reference_log
+from conftest import initial_params, local_optimizer, profiles, reference_log
 
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.config.run import resolve
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
-from agn_bench.optimizers.local import LocalOptimizer
 from agn_bench.problems import datasets, mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry as training
@@ -30,14 +30,14 @@ from agn_bench.training.records import Replay
 from agn_bench.training.replay import replay_timeline
 from agn_bench.training.simulate import simulate
 
-METHODS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
+OPTIMIZERS = {"agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()}
 LOCAL = {
-    "sgd": LocalOptimizer("sgd", 0.1),
-    "momentum": LocalOptimizer("momentum", 0.05, 0.8),
-    "adam": LocalOptimizer("adam", 0.01),
+    "sgd": local_optimizer("sgd", 0.1),
+    "momentum": local_optimizer("momentum", 0.05, 0.8),
+    "adam": local_optimizer("adam", 0.01),
 }
 EVERY_CASE = pytest.mark.parametrize(
-    ("method", "local", "workers", "local_steps"), list(product(METHODS, ["sgd", "adam"], [1, 3, 8], [1, 4]))
+    ("optimizer", "local", "workers", "local_steps"), list(product(OPTIMIZERS, ["sgd", "adam"], [1, 3, 8], [1, 4]))
 )
 BATCH = 16
 DELAYS = Profile("stale", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
@@ -67,7 +67,7 @@ class Case:
         self.batches = generator.integers(0, len(tiny.train_labels), shape).astype(np.int32)
         self.tiny = tiny
 
-    def replay(self, method: Any, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Replay:
+    def replay(self, optimizer: Any, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Replay:
         data = self.tiny
         cast = Dataset(
             "tiny", data.train_images.astype(dtype), data.train_labels, data.test_images.astype(dtype), data.test_labels
@@ -76,7 +76,7 @@ class Case:
             return replay_timeline(
                 self.timeline,
                 self.batches,
-                method=method,
+                optimizer=optimizer,
                 local=local,
                 loss=mlp.loss,
                 initial=initial_params(3, dtype),
@@ -84,17 +84,17 @@ class Case:
                 **options,
             )
 
-    def reference(self, method: str, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Any:
+    def reference(self, optimizer: str, local: LocalOptimizer, dtype: type = np.float64, **options: Any) -> Any:
         return reference.train(
             reference_log(self.draws),
             options.pop("batches", self.batches),
             self.tiny.train_images.astype(dtype),
             self.tiny.train_labels,
             initial_params(3, dtype),
-            method,
-            local.name,
+            optimizer,
+            LOCAL_OPTIMIZERS.name_of(local),
             local.learning_rate,
-            local.momentum,
+            getattr(local, "momentum", None),
             alpha=0.3,
             **options,
         )
@@ -113,11 +113,11 @@ def norm(a: Any, b: Any) -> float:
 
 @EVERY_CASE
 def test_float64_center_agrees_with_the_reference_after_50_exchanges(
-    tiny: Dataset, method: str, local: str, workers: int, local_steps: int
+    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int
 ) -> None:
     case = Case(tiny, workers, local_steps, 50)
-    replay = case.replay(METHODS[method], LOCAL[local])
-    centers, losses, correct = case.reference(method, LOCAL[local])
+    replay = case.replay(OPTIMIZERS[optimizer], LOCAL[local])
+    centers, losses, correct = case.reference(optimizer, LOCAL[local])
     assert len(centers) >= 50
     assert replay.center[0]["weights"].dtype == np.float64
     assert distance(replay.center, centers[-1]) < 1e-9
@@ -132,7 +132,7 @@ def test_float64_center_agrees_with_the_reference_with_local_state_kept_and_clea
     tiny: Dataset, local: str, reset: bool
 ) -> None:
     case = Case(tiny, 3, 4, 48)
-    replay = case.replay(METHODS["agn"], LOCAL[local], reset_local_optimizer=reset)
+    replay = case.replay(OPTIMIZERS["agn"], LOCAL[local], reset_local_optimizer=reset)
     centers, _, _ = case.reference("agn", LOCAL[local], reset=reset)
     assert distance(replay.center, centers[-1]) < 1e-9
     other, _, _ = case.reference("agn", LOCAL[local], reset=not reset)
@@ -141,7 +141,7 @@ def test_float64_center_agrees_with_the_reference_with_local_state_kept_and_clea
 
 @EVERY_CASE
 def test_float32_center_agrees_with_the_reference_after_3_exchanges(
-    tiny: Dataset, method: str, local: str, workers: int, local_steps: int
+    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int
 ) -> None:
     """The bound is what float32 itself allows.
 
@@ -155,12 +155,12 @@ def test_float32_center_agrees_with_the_reference_after_3_exchanges(
     the sum is largest over each worker's first steps.
     """
     case = Case(tiny, workers, local_steps, 3 * workers, exchanges_kept=3)
-    exact, _, _ = case.reference(method, LOCAL[local], exchanges=3)
+    exact, _, _ = case.reference(optimizer, LOCAL[local], exchanges=3)
     generator = np.random.default_rng(0)
     errors = []
     for _ in range(8):
         shuffled = generator.permuted(case.batches, axis=2)
-        rounded, _, _ = case.reference(method, LOCAL[local], np.float32, batches=shuffled, exchanges=3)
+        rounded, _, _ = case.reference(optimizer, LOCAL[local], np.float32, batches=shuffled, exchanges=3)
         assert rounded[-1][0]["weights"].dtype == np.float32
         errors.append(norm(rounded[-1], exact[-1]))
     bound = 4 * max(errors)
@@ -169,7 +169,7 @@ def test_float32_center_agrees_with_the_reference_after_3_exchanges(
         relative = sum((t + 2) * 2**-24 * (1 / (1 - 0.9**t) + 0.5 / (1 - 0.999**t)) for t in range(1, local_steps + 1))
         bound += 3 * relative * LOCAL["adam"].learning_rate * np.sqrt(coordinates)
     assert bound < 1e-2 * norm(exact[-1], initial_params(3))
-    replay = case.replay(METHODS[method], LOCAL[local], np.float32)
+    replay = case.replay(OPTIMIZERS[optimizer], LOCAL[local], np.float32)
     assert replay.center[0]["weights"].dtype == np.float32
     assert norm(replay.center, exact[-1]) < bound
 
@@ -182,29 +182,29 @@ def same_bits(a: Replay, b: Replay) -> bool:
 @pytest.mark.parametrize("local", LOCAL)
 def test_with_one_local_step_agn_is_downpour_to_the_bit(tiny: Dataset, local: str) -> None:
     case = Case(tiny, 5, 1, 100)
-    agn, downpour = (case.replay(METHODS[name], LOCAL[local], np.float32) for name in ("agn", "downpour"))
+    agn, downpour = (case.replay(OPTIMIZERS[name], LOCAL[local], np.float32) for name in ("agn", "downpour"))
     assert same_bits(agn, downpour)
-    assert not same_bits(agn, case.replay(METHODS["dynsgd"], LOCAL[local], np.float32))
+    assert not same_bits(agn, case.replay(OPTIMIZERS["dynsgd"], LOCAL[local], np.float32))
 
 
 @pytest.mark.parametrize("local", LOCAL)
 @pytest.mark.parametrize("local_steps", [1, 4])
 def test_with_one_worker_dynsgd_is_downpour_to_the_bit(tiny: Dataset, local: str, local_steps: int) -> None:
     case = Case(tiny, 1, local_steps, 25)
-    dynsgd, downpour = (case.replay(METHODS[name], LOCAL[local], np.float32) for name in ("dynsgd", "downpour"))
+    dynsgd, downpour = (case.replay(OPTIMIZERS[name], LOCAL[local], np.float32) for name in ("dynsgd", "downpour"))
     assert same_bits(dynsgd, downpour)
     if local_steps > 1:
-        assert not same_bits(dynsgd, case.replay(METHODS["agn"], LOCAL[local], np.float32))
+        assert not same_bits(dynsgd, case.replay(OPTIMIZERS["agn"], LOCAL[local], np.float32))
 
 
 @pytest.mark.parametrize("local", LOCAL)
 def test_one_downpour_worker_is_sequential_training(tiny: Dataset, local: str) -> None:
     """Over 20 exchanges in float64: each adds one rounding of c + (end − c)."""
     case = Case(tiny, 1, 4, 20)
-    replay = case.replay(METHODS["downpour"], LOCAL[local])
+    replay = case.replay(OPTIMIZERS["downpour"], LOCAL[local])
     params, optimizer = (
         initial_params(3),
-        reference.LocalOptimizer(local, LOCAL[local].learning_rate, LOCAL[local].momentum),
+        reference.LocalOptimizer(local, LOCAL[local].learning_rate, getattr(LOCAL[local], "momentum", None)),
     )
     for batch in case.batches[0]:
         _, gradient, _ = reference.loss_and_gradient(params, tiny.train_images[batch], tiny.train_labels[batch])
@@ -214,7 +214,7 @@ def test_one_downpour_worker_is_sequential_training(tiny: Dataset, local: str) -
 
 def test_replaying_twice_gives_the_same_bits(tiny: Dataset) -> None:
     case = Case(tiny, 8, 4, 80)
-    first, again = (case.replay(METHODS["easgd"], LOCAL["adam"], np.float32) for _ in range(2))
+    first, again = (case.replay(OPTIMIZERS["easgd"], LOCAL["adam"], np.float32) for _ in range(2))
     assert same_bits(first, again)
 
 
@@ -222,12 +222,12 @@ def test_replaying_twice_gives_the_same_bits(tiny: Dataset) -> None:
 def test_any_timeline_is_replayed_in_its_own_order(tiny: Dataset, profile: Profile) -> None:
     case = Case(tiny, 6, 2, 60, profile)
     centers, _, _ = case.reference("dynsgd", LOCAL["sgd"])
-    assert distance(case.replay(METHODS["dynsgd"], LOCAL["sgd"]).center, centers[-1]) < 1e-9
+    assert distance(case.replay(OPTIMIZERS["dynsgd"], LOCAL["sgd"]).center, centers[-1]) < 1e-9
 
 
 def test_evaluations_are_of_the_center_at_the_versions_asked_for(tiny: Dataset) -> None:
     case = Case(tiny, 3, 4, 30)
-    replay = case.replay(METHODS["agn"], LOCAL["sgd"], evaluate_at={0, 7, 30})
+    replay = case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], evaluate_at={0, 7, 30})
     centers, _, _ = case.reference("agn", LOCAL["sgd"])
     expected = []
     for version in (0, 7, 30):
@@ -241,9 +241,9 @@ def test_evaluations_are_of_the_center_at_the_versions_asked_for(tiny: Dataset) 
 def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate: float, local_steps: int) -> None:
     """With one local step it is the center that goes first: the loss is taken before the update."""
     case = Case(tiny, 3, local_steps, 60)
-    replay = case.replay(METHODS["downpour"], LocalOptimizer("sgd", rate), np.float32, evaluate_at={0, 60})
+    replay = case.replay(OPTIMIZERS["downpour"], local_optimizer("sgd", rate), np.float32, evaluate_at={0, 60})
     with np.errstate(all="ignore"):
-        centers, losses, _ = case.reference("downpour", LocalOptimizer("sgd", rate), np.float32)
+        centers, losses, _ = case.reference("downpour", local_optimizer("sgd", rate), np.float32)
     finite = [
         bool(np.isfinite(row).all()) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(center))
         for center, row in zip(centers, losses, strict=True)
@@ -256,7 +256,7 @@ def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate:
 def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_SEGMENT_STEPS", 4)
     case, seen = Case(tiny, 3, 4, 30), []
-    case.replay(METHODS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
+    case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
     assert [progress.exchanges for progress in seen] == list(range(1, 31))
     assert seen[-1].sim_time_s == case.timeline.applied_s[-1]
     assert 0 <= seen[-1].batch_accuracy <= 1
@@ -268,7 +268,7 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
 
     def train(workers: int, exchanges: int, alpha: float, rate: float, momentum: float) -> Callable[[], object]:
         case = Case(tiny, workers, 4, exchanges)
-        local = LocalOptimizer("momentum", rate, momentum)
+        local = local_optimizer("momentum", rate, momentum)
         return lambda: case.replay(Easgd(alpha), local, np.float32, evaluate_at={0, 5})
 
     train(9, 90, 0.3, 0.1, 0.9)()
@@ -278,10 +278,10 @@ def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Ca
 
 
 ASKED_FOR = [
-    {"optimizer": "easgd", "alpha": 0.3},
-    {"optimizer": "easgd", "alpha": 0.6},
-    {"optimizer": "agn", "local_optimizer": "momentum", "momentum": 0.7},
-    {"optimizer": "agn", "local_optimizer": "momentum", "momentum": 0.7, "reset_local_optimizer": True},
+    {"optimizer": "easgd:alpha=0.3"},
+    {"optimizer": "easgd:alpha=0.6"},
+    {"optimizer": "agn", "local_optimizer": "momentum:momentum=0.7"},
+    {"optimizer": "agn", "local_optimizer": "momentum:momentum=0.7", "reset_local_optimizer": True},
     {"optimizer": "downpour", "local_optimizer": "adam", "learning_rate": 0.002},
     {"optimizer": "dynsgd", "data_split": "sharded"},
     {"optimizer": "agn", "eval_every": 7},
@@ -304,11 +304,11 @@ def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: s
         tiny.train_images,
         tiny.train_labels,
         mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4)),
-        asked["optimizer"],
-        asked["local_optimizer"],
+        asked["optimizer"].split(":")[0],
+        asked["local_optimizer"].split(":")[0],
         asked["learning_rate"],
-        asked.get("momentum"),
-        asked.get("alpha"),
+        float(asked["local_optimizer"].split("momentum=")[-1]) if "=" in asked["local_optimizer"] else None,
+        float(asked["optimizer"].split("alpha=")[-1]) if "=" in asked["optimizer"] else None,
         asked.get("reset_local_optimizer", False),
     )
     np.testing.assert_allclose(trained.losses, losses, rtol=1e-4)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import declared_numbers, factor, quantity, seconds
+from agn_bench.base.quantities import factor, quantity, seconds
 
 if TYPE_CHECKING:
     import jax
@@ -94,10 +94,7 @@ def _register(kind: Any) -> None:
     """
     import jax
 
-    names = list(declared_numbers(kind))
-    rest = {one.name for one in fields(kind)} - set(names)
-    if rest:
-        raise TypeError(f"{kind.__name__} has fields that are no numbers: {', '.join(sorted(rest))}")
+    names = [one.name for one in fields(kind)]
     jax.tree_util.register_pytree_node(
         kind,
         lambda thing: ([getattr(thing, name) for name in names], kind),
