@@ -1,7 +1,7 @@
 """The reader of what a user brings as a file, TOML or CSV: it knows where in the file everything stands.
 
-Whether a file is TOML or CSV at all is said here. What may be in it, who reads it knows, and has a place in it named
-by Places and by CsvFile.
+Whether a file is TOML or CSV at all is decided here. What may be in it is decided by the module that asks for it, which
+names places in it by Places and by CsvFile.
 """
 
 from __future__ import annotations

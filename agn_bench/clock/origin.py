@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from agn_bench.base.inputs import BadInput, choose, line_of, shown
+from agn_bench.base.inputs import BadInput, choose, shown
+from agn_bench.base.toml_places import Places
 from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.clock.profile import BESIDE, TABLES
 from agn_bench.clock.speeds import SPEEDS
@@ -20,7 +21,7 @@ class Origin:
     """A parsed profile, and where each of its values came from: for complaints."""
 
     file: str
-    text: str
+    places: Places
     tables: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -72,19 +73,9 @@ class Origin:
             if (table, candidate) in self._settings:
                 about = "" if candidate == key else f"{what} is "
                 return BadInput("delay", self._settings[table, str(candidate)], about + problem, accepted)
-        line = self._line(table, key)
+        line = self.places.line(table) if key is None else self.places.line(table, key)
         where = f"{self.file}, line {line}" if line else self.file
         return BadInput("delays", f"{where}, {what}", problem, accepted)
-
-    def _line(self, table: str, key: str | None) -> int | None:
-        """The line of a key, or of its table: where the file, read from its beginning, first has it."""
-
-        def there(tables: dict[str, Any]) -> bool:
-            content = tables.get(table)
-            return table in tables and (key is None or (isinstance(content, dict) and key in content))
-
-        line = line_of(self.text, there)
-        return self._line(table, None) if line is None and key is not None else line
 
 
 def _value(text: str) -> Any:
