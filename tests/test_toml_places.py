@@ -139,7 +139,7 @@ def test_from_what_is_not_understood_on_nothing_is_claimed() -> None:
     places = Places("[a]\nb = 1\nc = <new>\nd = 1\n[e]\n")
     assert [places.line("a", key) for key in "bcd"] == [2, 3, 1]
     assert places.line("e") is None
-    for odd in ('b = "x" "y"', "b = 1 ]", "[b.]", "[b]]", "b 1", "= 1", "b = [1", 'b = """', "b = {c"):
+    for odd in ('b = "x" "y"', "b = 1 ]", "[b.]", "[b]]", "[b!", "b 1", "= 1", "b = [1", 'b = """', "b = {c"):
         assert Places(f"[a]\n{odd}\n[e]\n").line("e") is None, odd
 
 
