@@ -181,6 +181,7 @@ BAD_FILES = [
     ('name = "x"\ncells = []', "line 2, cells: empty"),
     ('name = "x"\ncells = 3', "line 2, cells = 3: not tables"),
     ('name = "x"\ncells = [1]', r"line 2, cells = \[1\]: not tables"),
+    ('name = "x"\ncells = [\n  {workers = 3},\n  {workers = "3"},\n]', 'line 4, workers = "3": of the wrong type'),
     ('name = "x"\n[cells]\nworkers = 3', r"line 2, cells = .*: not tables"),
     ('name = "x"\n[[cell]]\nworkers = 3', r"line 2, cell: unknown, did you mean cells\?"),
     ('name = "a b"' + CELL, r'line 1, name = "a b": not a name; accepted: letters, digits'),
@@ -342,11 +343,11 @@ def test_a_size_that_the_file_does_not_have_is_refused(write: Write) -> None:
         ('base = { preset = "quick" }', "base = 5", "small", "line 10, base = 5: not a table"),
         ("local_steps = 20", 'local_steps = "x"', "large", "line 16, local_steps"),
         ("seeds = [0, 1, 2]", "seeds = [1, 1]", "large", "line 12, seeds"),
-        ("seeds = [0, 1, 2]", "speeds = 5", "large", "speeds: unknown"),
+        ("seeds = [0, 1, 2]", "speeds = 5", "large", "line 12, speeds: unknown"),
         ("workers = 10", "workers = 0", "large", "line 5, workers"),
         ("[sizes.small]", "[sizes]\nsmall = 1\n[other]", "small", "not tables"),
         ("[sizes.small]", '[sizes."../../elsewhere"]', "large", "not a name"),
-        ("seeds = [0, 1, 2]", "speeds = 5", "small", "speeds: unknown"),  # of a size that is not asked for
+        ("seeds = [0, 1, 2]", "speeds = 5", "small", "line 12, speeds: unknown"),  # of a size that is not asked for
         ("[base]\nworkers = 10\nlearning_rate = 0.1", "base = 3", "large", "line 4, base = 3: not a table"),
     ],
 )

@@ -3,7 +3,8 @@
 inputs.py       checking what a user gives, and the one exception that says what is wrong with it
 quantities.py   fields that say which numbers they take
 files.py        files written whole or not at all, and locks
-tabular.py      CSV files that a user gives
+user_files.py   the reader of what a user brings as a file, TOML or CSV
+toml_places.py  where in a TOML file each of its keys begins
 streams.py      all randomness of a run
 machine.py      threads, device, and the facts recorded of a machine
 """

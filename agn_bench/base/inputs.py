@@ -12,8 +12,7 @@ import json
 import math
 import os
 import tempfile
-import tomllib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,16 +126,6 @@ def read_bytes(option: str, path: Path, accepted: str) -> bytes:
         raise BadInput(option, path, f"cannot be read ({reason})", accepted) from None
 
 
-def parse_toml(option: str, file: object, content: bytes, accepted: str) -> tuple[str, dict[str, Any]]:
-    """The text and the tables of a TOML file's content; BadInput if it is none."""
-    try:
-        text = content.decode("utf-8-sig")
-        return text, tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        problem = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"not TOML ({error or 'too deep'})"
-        raise BadInput(option, file, problem, accepted) from None
-
-
 def check_writable(option: str, folder: Path) -> None:
     """Raise BadInput if nothing can be written to `folder`; leaves nothing behind."""
     accepted = "a folder that exists or can be made, and be written to"
@@ -157,31 +146,6 @@ def check_writable(option: str, folder: Path) -> None:
 def content_hash(content: bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content).hexdigest()[:8]
-
-
-_MOST_TOML_LINES, _MOST_TOML_CHARACTERS = 2000, 200_000
-"""Of a file in which a line is looked for: it takes a second then."""
-
-
-def line_of(text: str, there: Callable[[dict[str, Any]], bool]) -> int | None:
-    """The line of a TOML file at which something begins: where the file, read from its beginning, first has it.
-
-    Args:
-        there: whether what a beginning of the file holds has it.
-    """
-    lines = text.replace("\r\n", "\n").split("\n")
-    if len(lines) > _MOST_TOML_LINES or len(text) > _MOST_TOML_CHARACTERS:
-        return None
-    before = 0  # lines of the longest beginning without it
-    for count in range(1, len(lines) + 1):
-        try:
-            tables = tomllib.loads("\n".join(lines[:count]))
-        except (ValueError, RecursionError):
-            continue  # inside a value of several lines
-        if there(tables):
-            return before + 1
-        before = count
-    return None
 
 
 _MOST_CHARACTERS = 60

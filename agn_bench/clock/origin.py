@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agn_bench.base.inputs import BadInput, choose, line_of, shown
+from agn_bench.base.inputs import BadInput, choose, shown
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
+from agn_bench.base.toml_places import Places
 from agn_bench.clock.distributions import DISTRIBUTIONS, Empirical
 from agn_bench.clock.profile import BESIDE, TABLES
 from agn_bench.clock.speeds import SPEEDS
@@ -22,7 +23,7 @@ class Origin:
     """A parsed profile, and where each of its values came from: for complaints."""
 
     file: str
-    text: str
+    places: Places
     tables: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -54,12 +55,20 @@ class Origin:
         is_a_path = key == "file" or (named is not None and named.is_in_a_file(value))
         self._short.append(f"{table}.{key}={Path(str(value)).name if is_a_path else text}")
         if named is not None and isinstance(value, str):
-            called, _ = named.split(value)
+            called, numbers = named.split(value)
             if called in named or named.is_in_a_file(called):
                 _, kind = named.kind(called, "delay")
                 kept = {*declared_numbers(kind), "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
                 kept |= {"file", "column"} if kind is Empirical else set()
                 self.tables[table] = {name: value for name, value in content.items() if name in kept}
+                for word in numbers.split(":") if numbers else []:
+                    number, equals, said = word.partition("=")
+                    if not equals:
+                        accepted = f"numbers after colons, as in {called}:mean=1"
+                        raise BadInput("delay", setting, f"{shown(word)} is not NAME=VALUE", accepted)
+                    self.tables[table][number] = setting_value(said)
+                    self._settings[table, number] = setting.strip()
+                self.tables[table][key] = called
 
     def was_set(self, table: str, key: str) -> bool:
         """Whether a setting gave the value, and not the file."""
@@ -83,19 +92,9 @@ class Origin:
             if (table, candidate) in self._settings:
                 about = "" if candidate == key else f"{what} is "
                 return BadInput("delay", self._settings[table, str(candidate)], about + problem, accepted)
-        line = self._line(table, key)
+        line = self.places.line(table) if key is None else self.places.line(table, key)
         where = f"{self.file}, line {line}" if line else self.file
         return BadInput("delays", f"{where}, {what}", problem, accepted)
-
-    def _line(self, table: str, key: str | None) -> int | None:
-        """The line of a key, or of its table: where the file, read from its beginning, first has it."""
-
-        def there(tables: dict[str, Any]) -> bool:
-            content = tables.get(table)
-            return table in tables and (key is None or (isinstance(content, dict) and key in content))
-
-        line = line_of(self.text, there)
-        return self._line(table, None) if line is None and key is not None else line
 
 
 def setting_value(text: str) -> Any:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, choose, content_hash, parse_toml, read_bytes, shown
+from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, shown
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, Number, declared_numbers
-from agn_bench.base.tabular import numbers_of, read_table
+from agn_bench.base.toml_places import Places
 from agn_bench.base.user_code import BadUserFile
+from agn_bench.base.user_files import parse_toml, read_csv
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical
 from agn_bench.clock.origin import Origin, setting_value
 from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile
@@ -99,7 +100,7 @@ def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profil
         if isinstance(part, dict) and part.get("distribution") == _EMPIRICAL:
             problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
             raise BadInput("delays", name, problem, "the profile's own file, given by --delays")
-    return _profile(name, Origin(name, "", tables), settings, Path())
+    return _profile(name, Origin(name, Places(""), tables), settings, Path())
 
 
 def _profile(name: str, origin: Origin, settings: Sequence[str], folder: Path) -> Profile:
@@ -254,21 +255,21 @@ class _Reader:
         path = self._folder / table["file"]
         accepted = "a CSV file with a column of seconds, 0 or more"
         try:
-            times, content = read_table("delays", path, (table["column"],), accepted)
+            times = read_csv("delays", path, (table["column"],), accepted)
         except BadInput as error:
             key = "column" if " column" in error.problem.split("(")[0] else "file"
             what = f"{part}.{key} = {shown(table[key])}"
             chosen = ("file", "column")
             raise self._origin.refuse(part, key, what, error.problem, error.accepted, chosen) from None
-        values = numbers_of(times, table["column"])
-        for line, value in zip(times.index, values.tolist(), strict=True):
+        values = times.numbers(table["column"])
+        wrong = np.flatnonzero(~((values >= 0) & (values <= MOST_SECONDS)))
+        if len(wrong):
+            value, cell = float(values[wrong[0]]), times.cell(int(wrong[0]), table["column"])
             problem = "not a number" if math.isnan(value) else Accepted(0, MOST_SECONDS).problem(value)
-            if problem:
-                cell = times[table["column"]][line]
-                says = f"its line {line} has {shown(cell.item() if isinstance(cell, np.generic) else cell)}, {problem}"
-                what = f"{part}.file = {shown(table['file'])}"
-                raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
-        return Empirical(f"{path.stem}-{content_hash(content)}", table["column"], values)
+            says = f"its line {cell.line} has {shown(cell.value)}, {problem}"
+            what = f"{part}.file = {shown(table['file'])}"
+            raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
+        return Empirical(f"{path.stem}-{content_hash(times.content)}", table["column"], values)
 
     def _kind(self, part: str, key: str, named: Named[Any]) -> type:
         """The class that a table names, with the numbers that follow its name put into the table."""

@@ -14,17 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agn_bench.base.inputs import BadInput, content_hash
-from agn_bench.base.tabular import numbers_of, read_table
+from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock import Profile
 from agn_bench.clock.timeline import Timeline, by_worker, in_order
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
 """The times of an exchange, in the order in which they come."""
@@ -64,16 +60,15 @@ def read_trace(path: Path) -> Trace:
     Raises:
         BadInput: with the line and the column of what cannot be used.
     """
-    table, content = read_table("timeline", path, ("worker", "applied_s"), _ACCEPTED)
-    timeline = _Checker(path, table).timeline()
-    return Trace(f"{path.stem}-{content_hash(content)}", timeline, options=("--timeline", path.name))
+    table = read_csv("timeline", path, ("worker", "applied_s"), _ACCEPTED)
+    timeline = _Checker(table).timeline()
+    return Trace(f"{path.stem}-{content_hash(table.content)}", timeline, options=("--timeline", path.name))
 
 
 class _Checker:
     """Completes a table to a timeline, or says which line does not fit."""
 
-    def __init__(self, path: Path, table: pd.DataFrame) -> None:
-        self._path = path
+    def __init__(self, table: CsvFile) -> None:
         self._table = table
 
     def timeline(self) -> Timeline:
@@ -86,7 +81,7 @@ class _Checker:
             return in_order(exchange, np.where(phase == 0, first, np.roll(values[exchange], 1)))
 
         applied = self._seconds("applied_s", None)
-        self._require(
+        self._table.require(
             np.diff(applied, prepend=0.0) >= 0, "applied_s", "before the row above", "rows in the order applied"
         )
         served = self._seconds("served_s", applied)
@@ -100,10 +95,10 @@ class _Checker:
         ):
             accepted = "times that follow one another: " + ", ".join(TIMES)
             if name in self._table:
-                self._require(later >= earlier, name, f"before {earlier_name}", accepted)
+                self._table.require(later >= earlier, name, f"before {earlier_name}", accepted)
             else:
-                self._require(later >= earlier, earlier_name, f"after {name}", accepted)
-        self._require(
+                self._table.require(later >= earlier, earlier_name, f"after {name}", accepted)
+        self._table.require(
             start >= before(resume, 0.0),
             "start_s",
             "before the worker had its parameters",
@@ -130,14 +125,14 @@ class _Checker:
     def _workers(self) -> np.ndarray:
         accepted = f"whole numbers from 0 to {_MOST_WORKERS - 1}"
         worker = self._numbers("worker")
-        self._require(
+        self._table.require(
             (worker >= 0) & (worker < _MOST_WORKERS) & (worker % 1 == 0), "worker", "no worker's index", accepted
         )
         present = np.unique(worker)
         missing = np.flatnonzero(present != np.arange(len(present)))
         if len(missing):
             problem = f"has workers up to {present[-1]:.0f}, but no row of worker {missing[0]}"
-            raise BadInput("timeline", self._path, problem, "workers counted from 0, each with a row")
+            raise BadInput("timeline", self._table.path, problem, "workers counted from 0, each with a row")
         return worker.astype(np.int32)
 
     def _seconds(self, column: str, otherwise: np.ndarray | None) -> np.ndarray:
@@ -145,12 +140,12 @@ class _Checker:
         if column not in self._table and otherwise is not None:
             return otherwise
         values = self._numbers(column)
-        self._require(values >= 0, column, "negative", "seconds, 0 or more")
+        self._table.require(values >= 0, column, "negative", "seconds, 0 or more")
         return values
 
     def _numbers(self, column: str) -> np.ndarray:
-        values = numbers_of(self._table, column)
-        self._require(np.isfinite(values), column, "not a finite number", "a number in every row")
+        values = self._table.numbers(column)
+        self._table.require(np.isfinite(values), column, "not a finite number", "a number in every row")
         return values
 
     def _agree(self, column: str, expected: np.ndarray, accepted: str) -> None:
@@ -158,14 +153,5 @@ class _Checker:
             values = self._numbers(column)
             wrong = np.flatnonzero(values != expected)
             if len(wrong):
-                self._refuse(wrong[0], column, f"not the {expected[wrong[0]]} that the rows' order gives", accepted)
-
-    def _require(self, holds: np.ndarray, column: str, problem: str, accepted: str) -> None:
-        wrong = np.flatnonzero(~holds)
-        if len(wrong):
-            self._refuse(wrong[0], column, problem, accepted)
-
-    def _refuse(self, row: int, column: str, problem: str, accepted: str) -> None:
-        cell = str(self._table[column].iloc[row])[:60] if column in self._table else "(derived)"
-        line = self._table.index[row]
-        raise BadInput("timeline", f"{self._path}, line {line}, {column} = {cell or 'nothing'}", problem, accepted)
+                problem = f"not the {expected[wrong[0]]} that the rows' order gives"
+                raise self._table.refuse(int(wrong[0]), column, problem, accepted)

@@ -16,9 +16,8 @@ All that is wrong with a file is said at once, each with its line.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -29,12 +28,12 @@ from agn_bench.base.inputs import (
     BadInput,
     NeverAccepted,
     choose,
-    line_of,
-    parse_toml,
     read_bytes,
     shown,
     whole_number,
 )
+from agn_bench.base.toml_places import Places
+from agn_bench.base.user_files import parse_toml
 from agn_bench.config.options import MAX_SEED, OPTIONS, Kind
 from agn_bench.config.run import RunConfig, resolve
 
@@ -79,13 +78,13 @@ def read_experiment_file(path: Path, seeds: object = None, size: str | None = No
     Raises:
         BadInput: something in the file cannot be used; the message has every problem, with key and line.
     """
-    text, tables = parse_toml("FILE", path, read_bytes("FILE", path, _ACCEPTED), _ACCEPTED)
-    reader = _Reader(path, text, tables, size)
+    places, tables = parse_toml("FILE", path, read_bytes("FILE", path, _ACCEPTED), _ACCEPTED)
+    reader = _Reader(path, places, tables, size)
     experiment = reader.experiment(seeds)
     problems = dict.fromkeys(reader.problems)
     for other in experiment.sizes:  # what is wrong with another size is wrong with the file
         if experiment.name != f"{tables.get('name')}-{other}":
-            one = _Reader(path, text, tables, other)
+            one = _Reader(path, places, tables, other)
             one.experiment(None)
             problems |= dict.fromkeys(one.problems)
     if problems:
@@ -99,18 +98,17 @@ def _line_in(problem: str) -> int:
     return int(found[1]) if found else 0
 
 
-Line = Callable[[], int | None]
-"""Finds a line, which takes long and is needed only where something is wrong."""
+Line = tuple[str | int, ...]
+"""Of what the line is wanted, should something be wrong with it: the keys and indices that lead to it in the file."""
 
 
 class _Reader:
     """Turns a parsed experiment file into runs, and notes what is wrong with it."""
 
-    def __init__(self, path: Path, text: str, tables: dict[str, Any], size: str | None) -> None:
-        self._path, self._text = path, text
+    def __init__(self, path: Path, places: Places, tables: dict[str, Any], size: str | None) -> None:
+        self._path, self._places = path, places
         self._problems: dict[str, int] = {}
         self._cell_of: dict[str, int] = {}
-        self._lines: dict[tuple[str, str | None, int | None], int | None] = {}
         self._size, self._own = "", dict[str, Any]()
         """The size that is read, and what the file says of it alone."""
         self._sizes = tables.get("sizes", {})
@@ -140,7 +138,7 @@ class _Reader:
                 return
         chosen = next(iter(sizes)) if size is None else choose("size", size, sizes)
         for key in sizes[chosen]:
-            self._choose(key, _SIZE_KEYS, self._line("sizes", chosen))
+            self._choose(key, _SIZE_KEYS, ("sizes", chosen, key))
         self._sizes, self._size, self._own = sizes, chosen, sizes[chosen]
         replaced: dict[str, Any] = {key: self._own[key] for key in ("seeds", "cells") if key in self._own}
         base, own = self._tables.get("base", {}), self._own.get("base", {})
@@ -303,35 +301,16 @@ class _Reader:
         return True
 
     def _refuse(self, line: Line | None, what: str, problem: str, accepted: str) -> None:
-        found = line() if line else None
+        found = self._places.line(*line) if line else None
         where = f"line {found}, " if found else ""
         text = f"{where}{what}: {problem}; accepted: {accepted}".replace("\n", "\\n").replace("\r", "\\r")
         self._problems[text] = found or 0
 
     def _line(self, table: str, key: str | None = None, index: int | None = None) -> Line:
-        """The line of a key of the file, of its base, or of one of its cells; or of the cell itself."""
-        return partial(self._find_line, table, key, index)
-
-    def _find_line(self, table: str, key: str | None, index: int | None) -> int | None:
-
+        """A key of the file, of its base, or of one of its cells; or the cell itself."""
         of_size = table in self._own and (table != "base" or key is None or key in self._own["base"])
-
-        def there(tables: dict[str, Any]) -> bool:
-            if of_size:
-                tables = tables.get("sizes", {}).get(self._size, {})
-            if table not in tables:
-                return False
-            content = tables[table]
-            if index is not None:
-                if not isinstance(content, list) or len(content) <= index:
-                    return False
-                content = content[index]
-            return key is None or (isinstance(content, dict) and key in content)
-
-        place = (table, key, index)
-        if place not in self._lines:
-            self._lines[place] = line_of(self._text, there)
-        return self._lines[place]
+        size = ("sizes", self._size) if of_size else ()
+        return (*size, table, *(part for part in (index, key) if part is not None))
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agn_bench.base.tabular import read_table
+from agn_bench.base.user_files import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,5 +41,4 @@ def computed_table(root: Path, table: str) -> pd.DataFrame:
         BadInput: it cannot be read, or is not what this version makes.
     """
     accepted = "the table as `reproduce` makes it: --force makes it again"
-    found, _ = read_table("out", computed_path(root, table), COMPUTED[table][1], accepted)
-    return found
+    return read_csv("out", computed_path(root, table), COMPUTED[table][1], accepted).frame
