@@ -52,6 +52,7 @@ from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.training.records import Progress, RunResult
 
 WIDTHS = (12, 10, 7, 4)
+jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
 
 # Typer builds all commands anew at each call, which takes longer than most of the calls here.
 typer.main.get_command = cache(typer.main.get_command)

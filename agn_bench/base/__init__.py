@@ -1,7 +1,9 @@
 """The ground that all the rest stands on. Never imports JAX at the top of a module.
 
 inputs.py       checking what a user gives, and the one exception that says what is wrong with it
-quantities.py   fields that say which numbers they take
+quantities.py   numbers declared once, as fields: limits, default, help
+named.py        things chosen by name: shipped, installed, or in a user's file
+user_code.py    a user's file: loaded, and its mistakes shown
 files.py        files written whole or not at all, and locks
 user_files.py   the reader of what a user brings as a file, TOML or CSV
 toml_places.py  where in a TOML file each of its keys begins

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench.base.inputs import BadInput, choose, whole_number
+from agn_bench.base.user_code import jax_has_started
 
 DEVICES = ("auto", "cpu", "gpu")
 MAX_THREADS = 1024
@@ -21,23 +22,32 @@ _THREADS_VARIABLE = "NPROC"
 
 
 def prepare(threads: object = None, device: object = None) -> None:
-    """Set JAX's threads (default: all cores this process may use) and device. To be called before JAX is imported."""
+    """Set JAX's threads (default: all cores this process may use) and device. To be called before JAX starts."""
     count = cores() if threads is None else whole_number("threads", threads, 1, MAX_THREADS)
     device = choose("device", device or "auto", DEVICES)
-    if "jax" in sys.modules:
+    if jax_has_started():
         return
     os.environ[_THREADS_VARIABLE] = str(count)
     _keep_freed_memory()
     # The timeline runs on the CPU beside whatever else there is.
     given = os.environ.get("JAX_PLATFORMS", "")
     if device != "auto":
-        os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda,cpu"}[device]
+        _set_platforms({"cpu": "cpu", "gpu": "cuda,cpu"}[device])
     elif given and "cpu" not in given.split(","):
-        os.environ["JAX_PLATFORMS"] = f"{given},cpu"
+        _set_platforms(f"{given},cpu")
         if backend() == "cpu":
             raise BadInput("JAX_PLATFORMS", given, "JAX sees no such device here", "one that it sees, cpu or nothing")
     if device == "gpu":
         _require_gpu()
+
+
+def _set_platforms(names: str) -> None:
+    """Where JAX looks for devices, here and in processes that this one starts."""
+    os.environ["JAX_PLATFORMS"] = names
+    if "jax" in sys.modules:  # it has read the variable, as when a user's file imports it
+        import jax
+
+        jax.config.update("jax_platforms", names)  # type: ignore[no-untyped-call]
 
 
 def threads() -> int:

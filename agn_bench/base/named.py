@@ -14,7 +14,7 @@ import copyreg
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -312,6 +312,18 @@ class Named(Mapping[str, Any], Generic[T]):
                 accepted = f"{label}:{number.name}=…, {number.accepted}"
                 raise NeverAccepted(option, text, f"{number.name} is missing", accepted)
         return tuple((number.name, given.get(number.name, number.default)) for number in declared.values())
+
+
+def packages(chosen: Iterable[Chosen[Any]]) -> dict[str, str]:
+    """The versions of the packages that some things are from, by package; none of what is shipped or in a file."""
+    from importlib.metadata import distributions
+
+    homes = {one.home for one in chosen if isinstance(one.home, str) and not one.home.startswith("agn_bench.")}
+    return {
+        package.name: package.version
+        for package in (distributions() if homes else ())
+        if any(point.group.startswith("agn_bench.") and point.value in homes for point in package.entry_points)
+    }
 
 
 @cache

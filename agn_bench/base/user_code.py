@@ -114,6 +114,7 @@ def python_says(error: BaseException, file: str) -> str:
     while trace is not None and trace.tb_frame.f_code.co_filename != file:
         trace = trace.tb_next
     shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    shown.__notes__ = None  # JAX's about frames of its own that it has left out
     lines = [*shown.stack.format(), *shown.format_exception_only()]
     return "".join(lines).rstrip("\n")
 

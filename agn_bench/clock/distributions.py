@@ -16,6 +16,7 @@ import numpy as np
 
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import positive, ratio, seconds
+from agn_bench.base.user_code import UserCodeError, called, source_of
 
 
 class Moments(NamedTuple):
@@ -197,6 +198,29 @@ def law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:
     return None
 
 
+def drawn(distribution: Distribution, generator: np.random.Generator, count: int) -> np.ndarray:
+    """`count` draws.
+
+    Raises:
+        UserCodeError: a user's distribution fails, or gives something else than so many times.
+    """
+    kind = type(distribution)
+    if source_of(kind) is None:
+        return distribution.draw(generator, count)
+    call = f"{kind.__name__}.draw(generator, {count})"
+    with called(kind, call):
+        times = np.asarray(distribution.draw(generator, count), np.float64)
+    if times.shape != (count,) or not (np.isfinite(times).all() and (times >= 0).all()):
+        raise UserCodeError(f"{call} gave {described(times)}, not {count} finite numbers of seconds, 0 or more")
+    return times
+
+
+def described(array: np.ndarray) -> str:
+    """The shape of an array and, if it has any, its least and largest number, for complaints."""
+    bounds = f" from {array.min():g} to {array.max():g}" if array.size else ""
+    return f"{array.dtype}{[*array.shape]}{bounds}"
+
+
 def draw_sums(distribution: Distribution, generator: np.random.Generator, count: int, terms: int) -> np.ndarray:
     """`count` sums of `terms` independent draws each, (count,).
 
@@ -205,12 +229,12 @@ def draw_sums(distribution: Distribution, generator: np.random.Generator, count:
     """
     law = law_of_sum(distribution, terms)
     if law is not None:
-        return law.draw(generator, count)
+        return drawn(law, generator, count)
     sums = np.empty(count)
     rows = max(1, _DRAWS_AT_ONCE // terms)  # memory, however many steps a phase has
     for first in range(0, count, rows):
         last = min(first + rows, count)
-        sums[first:last] = distribution.draw(generator, (last - first) * terms).reshape(-1, terms).sum(axis=1)
+        sums[first:last] = drawn(distribution, generator, (last - first) * terms).reshape(-1, terms).sum(axis=1)
     return sums
 
 

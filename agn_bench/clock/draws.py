@@ -9,6 +9,7 @@ import numpy as np
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock.distributions import Constant, Distribution, draw_sums
 from agn_bench.clock.profile import Profile
+from agn_bench.clock.speeds import slowness_of
 
 LONGEST = -1.0
 """In Draws.order: the server takes whoever has waited longest."""
@@ -67,7 +68,8 @@ def draw_delays(
         local_steps=local_steps,
         phases=counts,
         begin=profile.start_interval * np.arange(workers),
-        compute=times(profile.step, Kind.STEP, local_steps) * np.repeat(profile.speeds.slowness(seed, workers), counts),
+        compute=times(profile.step, Kind.STEP, local_steps)
+        * np.repeat(slowness_of(profile.speeds, seed, workers), counts),
         up=exchanged("up", Kind.UP),
         down=exchanged("down", Kind.DOWN),
         server=exchanged("server", Kind.SERVER),

@@ -22,7 +22,7 @@ from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, sh
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, Number, declared_numbers
 from agn_bench.base.toml_places import Places
-from agn_bench.base.user_code import BadUserFile
+from agn_bench.base.user_code import BadUserFile, UserCodeError, called
 from agn_bench.base.user_files import parse_toml, read_csv
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical
 from agn_bench.clock.origin import Origin, setting_value
@@ -187,6 +187,10 @@ class _Reader:
             return self._empirical(part)
         self._known(part, ("distribution", *declared_numbers(kind), *beside))
         distribution: Distribution = self._filled(part, kind)
+        with called(kind, f"{kind.__name__}.moments()"):
+            mean, variance = distribution.moments()
+        if not (math.isfinite(mean) and mean >= 0 and variance >= 0):
+            raise UserCodeError(f"{kind.__name__}.moments() gave {mean}, {variance}, not a mean and a variance")
         self._consistent(part, distribution)
         return distribution
 

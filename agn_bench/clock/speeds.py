@@ -15,6 +15,8 @@ import numpy as np
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import quantity
 from agn_bench.base.streams import Kind, stream
+from agn_bench.base.user_code import UserCodeError, called, source_of
+from agn_bench.clock.distributions import described
 
 
 class Speeds(ABC):
@@ -91,6 +93,23 @@ class Stragglers(Speeds):
     def slowness(self, seed: int, workers: int) -> np.ndarray:
         slow = max(1, math.floor(self.fraction * workers + 0.5))
         return np.where(np.arange(workers) < workers - slow, 1.0, self.factor)
+
+
+def slowness_of(speeds: Speeds, seed: int, workers: int) -> np.ndarray:
+    """By what each worker's step times are multiplied, (workers,).
+
+    Raises:
+        UserCodeError: a user's class fails, or gives something else than so many factors above 0.
+    """
+    kind = type(speeds)
+    if source_of(kind) is None:
+        return speeds.slowness(seed, workers)
+    call = f"{kind.__name__}.slowness({seed}, {workers})"
+    with called(kind, call):
+        factors = np.asarray(speeds.slowness(seed, workers), np.float64)
+    if factors.shape != (workers,) or not (np.isfinite(factors).all() and (factors > 0).all()):
+        raise UserCodeError(f"{call} gave {described(factors)}, not {workers} finite factors above 0")
+    return factors
 
 
 SPEEDS: Named[Speeds] = Named(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from agn_bench.base import machine
-from agn_bench.base.named import Chosen
+from agn_bench.base.named import Chosen, packages
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DatasetEntry
@@ -44,11 +45,18 @@ def make(
     result = simulate(config, load_once(config.dataset, terms.data_dir), on_progress)
     facts = {
         "started": started,
-        "machine": machine.describe(),
+        "machine": _described(config),
         "peak_memory_mb": round(machine.peak_memory_bytes() / 1e6),
     }
     replay = result.replay if terms.keep_center else replace(result.replay, center=None)
     return replace(result, replay=replay, facts=facts)
+
+
+def _described(config: RunConfig) -> dict[str, Any]:
+    """The machine, with the versions of the packages that the run's things are from."""
+    described = machine.describe()
+    chosen = [value for one in fields(config) if isinstance(value := getattr(config, one.name), Chosen)]
+    return {**described, "versions": {**described["versions"], **packages(chosen)}}
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ from agn_bench.training.exchange import (
     Work,
     WorkerState,
     begin,
+    check_local_optimizer,
     exchange_apart,
     exchange_sharing,
     resumes_at_center,
@@ -62,6 +63,7 @@ class Training:
         self._initial = initial
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
+        check_local_optimizer(self._local, initial)
         sharing = resumes_at_center(optimizer, initial, timeline.local_steps)
         self._alone = sharing and timeline.workers == 1
         together = jax.default_backend() != "cpu" if together is None else together

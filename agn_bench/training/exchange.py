@@ -156,6 +156,20 @@ def resumes_at_center(optimizer: Optimizer, params: Params, local_steps: int) ->
     return answers[0]
 
 
+def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
+    """Raise UserCodeError if a user's local optimizer fails, or gives something else than a step of the parameters."""
+    kind = type(local)
+    call = f"the updates of {kind.__name__}.transformation() for {_shapes(params)}"
+
+    def step(params: Params) -> Params:
+        transformation = local.transformation()
+        return transformation.update(params, transformation.init(params), params)[0]
+
+    with called(kind, call):
+        if _shapes(found := jax.eval_shape(step, params)) != _shapes(params):
+            raise UserCodeError(f"{call} are {_shapes(found)}")
+
+
 def _shapes(tree: object) -> str:
     """The arrays of a pytree, as in `[{biases: float32[10], weights: float32[784, 10]}]`."""
     if isinstance(tree, dict):

@@ -9,6 +9,7 @@ import numpy as np
 from agn_bench.base.inputs import BadInput
 from agn_bench.clock import Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
@@ -51,7 +52,7 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
 
 def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: int) -> np.ndarray:
     """The fraction of the exchanges that each worker would make if none ever waited, (workers,)."""
-    step = local_steps * profile.step.moments().mean * profile.speeds.slowness(seed, workers)
+    step = local_steps * profile.step.moments().mean * slowness_of(profile.speeds, seed, workers)
     rest = sum(
         getattr(profile, part).moments().mean + profile.transfer_s(part, size) for part in ("up", "down", "server")
     )

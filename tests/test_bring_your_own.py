@@ -1,0 +1,534 @@
+"""What a user brings in a file, or in a package, is used like what is shipped; mistakes in it are shown."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, make_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from agn_bench.base import named
+from agn_bench.base.inputs import BadInput
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import quantity
+from agn_bench.base.user_code import UserCodeError
+from agn_bench.cli.base import completion
+from agn_bench.clock import load_profile
+from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.config import options, run
+from agn_bench.config.experiment import read_experiment_file
+from agn_bench.config.run import RunConfig, resolve
+from agn_bench.optimizers import OPTIMIZERS, Optimizer
+from agn_bench.problems import datasets
+from agn_bench.problems.datasets import Dataset
+from agn_bench.training.simulate import simulate
+
+Command = Callable[..., tuple[int, str, str]]
+
+MINE = '''
+"""Commits that count less the staler they are, by a law of one's own."""
+
+import jax
+
+from agn_bench.optimizers import Optimizer, optimizer, quantity
+
+
+@optimizer
+class Mine(Optimizer):
+    """c ← c + Δ (1 + β τ)^−p; the worker goes on from the new center."""
+
+    beta: float = quantity(0, 10, default=1.0, help="How much staleness counts.")
+    power: float = quantity(0, 4, default=0.5, help="By which power.")
+
+    def exchange(self, center, start, end, local_steps, staleness):
+        weight = (1 + self.beta * staleness) ** -self.power
+        new = jax.tree.map(lambda c, s, e: c + weight * (e - s), center, start, end)
+        return new, new
+'''
+UNIFORM = '''
+from dataclasses import dataclass
+
+from agn_bench.clock.distributions import Distribution, Moments
+from agn_bench.base.quantities import positive, quantity
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Evenly spread around the mean."""
+
+    mean: float = positive("Seconds, on average.")
+    spread: float = quantity(0, 1, default=0.5, help="By how much of the mean a time is off at most.")
+
+    def moments(self):
+        return Moments(self.mean, (self.mean * self.spread) ** 2 / 3)
+
+    def draw(self, generator, count):
+        return self.mean * (1 + self.spread * (2 * generator.random(count) - 1))
+'''
+TINY = {"model": "mlp-8", "batch_size": 8, "workers": 4, "local_steps": 3, "gradient_steps": 120, "window": 2}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In a folder with the files above."""
+    (tmp_path / "my.py").write_text(MINE)
+    (tmp_path / "times.py").write_text(UNIFORM)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words(**given: object) -> list[object]:
+    return [word for name, value in given.items() for word in ("--" + name.replace("_", "-"), value)]
+
+
+# --- an optimizer ---
+
+
+def test_an_optimizer_in_a_file_trains_as_its_equation_says(tiny: Dataset, quick_dataset: str) -> None:
+    """With β = 1 and p = 1 it is DynSGD, but for how a division is rounded."""
+
+    def center(optimizer: str) -> Any:
+        config = resolve({**TINY, "dataset": quick_dataset, "optimizer": optimizer})
+        return simulate(config, datasets.load(quick_dataset)).replay.center
+
+    mine, dynsgd, other = map(center, ("my.py:Mine:power=1", "dynsgd", "my.py:Mine:power=1:beta=2"))
+
+    def distance(a: Any, b: Any) -> float:
+        return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+    assert distance(mine, dynsgd) < 1e-5 < 1e-3 < distance(other, dynsgd)
+
+
+def test_one_file_is_run_listed_tabled_and_told_apart(command: Command, quick_dataset: str, here: Path) -> None:
+    code, out, _ = command("list", "my.py:Mine")
+    assert code == 0
+    for text in ("c ← c + Δ (1 + β τ)^−p", "beta", "How much staleness counts", "a number from 0 to 10", "0.5"):
+        assert text in out
+    for optimizer in ("my.py:Mine", "my.py:Mine:beta=2"):
+        code, out, err = command("run", *words(optimizer=optimizer, dataset=quick_dataset, **TINY), "--out", "out")
+        assert (code, err) == (0, "")
+        assert "Mine: 4 workers" in out
+    rows = pd.read_csv("out/summary.csv").sort_values("beta")
+    assert rows["beta"].tolist() == [1.0, 2.0]
+    assert rows["power"].tolist() == [0.5, 0.5]
+    assert rows["optimizer"].nunique() == 1
+    assert all(name.startswith("Mine-n4-l3-s0-") for name in rows["run_id"])
+    code, out, err = command("table", "out")
+    assert (code, err) == (0, "")
+    assert "Mine, beta 1" in out.replace("\n", " ")
+    assert "Mine, beta 2" in out.replace("\n", " ")
+    config = json.loads(next(Path("out/runs").glob("*/run.json")).read_text())
+    assert "my.py:Mine:beta=" in config["command"]
+    assert str(here) not in json.dumps(config)
+
+
+EXPERIMENT = """
+name = "mine"
+[base]
+model = "mlp-8"
+batch_size = 8
+workers = 4
+local_steps = 3
+gradient_steps = 120
+[[cells]]
+optimizer = ["my.py:Mine:beta=0", "my.py:Mine", "agn"]
+delay = "step.distribution=times.py:Uniform"
+"""
+
+
+def test_a_file_travels_to_the_processes_of_a_sweep(command: Command, here: Path) -> None:
+    """Paths count from the experiment's file, and settings of delays from where the command is given."""
+    (here / "deep").mkdir()
+    (here / "my.py").rename(here / "deep" / "my.py")
+    (here / "deep" / "mine.toml").write_text(EXPERIMENT)
+    code, out, err = command("sweep", "deep/mine.toml", "--jobs", 2, "--threads", 2, "--out", "out")
+    assert (code, err) == (0, "")
+    assert "3 runs made, 0 found finished, 0 failed" in out
+    code, out, err = command("sweep", "deep/mine.toml", "--threads", 2, "--out", "out", "--only", "optimizer=mine")
+    assert (code, err) == (0, "")
+    assert "0 runs made, 2 found finished, 0 failed" in out
+
+
+def test_a_file_that_changes_between_two_sweeps_is_another_optimizer(
+    command: Command, quick_dataset: str, here: Path
+) -> None:
+    (here / "mine.toml").write_text(EXPERIMENT.replace("model =", f'dataset = "{quick_dataset}"\nmodel ='))
+    again = ("sweep", "mine.toml", "--threads", 2, "--jobs", 1, "--out", "out")
+    assert "3 runs made" in command(*again)[1]
+    (here / "my.py").write_text(MINE + "\n# a word more\n")
+    assert "2 runs made, 1 found finished, 0 failed" in command(*again)[1]
+    rows = pd.read_csv("out/summary.csv")
+    assert rows["in_experiment"].sum() == 3
+    assert sorted(rows["optimizer"].str.startswith("my-")) == [False] + 4 * [True]
+    assert rows["optimizer"].nunique() == 3
+
+
+def test_a_configuration_needs_its_file_no_more(here: Path) -> None:
+    config = resolve({**TINY, "optimizer": "my.py:Mine:beta=2", "delay": ["step.distribution=times.py:Uniform"]})
+    sent = pickle.dumps(config)
+    (here / "my.py").unlink()
+    (here / "times.py").unlink()
+    code = (
+        "import pickle, sys; config = pickle.load(sys.stdin.buffer); "
+        "print(config.run_id, config.optimizer.thing.beta, config.delays.step.spread, 'jax' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
+    assert ran.stdout.decode().split() == [config.run_id, "2.0", "0.5", "True"]
+
+
+def test_a_run_is_made_like_another_of_a_users_file_when_the_file_is_given(here: Path) -> None:
+    like = resolve({**TINY, "optimizer": "my.py:Mine:beta=2"})
+    with pytest.raises(BadInput, match=r"a user's file.*as in my\.py:Mine:beta=2\.0"):
+        resolve({}, like.as_dict())
+    assert resolve({"optimizer": "my.py:Mine:beta=2"}, like.as_dict()) == like
+
+
+# --- a distribution, speeds, a local optimizer, a data set, a model ---
+
+
+def test_a_distribution_of_times_in_a_file(command: Command, here: Path) -> None:
+    few = ("--workers", 5, "--exchanges", 500, "--out", "out")
+    given = ("--delay", "step.distribution=times.py:Uniform:spread=0.25", "--delay", "step.mean=2")
+    assert command("timeline", *few, *given)[0] == 0
+    commits = pd.read_csv("out/commits.csv")
+    steps = int(pd.read_csv("out/timeline.csv")["local_steps"].iloc[0])
+    computed = (commits["compute_end_s"] - commits["start_s"]) / steps
+    assert 1.5 <= computed.min() < computed.max() <= 2.5
+    assert abs(computed.mean() - 2) < 5 * 0.5 / 3**0.5 / (500 * steps) ** 0.5  # five standard errors
+    (here / "mine.toml").write_text('[step]\ndistribution = "times.py:Uniform"\nmean = 2\nspread = 0.25\n')
+    profile = load_profile("mine.toml")
+    assert profile.as_dict()["step"] == {**profile.as_dict()["step"], "mean": 2.0, "spread": 0.25}
+    assert profile.as_dict()["step"]["distribution"].startswith("times-")
+    assert pickle.loads(pickle.dumps(profile)) == profile
+
+
+OTHERS = {
+    "speeds": '''
+from dataclasses import dataclass
+import numpy as np
+from agn_bench.base.quantities import quantity
+from agn_bench.clock.speeds import Speeds
+
+@dataclass(frozen=True)
+class Last(Speeds):
+    """The last worker is slow."""
+    factor: float = quantity(1, 100, help="How slow.")
+    def slowness(self, seed, workers):
+        return np.array([1.0] * (workers - 1) + [self.factor])
+''',
+    "local": '''
+import optax
+from agn_bench.optimizers import LocalOptimizer, optimizer, quantity
+
+@optimizer
+class Rms(LocalOptimizer):
+    """RMSprop"""
+    learning_rate: float = quantity(1e-30, 1, default=0.01, help="Step length.")
+    decay: float = quantity(0, 1, default=0.9, help="Of the squares.")
+    def transformation(self):
+        return optax.rmsprop(self.learning_rate, self.decay)
+''',
+    "model": "from agn_bench.problems.catalogue import Mlp\nWIDE = Mlp((40, 3))\n",
+}
+
+
+def test_speeds_local_optimizers_and_models_in_a_file(command: Command, quick_dataset: str, here: Path) -> None:
+    for name, text in OTHERS.items():
+        (here / f"{name}.py").write_text(text)
+    given = {**TINY, "model": "model.py:WIDE", "local_optimizer": "local.py:Rms:decay=0.5", "dataset": quick_dataset}
+    slow = ("--delay", "workers.speeds=speeds.py:Last:factor=3", "--learning-rate", 0.05)
+    code, _, err = command("run", *words(**given), *slow, "--save-center", "--out", "out")
+    assert (code, err) == (0, "")
+    (row,) = pd.read_csv("out/summary.csv").to_dict("records")
+    assert (row["learning_rate"], row["local_decay"]) == (0.05, 0.5)
+    (center,) = Path("out/runs").glob("*/center.npz")
+    assert np.load(center)["weights_1"].shape == (40, 3)
+    commits = pd.read_csv(center.with_name("commits.csv")).assign(s=lambda rows: rows.compute_end_s - rows.start_s)
+    assert commits[commits["worker"] == 3]["s"].mean() > 2 * commits[commits["worker"] < 3]["s"].mean()
+
+
+# --- a package ---
+
+
+@pytest.fixture
+def package(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One that adds the optimizer under the name `theirs`, as installed."""
+    (here / "their_package.py").write_text(MINE)
+    (here / "broken_package.py").write_text("import nothing_like_it\n")
+    about = here / "theirs-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.2\n")
+    added = "theirs = their_package:Mine\nbroken = broken_package:Mine\n"
+    (about / "entry_points.txt").write_text(f"[agn_bench.optimizers]\n{added}")
+    monkeypatch.syspath_prepend(str(here))
+    named.added_to.cache_clear()
+    yield
+    named.added_to.cache_clear()
+
+
+def test_another_package_adds_an_optimizer(command: Command, quick_dataset: str, package: None) -> None:
+    code, _, err = command("run", *words(optimizer="theirs:beta=2", dataset=quick_dataset, **TINY), "--out", "out")
+    assert (code, err) == (0, "")
+    (row,) = pd.read_csv("out/summary.csv").to_dict("records")
+    assert (row["optimizer"], row["beta"]) == ("theirs", 2.0)
+    made = json.loads(next(Path("out/runs").glob("*/run.json")).read_text())
+    assert made["machine"]["versions"]["theirs"] == "1.2"
+    assert "theirs" in command("list", "theirs")[1]
+    assert completion(OPTIMIZERS)("th") == ["theirs"]
+    code, _, err = command("run", "--optimizer", "broken", "--out", "out")
+    assert (code, "its package cannot be loaded (ModuleNotFoundError" in err) == (2, True)
+    assert "did you mean theirs?" in command("run", "--optimizer", "their")[2]
+
+
+# --- mistakes ---
+
+
+def mistake(text: str, *changes: str) -> str:
+    for before, after in zip(changes[::2], changes[1::2], strict=True):
+        assert before in text
+        text = text.replace(before, after)
+    return text
+
+
+SIGNATURE = "def exchange(self, center, start, end, local_steps, staleness):"
+WRONG = {
+    "does not import": (
+        mistake(MINE, "import jax\n", "import jaxx\n"),
+        "cannot be loaded (ModuleNotFoundError: No module named 'jaxx')|  File \"my.py\", line 4, in <module>",
+    ),
+    "is no Python": (mistake(MINE, "class Mine(", "clas Mine("), "SyntaxError: invalid syntax|File \"my.py\", line 10"),
+    "fails while it is loaded": (MINE + "\n1 / 0\n", "ZeroDivisionError: division by zero"),
+    "ends the program": (MINE + "\nraise SystemExit(3)\n", "SystemExit"),
+    "has no such class": (mistake(MINE, "class Mine(", "class Yours("), "my.py has no Mine; accepted: my.py:Yours"),
+    "is another kind of thing": (mistake(MINE, "class Mine(Optimizer)", "class Mine"), "Mine is no optimizer"),
+    "has no decorator": (mistake(MINE, "@optimizer\n", ""), "Mine is not under @optimizer"),
+    "has no function": (mistake(MINE, "def exchange", "def exchanged"), "Mine has no exchange"),
+    "has another signature": (
+        mistake(MINE, SIGNATURE, "def exchange(self, center, start, end):"),
+        "Mine.exchange(self, center, start, end) cannot be called with center, start, end, local_steps, staleness",
+    ),
+    "has a number without limits": (
+        mistake(MINE, 'quantity(0, 10, default=1.0, help="How much staleness counts.")', "1.0"),
+        "its field beta does not say what it takes; accepted: beta: float = quantity(low, high",
+    ),
+    "has a default out of its limits": (mistake(MINE, "default=1.0", "default=11"), "the default of beta is too large"),
+    "has a default that is not finite": (
+        mistake(MINE, "default=1.0", 'default=float("nan")'), "the default of beta is not a finite number",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_that_is_seen_when_the_file_is_read(command: Command, here: Path, what: str) -> None:
+    text, says = WRONG[what]
+    (here / "my.py").write_text(text)
+    code, out, err = command("run", "--optimizer", "my.py:Mine", "--out", "out")
+    assert (code, out) == (2, "")
+    assert err.startswith("agn-bench: --optimizer my.py:Mine: ")
+    for part in says.split("|"):
+        assert part in err
+    assert "agn_bench/" not in err  # of the traceback only what is the user's
+    assert not Path("out").exists()
+
+
+def test_a_file_that_computes_while_it_is_loaded_is_refused(here: Path) -> None:
+    """It would start JAX before threads and device are set."""
+    (here / "my.py").write_text(MINE + "\nSTART = jax.numpy.zeros(3)\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "agn_bench", "run", "--optimizer", "my.py:Mine"], capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "my.py computes with JAX while it is loaded" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [
+        ("beta=11", "beta is too large; accepted: beta, a number from 0 to 10"),
+        ("beta=-1", "beta is negative"),
+        ("beta=inf", "beta is not a finite number"),
+        ("beta=nan", "beta is not a finite number"),
+        ("beta=x", "beta is not a number"),
+        ("gamma=1", "Mine has no gamma; accepted: beta, power"),
+        ("beta", "is not NAME=VALUE"),
+    ],
+)
+def test_a_number_that_is_not_accepted(command: Command, numbers: str, says: str) -> None:
+    code, _, err = command("run", "--optimizer", f"my.py:Mine:{numbers}")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert err.startswith(f"agn-bench: --optimizer my.py:Mine:{numbers}: ")
+    assert says in err
+
+
+ANSWER = "return new, new"
+FAILS = {
+    "raises": (
+        "weight = ", "raise KeyError(staleness)\n        weight = ", "failed in my.py:|line 17, in exchange|KeyError",
+    ),
+    "misuses JAX": (ANSWER, "return (new, new) if staleness > 1 else (new, new)", "TracerBoolConversionError"),
+    "gives one thing": (ANSWER, "return new", "gave [{biases: float32[8], weights: float32[12, 8]}, {biases: float32["),
+    "gives other shapes": (
+        ANSWER, "return jax.tree.map(lambda leaf: leaf[:1], new), new", "as the new center, not arrays of the center's",
+    ),
+    "gives another structure": (ANSWER, "return new, new[:1]", "for the worker to go on from, not arrays of the center's"),
+    "gives other types": (ANSWER, "return jax.tree.map(lambda leaf: leaf > 0, new), new", "bool[8]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FAILS)
+def test_a_mistake_in_a_function_is_shown_with_the_shapes_it_was_called_with(
+    command: Command, quick_dataset: str, here: Path, what: str
+) -> None:
+    before, after, says = FAILS[what]
+    (here / "my.py").write_text(mistake(MINE, before, after))
+    code, _, err = command("run", *words(optimizer="my.py:Mine", dataset=quick_dataset, **TINY), "--out", "out")
+    assert code == 1
+    first, *rest = err.splitlines()
+    assert first.startswith(
+        "agn-bench: Mine.exchange(center, start and end: [{biases: float32[8], weights: float32[12, 8]}"
+    )
+    assert "local_steps: 3; staleness: int32[])" in first
+    for part in says.split("|"):
+        assert part in err
+    assert not rest or rest[0].startswith('  File "my.py", line ')
+    assert not (here / "out" / "summary.csv").exists()
+
+
+def test_a_center_that_is_not_finite_is_a_run_that_diverged(command: Command, quick_dataset: str, here: Path) -> None:
+    (here / "my.py").write_text(mistake(MINE, "c + weight", "c / 0 + weight"))
+    code, _, err = command("run", *words(optimizer="my.py:Mine", dataset=quick_dataset, **TINY), "--out", "out")
+    assert (code, err) == (0, "")
+    (row,) = pd.read_csv("out/summary.csv").to_dict("records")
+    assert (row["status"], row["diverged_exchange"]) == ("diverged", 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("generator.random(count)", "generator.random(count + 1)", "Uniform.draw(generator, "),
+        ("self.mean * (1 +", "-self.mean * (1 +", "finite numbers of seconds, 0 or more"),
+        ("self.mean * (1 +", "self.men * (1 +", "AttributeError: 'Uniform' object has no attribute 'men'"),
+    ],
+)
+def test_a_mistake_in_a_distribution(command: Command, here: Path, before: str, after: str, says: str) -> None:
+    (here / "times.py").write_text(mistake(UNIFORM, before, after))
+    given = ("--delay", "step.distribution=times.py:Uniform", "--workers", 3, "--exchanges", 50, "--out", "out")
+    code, _, err = command("timeline", *given)
+    assert code == 1
+    assert says in err
+    assert not (here / "out" / "timeline.csv").exists()
+
+
+def test_mistakes_are_problems_of_an_experiment_file(command: Command, here: Path) -> None:
+    (here / "my.py").write_text(WRONG["does not import"][0])
+    (here / "mine.toml").write_text(EXPERIMENT)
+    code, _, err = command("sweep", "mine.toml")
+    assert code == 2
+    assert "line 10, optimizer = my.py:Mine" in err
+    assert "cannot be loaded (ModuleNotFoundError: No module named 'jaxx')" in err
+
+
+def test_a_sweep_goes_on_without_runs_whose_code_fails(command: Command, quick_dataset: str, here: Path) -> None:
+    (here / "my.py").write_text(mistake(MINE, ANSWER, "return new"))
+    (here / "mine.toml").write_text(EXPERIMENT.replace("model =", f'dataset = "{quick_dataset}"\nmodel ='))
+    code, out, _ = command("sweep", "mine.toml", "--threads", 2, "--jobs", 1, "--out", "out")
+    assert (code, "1 runs made, 0 found finished, 2 failed" in out) == (1, True)
+    assert "UserCodeError: Mine.exchange(" in out
+    error = UserCodeError("Mine failed:\n  File")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+# --- completion, names that stay ---
+
+
+def test_the_shell_completes_names_and_numbers(quick_dataset: str) -> None:
+    complete = completion(OPTIMIZERS)
+    assert complete("d") == ["dynsgd", "downpour"]
+    assert complete("easgd:") == ["easgd:alpha="]
+    assert complete("my.py:Mine:") == ["my.py:Mine:beta=", "my.py:Mine:power="]
+    assert complete("my.py:Mine:beta=2:") == ["my.py:Mine:beta=2:power="]
+    assert complete("nowhere.py:Mine:") == complete("easgd:alpha=0.1:") == []
+
+
+def test_a_number_that_comes_later_renames_no_run(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    """Where it has its default; elsewhere it is in the name."""
+    before = resolve({**TINY, "optimizer": "easgd"})
+
+    @dataclass(frozen=True)
+    class Later(OPTIMIZERS["easgd"]):  # type: ignore[misc]
+        decay: float = quantity(0, 1, default=0.0, help="New.", later=True)
+
+    monkeypatch.setitem(OPTIMIZERS.shipped, "easgd", Later)
+    assert resolve({**TINY, "optimizer": "easgd"}).run_id == before.run_id
+    assert resolve({**TINY, "optimizer": "easgd:decay=0"}).run_id == before.run_id
+    assert resolve({}, before.as_dict()).run_id == before.run_id
+    new = resolve({**TINY, "optimizer": "easgd:decay=0.5"})
+    assert (new.run_id == before.run_id, new.optimizer.text) == (False, "easgd:alpha=0.05:decay=0.5")
+
+
+def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
+    monkeypatch: pytest.MonkeyPatch, command: Command, quick_dataset: str, here: Path
+) -> None:
+    given = {**TINY, "dataset": quick_dataset}
+    before = resolve(given)
+    (here / "mine.toml").write_text(
+        'name = "mine"\n[base]\ncaution = 2\n[[cells]]\nworkers = [2, 4]\ncaution = [0, 3]\n'
+    )
+    wider = make_dataclass("Wider", [("caution", int, 0)], bases=(RunConfig,), frozen=True)
+    limits = options.Accepted(0, 9, whole=True)
+    declared = options.Option("caution", options.Kind.WHOLE, "How careful", options.RUN, 0, limits=limits)
+    monkeypatch.setattr(run, "RunConfig", wider)
+    monkeypatch.setitem(options.OPTIONS, "caution", declared)
+    assert resolve(given).run_id == before.run_id
+    assert resolve({**given, "caution": "0"}).as_dict() == before.as_dict()
+    assert resolve({}, before.as_dict()).run_id == before.run_id
+    careful = resolve({**given, "caution": "3"})
+    assert (careful.caution, careful.as_dict()["caution"], careful.run_id == before.run_id) == (3, 3, False)
+    assert "--caution 3" in careful.command()
+    with pytest.raises(BadInput, match="--caution 10: too large"):
+        resolve({**given, "caution": 10})
+    configs = read_experiment_file(here / "mine.toml").configs
+    assert [config.caution for config in configs] == [0, 3, 0, 3]
+    assert simulate(careful, datasets.load(quick_dataset)).config is careful
+
+
+def test_every_kind_of_thing_says_what_it_takes() -> None:
+    """Each number has a sentence of help, and a default within its limits if it has one."""
+    kinds: list[Named[Any]] = [OPTIMIZERS, DISTRIBUTIONS, *(named_ for named_ in _all_named())]
+    for kind in kinds:
+        for name in kind:
+            found = kind[name]
+            if isinstance(found, type):
+                assert (found.__doc__ or "").strip()
+                for number in named.declared_numbers(found).values():
+                    assert number.help.endswith(".")
+                    assert number.required or number.accepted.problem(number.default) == ""
+
+
+def _all_named() -> list[Named[Any]]:
+    from agn_bench.cli import catalogue
+
+    return list(catalogue.KINDS.values())
+
+
+def test_what_is_shipped_is_chosen_without_jax() -> None:
+    code = (
+        "import sys; from agn_bench.config.run import resolve; from agn_bench.cli.catalogue import KINDS; "
+        "resolve({'optimizer': 'easgd:alpha=0.1', 'local_optimizer': 'adam'}).run_id; "
+        "[kind.found(name) for kind in KINDS.values() for name in kind]; sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_base_class_says_how_functions_are_called() -> None:
+    assert issubclass(OPTIMIZERS["agn"], Optimizer)
+    assert replace(OPTIMIZERS["easgd"](), alpha=0.5).alpha == 0.5
