@@ -379,7 +379,7 @@ FAILS = {
     "gives other shapes": (
         ANSWER, "return jax.tree.map(lambda leaf: leaf[:1], new), new", "as the new center, not arrays of the center's",
     ),
-    "gives another structure": (ANSWER, "return new, new[:1]", "for the worker to go on from, not arrays of the center's"),
+    "gives another structure": (ANSWER, "return new, new[:1]", "for the worker to go on from, not arrays of the"),
     "gives other types": (ANSWER, "return jax.tree.map(lambda leaf: leaf > 0, new), new", "bool[8]"),
 }  # fmt: skip
 

@@ -39,6 +39,7 @@ from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig, resolve, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.problems import mlp, shares
+from agn_bench.problems.catalogue import MODELS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
 from agn_bench.training import timing as clock
@@ -319,7 +320,7 @@ def test_a_message_takes_the_time_of_its_bytes_on_the_wide_area_lines() -> None:
         assert seconds.mean() == pytest.approx(transfer + 0.05, abs=4 * 0.025 / np.sqrt(200))
     service = timeline.applied_s - timeline.served_s
     assert 19_192_040 / 1e9 < service.min() < 19_192_040 / 1e9 + 0.005
-    light = timeline_of(replace(config, model="mlp-8"))
+    light = timeline_of(replace(config, model=MODELS.choose("mlp-8")))
     assert (light.arrive_s - light.compute_end_s).max() < 1
 
 

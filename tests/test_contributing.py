@@ -18,35 +18,35 @@ from agn_bench.config.experiment import read_experiment_file
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MOST_LINES = 20
+"""Of a file, blank ones left out."""
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
 
 
 def apply(section: str, copy: Path) -> None:
-    """Carry out a section's blocks of code: whole files, and lines put into one."""
+    """Carry out a section's blocks of code: whole files, and lines put into one, after the line that begins so."""
     for body in re.findall(r"```(?:python|toml)\n# (.*?)```", SECTIONS[section], flags=re.DOTALL):
         where, content = body.split("\n", 1)
         assert len([line for line in content.splitlines() if line.strip()]) <= MOST_LINES, where
-        name, _, place = where.partition(", ")
+        name, _, place = where.partition(", after ")
         path = copy / name
         if not place:
             path.write_text(content, encoding="utf-8")
             continue
-        how, table = place.split()
-        heading = re.compile(rf"^{table}(: [^=]*)? = {{\n", flags=re.MULTILINE)
         source = path.read_text(encoding="utf-8")
-        (found,) = heading.finditer(source)
-        at = found.end() if how == "in" else found.start()
-        path.write_text(source[:at] + content + ("\n\n" if how == "before" else "") + source[at:], encoding="utf-8")
+        (found,) = re.finditer(rf"^ *{place}.*\n", source, flags=re.MULTILINE)
+        path.write_text(source[: found.end()] + content + source[found.end() :], encoding="utf-8")
 
 
 def run(section: str, copy: Path, *more: str) -> str:
-    """Run the section's command, with more options, in the copy."""
-    (line,) = re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE)
-    words = [sys.executable, "-m", "agn_bench", *shlex.split(line), *more]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy)}
-    ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    return ran.stdout
+    """Run the section's commands, with more options, in the copy; what they print."""
+    said = ""
+    for line in re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE):
+        words = [sys.executable, "-m", "agn_bench", *shlex.split(line, comments=True), *more]
+        environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy)}
+        ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        said += ran.stdout
+    return said
 
 
 @pytest.fixture
@@ -56,21 +56,32 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_method_is_added_in_a_file_and_a_line(copy: Path) -> None:
-    apply("A method", copy)
-    assert "rootsgd: 20 workers" in run("A method", copy)
+def test_an_optimizer_of_ones_own_is_one_file(copy: Path) -> None:
+    """No file of the program is written to."""
+    before = {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")}
+    apply("An optimizer of your own", copy)
+    out = run("An optimizer of your own", copy)
+    assert "How much staleness counts" in out
+    assert "Mine: 20 workers" in out
     (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
-    assert (row["optimizer"], row["status"]) == ("rootsgd", "done")
+    assert (row["beta"], row["power"], row["status"]) == (2.0, 0.5, "done")
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "tables" / "accuracy.csv").to_dict("records")
+    assert (row["beta"], row["power"]) == (2.0, 0.5)
+    assert {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")} == before
 
 
-def test_a_delay_is_added_in_a_class_and_a_line(copy: Path) -> None:
-    apply("A delay", copy)
-    path = copy / "agn_bench" / "clock" / "distributions.py"
-    source = path.read_text(encoding="utf-8")
-    path.write_text(source.replace("import positive, ratio", "import positive, quantity, ratio"), encoding="utf-8")
-    run("A delay", copy)
+def test_an_optimizer_for_everyone_is_one_file_and_a_line(copy: Path) -> None:
+    apply("An optimizer for everyone", copy)
+    assert "rootsgd: 20 workers" in run("An optimizer for everyone", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
+    assert (row["optimizer"], row["beta"], row["status"]) == ("rootsgd", 2.0, "done")
+
+
+def test_a_distribution_of_times_is_one_file(copy: Path) -> None:
+    apply("A distribution of times", copy)
+    run("A distribution of times", copy)
     (row,) = pd.read_csv(copy / "results" / "adhoc" / "timeline" / "timeline.csv").to_dict("records")
-    assert row["delays"] == "paper-cluster+step.distribution=uniform+step.spread=0.5"
+    assert row["delays"] == "paper-cluster+step.distribution=times.py:Uniform:spread=0.25"
 
 
 def test_a_data_set_is_added_with_its_files_and_their_hashes(copy: Path) -> None:
@@ -78,7 +89,7 @@ def test_a_data_set_is_added_with_its_files_and_their_hashes(copy: Path) -> None
     subprocess.run([sys.executable, "make-bars.py"], cwd=copy, check=True, capture_output=True)
     run("A data set", copy)
     (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
-    assert row["dataset"] == "bars"
+    assert row["dataset"].endswith(":BARS")
     assert row["test_accuracy"] > 0.9
 
 
