@@ -24,9 +24,10 @@ from agn_bench.base.user_code import UserCodeError
 from agn_bench.cli.base import completion
 from agn_bench.clock import load_profile
 from agn_bench.clock.distributions import DISTRIBUTIONS
-from agn_bench.config import options, run
+from agn_bench.config import options, resolving
 from agn_bench.config.experiment import read_experiment_file
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
 from agn_bench.problems import datasets
 from agn_bench.problems.datasets import Dataset
@@ -486,7 +487,7 @@ def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
     wider = make_dataclass("Wider", [("caution", int, 0)], bases=(RunConfig,), frozen=True)
     limits = options.Accepted(0, 9, whole=True)
     declared = options.Option("caution", options.Kind.WHOLE, "How careful", options.RUN, 0, limits=limits)
-    monkeypatch.setattr(run, "RunConfig", wider)
+    monkeypatch.setattr(resolving, "RunConfig", wider)
     monkeypatch.setitem(options.OPTIONS, "caution", declared)
     assert resolve(given).run_id == before.run_id
     assert resolve({**given, "caution": "0"}).as_dict() == before.as_dict()
@@ -522,7 +523,7 @@ def _all_named() -> list[Named[Any]]:
 
 def test_what_is_shipped_is_chosen_without_jax() -> None:
     code = (
-        "import sys; from agn_bench.config.run import resolve; from agn_bench.cli.catalogue import KINDS; "
+        "import sys; from agn_bench.config.resolving import resolve; from agn_bench.cli.catalogue import KINDS; "
         "resolve({'optimizer': 'easgd:alpha=0.1', 'local_optimizer': 'adam'}).run_id; "
         "[kind.found(name) for kind in KINDS.values() for name in kind]; sys.exit('jax' in sys.modules)"
     )

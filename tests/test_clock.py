@@ -36,7 +36,8 @@ from agn_bench.clock import (
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
-from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.catalogue import MODELS

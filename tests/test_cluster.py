@@ -23,7 +23,8 @@ from test_cli import Command, agn_bench
 from test_sweep import contents, same
 
 from agn_bench.cli.progress import RunDisplay
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 from agn_bench.execution import cluster as clusters
 from agn_bench.execution.cluster import Site, _make_there, make_on_cluster
 from agn_bench.execution.work import Work

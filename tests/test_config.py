@@ -10,7 +10,8 @@ import pytest
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.config import run as config
-from agn_bench.config.run import auto_local_steps, resolve, with_seeds
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import auto_local_steps, with_seeds
 
 
 @pytest.mark.parametrize(("workers", "local_steps"), [(1, 1), (10, 7), (20, 13), (40, 26)])

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from agn_bench.base.inputs import BadInput
-from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import one as cell
 from agn_bench.execution import processes, sweep
 from agn_bench.execution.one import Terms

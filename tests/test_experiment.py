@@ -10,7 +10,7 @@ import pytest
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.config.experiment import MOST_RUNS, Experiment, read_experiment_file
-from agn_bench.config.run import resolve
+from agn_bench.config.resolving import resolve
 from agn_bench.config.selection import only
 
 Write = Callable[[str], Path]

@@ -19,7 +19,8 @@ from test_results import Silent
 
 from agn_bench.base import machine
 from agn_bench.base.inputs import BadInput
-from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.store import folder as folders
 from agn_bench.store.merging import merge

@@ -38,7 +38,8 @@ from agn_bench.clock.trace import TIMES, read_trace
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.experiment import MOST_RUNS, read_experiment_file
 from agn_bench.config.options import OPTIONS
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 from agn_bench.execution.processes import portable
 from agn_bench.problems import datasets
 from agn_bench.store.run_files import read_config

@@ -34,7 +34,8 @@ from agn_bench.clock import (
 )
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.timeline import Timeline
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 from agn_bench.execution import sweep
 from agn_bench.execution.sweep import Place
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer

@@ -18,7 +18,7 @@ import pytest
 import agn_bench
 from agn_bench import BadInput, Progress, RunConfig, commits, curve, run, save, summary
 from agn_bench.clock import load_profile, profile_of
-from agn_bench.config.run import resolve
+from agn_bench.config.resolving import resolve
 from agn_bench.problems import datasets, mlp
 from agn_bench.store import folder as folders
 from agn_bench.store.run_files import CENTER, read_config

@@ -23,7 +23,7 @@ from jax.test_util import check_grads
 from test_simulate import LOCAL, OPTIMIZERS, Case, distance
 
 from agn_bench.clock.timeline import Timeline
-from agn_bench.config.run import resolve
+from agn_bench.config.resolving import resolve
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer, optimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.catalogue import DATASETS, MODELS

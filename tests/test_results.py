@@ -17,7 +17,8 @@ from conftest import reference_log
 from agn_bench.base import machine
 from agn_bench.base.inputs import BadInput
 from agn_bench.clock import draw_delays
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 from agn_bench.execution import sweep
 from agn_bench.store import folder as folders
 from agn_bench.store import run_files

@@ -16,7 +16,7 @@ from conftest import initial_params, local_optimizer, profiles, reference_log
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.clock.events import simulate_timeline
-from agn_bench.config.run import resolve
+from agn_bench.config.resolving import resolve
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour

@@ -3,6 +3,7 @@
 inputs.py       checking what a user gives, and the one exception that says what is wrong with it
 quantities.py   numbers declared once, as fields: limits, default, help
 named.py        things chosen by name: shipped, installed, or in a user's file
+chosen.py       what was chosen, as it is sent to other processes
 user_code.py    a user's file: loaded, and its mistakes shown
 files.py        files written whole or not at all, and locks
 user_files.py   the reader of what a user brings as a file, TOML or CSV

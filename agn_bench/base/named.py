@@ -10,89 +10,22 @@ what is in a run's name, what lists and completion show follows from there.
 
 from __future__ import annotations
 
-import copyreg
-import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache, cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
+from agn_bench.base.chosen import USERS, Chosen, InFile, found_at, let_pickle, text_of
 from agn_bench.base.inputs import BadInput, NeverAccepted, choose, shown
-from agn_bench.base.quantities import Number, declared_numbers, named_numbers
-from agn_bench.base.user_code import BadUserFile, Source, python_says, read_source
+from agn_bench.base.quantities import Number, declared_numbers
+from agn_bench.base.user_code import read_source
 
 T = TypeVar("T")
 
 _IN_A_FILE = re.compile(r"(?P<file>.*\.py)(?::(?P<name>[^:=]*))?(?P<numbers>(?::.*)?)", flags=re.DOTALL)
-
-
-class InFile(NamedTuple):
-    """A class in a user's file."""
-
-    source: Source
-    attribute: str
-
-
-@dataclass(frozen=True)
-class Chosen(Generic[T]):
-    """What was chosen by name. It holds where the code is and not the code, so that it can be sent to other processes;
-    a user's file goes with it.
-    """
-
-    option: str
-    name: str
-    """As in `easgd`; of a user's file its stem and content hash, as in `my-1a2b3c4d:Mine`."""
-    numbers: tuple[tuple[str, Any], ...]
-    text: str
-    """Name and numbers: by this it is told apart from all others."""
-    home: str | InFile | Any = field(compare=False)
-    """`module:attribute`, a class in a user's file, or the very thing."""
-
-    def __str__(self) -> str:
-        return self.label
-
-    def __reduce__(self) -> tuple[type[Chosen[T]], tuple[Any, ...]]:
-        return type(self), (self.option, self.name, self.numbers, self.text, self.home)
-
-    @property
-    def label(self) -> str:
-        """The name without the file that it is in."""
-        return self.name.rpartition(":")[2]
-
-    @property
-    def spelled(self) -> str:
-        """As on a command line, without a path."""
-        if isinstance(self.home, InFile):
-            return self.text.replace(f"{self.home.source.name}:", f"{self.home.source.file}:", 1)
-        return self.text
-
-    def number(self, name: str) -> Any:
-        """One of its numbers; None if it has none of that name."""
-        return dict(self.numbers).get(name)
-
-    @cached_property
-    def thing(self) -> T:
-        found = found_at(self.option, self.spelled, self.home)
-        return cast(T, found(**dict(self.numbers)) if isinstance(found, type) else found)
-
-
-def found_at(option: str, value: object, home: str | InFile | Any) -> Any:
-    """The class or the thing that is there; BadInput if it cannot be loaded."""
-    if isinstance(home, InFile):
-        return getattr(home.source.module(option, value), home.attribute)
-    if not isinstance(home, str):
-        return home
-    module, _, attribute = home.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        if module.split(".")[0] == "agn_bench":
-            raise
-        problem = f"its package cannot be loaded ({type(error).__name__}: {error})"
-        raise BadUserFile(option, value, problem, python_says(error, "")) from None
 
 
 class Named(Mapping[str, Any], Generic[T]):
@@ -149,7 +82,7 @@ class Named(Mapping[str, Any], Generic[T]):
         if isinstance(home, InFile) or name not in self.shipped:
             self._check(option or self.option, text, found)
         if isinstance(home, InFile):
-            _let_pickle(found, home)
+            let_pickle(found, home)
         return name, found
 
     def found(self, name: str) -> Any:
@@ -189,8 +122,8 @@ class Named(Mapping[str, Any], Generic[T]):
         declared = declared_numbers(found) if isinstance(found, type) and is_dataclass(found) else {}
         numbers = self._numbers(option, text, name, declared, rest)
         if isinstance(found, type) and isinstance(home, InFile):
-            _let_pickle(found, home)
-        return Chosen(option, name, numbers, _text(name, declared, dict(numbers)), home)
+            let_pickle(found, home)
+        return Chosen(option, name, numbers, text_of(name, declared, dict(numbers)), home)
 
     def name_of(self, thing: T) -> str:
         """The name by which the class of a thing is chosen."""
@@ -199,7 +132,7 @@ class Named(Mapping[str, Any], Generic[T]):
         for name, there in self.shipped.items():
             if there is kind or there == home:
                 return name
-        if kind.__module__ in _USERS:
+        if kind.__module__ in USERS:
             return home  # a user's module is called by its file's stem and content hash
         return next((name for name, there in self.installed().items() if there == home), home)
 
@@ -211,7 +144,7 @@ class Named(Mapping[str, Any], Generic[T]):
             chosen.option,
             chosen.name,
             tuple(values.items()),
-            _text(chosen.name, declared_numbers(found), values),
+            text_of(chosen.name, declared_numbers(found), values),
             chosen.home,
         )
 
@@ -314,54 +247,12 @@ class Named(Mapping[str, Any], Generic[T]):
         return tuple((number.name, given.get(number.name, number.default)) for number in declared.values())
 
 
-def packages(chosen: Iterable[Chosen[Any]]) -> dict[str, str]:
-    """The versions of the packages that some things are from, by package; none of what is shipped or in a file."""
-    from importlib.metadata import distributions
-
-    homes = {one.home for one in chosen if isinstance(one.home, str) and not one.home.startswith("agn_bench.")}
-    return {
-        package.name: package.version
-        for package in (distributions() if homes else ())
-        if any(point.group.startswith("agn_bench.") and point.value in homes for point in package.entry_points)
-    }
-
-
 @cache
 def added_to(group: str) -> dict[str, str]:
     """The entry points of a group, looked for once: they do not change while the program runs."""
     from importlib.metadata import entry_points
 
     return {point.name: point.value for point in entry_points(group=group)}
-
-
-_USERS: set[str] = set()
-"""Modules of users' files."""
-
-
-def _let_pickle(kind: type, home: InFile) -> None:
-    """Let instances of a user's class be sent to other processes: as its file and their numbers."""
-    _USERS.add(kind.__module__)
-
-    def reduce(instance: Any) -> tuple[Any, ...]:
-        return _made_again, (home, {one.name: getattr(instance, one.name) for one in fields(instance)})
-
-    copyreg.pickle(kind, reduce)
-
-
-def _made_again(home: InFile, values: dict[str, Any]) -> Any:
-    kind = found_at("", home.source.file, home)
-    _let_pickle(kind, home)
-    return kind(**values)
-
-
-def _text(name: str, declared: Mapping[str, Number], values: Mapping[str, Any]) -> str:
-    """Name and numbers, but for those that came later and have their default."""
-    kept = {key: value for key, value in values.items() if not (declared[key].later and value == declared[key].default)}
-    return ":".join([name, *(f"{key}={_word(value)}" for key, value in kept.items())])
-
-
-def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _name(found: object) -> str:
@@ -387,6 +278,3 @@ def _check_signature(option: str, text: str, base: type, found: type, function: 
 
 def _call(base: type, function: str) -> str:
     return f"{function}({', '.join(inspect.signature(getattr(base, function)).parameters)})"
-
-
-__all__ = ["Chosen", "InFile", "Named", "found_at", "named_numbers"]

@@ -1,7 +1,7 @@
 """All randomness of a run: one NumPy stream for each (seed, kind, worker).
 
 Streams are independent of one another, so a run with more workers or more phases begins with the same draws, and
-every method sees the same initial parameters, data order and delays under the same seed.
+every optimizer sees the same initial parameters, data order and delays under the same seed.
 """
 
 from __future__ import annotations

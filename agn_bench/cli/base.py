@@ -149,7 +149,7 @@ Names = Iterable[str] | Callable[[], Iterable[str]]
 
 
 def option(text: str, metavar: str, panel: str, names: Names = ()) -> Any:
-    """An option taken as text: config.resolve validates it, with one kind of message for the whole program.
+    """An option taken as text: config.resolving validates it, with one kind of message for the whole program.
 
     Args:
         names: what the shell completes it with.

@@ -1,6 +1,6 @@
 """Options of commands: those of a configuration, from the one table of them, and those that say how runs are made.
 
-All are text: config.run validates them, with one kind of message for the whole program.
+All are text: config.resolving validates them, with one kind of message for the whole program.
 """
 
 from __future__ import annotations

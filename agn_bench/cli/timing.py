@@ -105,7 +105,7 @@ def calibrate(
     cells.csv (every measured run), errors.csv and a figure.
     """
     from agn_bench.clock import load_profile
-    from agn_bench.config.run import MAX_IMAGES_DRAWN
+    from agn_bench.config.resolving import MAX_IMAGES_DRAWN
     from agn_bench.problems.catalogue import DATASETS, MODELS
     from agn_bench.studies.measured import read_measured
 

@@ -47,7 +47,8 @@ def run(
 
     Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
-    from agn_bench.config.run import resolve, with_seeds
+    from agn_bench.config.resolving import resolve
+    from agn_bench.config.run import with_seeds
     from agn_bench.store.run_files import read_config
 
     config = resolve(configuration, {} if like is None else read_config(path("like", like)))

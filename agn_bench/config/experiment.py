@@ -35,7 +35,8 @@ from agn_bench.base.inputs import (
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_files import parse_toml
 from agn_bench.config.options import MAX_SEED, OPTIONS, Kind
-from agn_bench.config.run import RunConfig, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig
 
 MOST_RUNS = 10_000
 _KEYS = ("name", "description", "seeds", "base", "cells", "sizes")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, whole_number
-from agn_bench.base.named import Chosen, Named
+from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
 from agn_bench.config.defaults import EVALUATIONS, PRESETS
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
+from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, choose
-from agn_bench.base.named import Chosen
 from agn_bench.config.run import RunConfig
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench.base import machine
-from agn_bench.base.named import Chosen, packages
+from agn_bench.base.chosen import Chosen, packages
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DatasetEntry

@@ -4,7 +4,7 @@ published.py   the published numbers
 runs.py        the runs of a size (quick, reduced, paper) that are there
 grid.py        AGN and EASGD over workers and local steps: efficiencies, wins, accuracy against workers, agreement
 curves.py      where curves end, and how smooth they are
-tuning.py      every method at its best
+tuning.py      every optimizer at its best
 beale.py       AGN's paths on the Beale function
 stability.py   where AGN is stable, by the timeline alone
 claims.py      what the paper's text claims, judged by measures.py and rules set beforehand

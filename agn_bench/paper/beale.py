@@ -58,10 +58,10 @@ def path(local_steps: int) -> np.ndarray:
     """
     from agn_bench.optimizers.agn import Agn
 
-    method, center, kept = Agn(), START, [START]
+    optimizer, center, kept = Agn(), START, [START]
     for _ in range(_MOST_STEPS):
         end = descend(center, local_steps or _MOST_STEPS)
-        new, _ = method.exchange(center, center, end, local_steps or 1 / FRACTION, 0)  # type: ignore[arg-type]
+        new, _ = optimizer.exchange(center, center, end, local_steps or 1 / FRACTION, 0)  # type: ignore[arg-type]
         if np.hypot(new[0] - kept[-1][0], new[1] - kept[-1][1]) >= SPACING:
             kept.append(new)
         if np.hypot(new[0] - MINIMUM[0], new[1] - MINIMUM[1]) < SPACING / 2:

@@ -9,7 +9,7 @@ from agn_bench.base import files
 from agn_bench.clock import load_profile
 from agn_bench.clock.measures import staleness_counts
 from agn_bench.config.options import OPTIONS
-from agn_bench.config.run import resolve
+from agn_bench.config.resolving import resolve
 from agn_bench.paper import beale
 from agn_bench.paper.computed import STALENESS_WORKERS
 from agn_bench.paper.stability import STABILITY_TIMELINES, stability_map

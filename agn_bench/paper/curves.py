@@ -82,7 +82,7 @@ def _joined(curves: Sequence[dict[str, str]], column: str, scale: float) -> str:
 
 
 def by_order_of_service(results: Results) -> dict[tuple[str, int, int], dict[str, list[Run]]]:
-    """Of every method, n and λ of order-of-service.toml the runs by whom the server takes next: first those of the
+    """Of every optimizer, n and λ of order-of-service.toml the runs by whom the server takes next: first those of the
     grid, in random order."""
     found: dict[tuple[str, int, int], dict[str, list[Run]]] = {}
     for config, runs in results.cells("order-of-service"):

@@ -48,7 +48,7 @@ def agn_vs_others(runs: Results, root: Path) -> None:
 
 def agn_vs_dynsgd(runs: Results, root: Path) -> None:
     name = "agn-vs-dynsgd"
-    panel = Panel("20 workers", [_line(runs, name, method, 20, 15) for method in ("agn", "dynsgd")])
+    panel = Panel("20 workers", [_line(runs, name, optimizer, 20, 15) for optimizer in ("agn", "dynsgd")])
     _curves(runs, name, [panel], ("agn-vs-dynsgd-same-period",))
 
 
@@ -60,24 +60,24 @@ def dynsgd(runs: Results, root: Path) -> None:
     _against_both(runs, "dynsgd", 20)
 
 
-def _against_both(runs: Results, method: str, workers: int) -> None:
-    """A method against workers, and against local steps."""
+def _against_both(runs: Results, optimizer: str, workers: int) -> None:
+    """An optimizer against workers, and against local steps."""
 
     def line(n: int, local_steps: int, label: str) -> Line:
-        return Line(label, [run.steady for run in runs.cell(method, method, n, local_steps)])
+        return Line(label, [run.steady for run in runs.cell(optimizer, optimizer, n, local_steps)])
 
     panels = [
         Panel("λ = 1", [line(n, 1, f"n = {n}") for n in (10, 20)], least=0),
         Panel(f"{workers} workers", [line(workers, s, f"λ = {s}") for s in (1, 5, 10, 20)], least=0),
     ]
-    _curves(runs, method, panels, (f"{method}-workers", f"{method}-local-steps"))
+    _curves(runs, optimizer, panels, (f"{optimizer}-workers", f"{optimizer}-local-steps"))
 
 
-def _line(runs: Results, name: str, method: str, workers: int, local_steps: int) -> Line:
+def _line(runs: Results, name: str, optimizer: str, workers: int, local_steps: int) -> Line:
     """Of one cell of an experiment; drawn while the workers are at work."""
-    own = runs.cell(name, method, workers, local_steps)
-    label = f"{NAMES[method]}, λ = {local_steps}"
-    return Line(label, [run.steady for run in own], colour=list(NAMES).index(method))
+    own = runs.cell(name, optimizer, workers, local_steps)
+    label = f"{NAMES[optimizer]}, λ = {local_steps}"
+    return Line(label, [run.steady for run in own], colour=list(NAMES).index(optimizer))
 
 
 def _curves(runs: Results, name: str, panels: Sequence[Panel], figures: Sequence[str]) -> None:
@@ -116,15 +116,15 @@ def grid_curves(runs: Results, root: Path) -> None:
     workers, steps = sorted({n for _, n, _ in cells}), sorted({s for _, _, s in cells})
     by_workers = [
         [
-            Panel(f"{NAMES[method]}, n = {n}", [Line(f"λ = {s}", cells[method, n, s]) for s in steps])
-            for method in grid_tables.METHODS
+            Panel(f"{NAMES[optimizer]}, n = {n}", [Line(f"λ = {s}", cells[optimizer, n, s]) for s in steps])
+            for optimizer in grid_tables.OPTIMIZERS
         ]
         for n in workers
     ]
     by_steps = [
         [
-            Panel(f"{NAMES[method]}, λ = {s}", [Line(f"n = {n}", cells[method, n, s]) for n in workers])
-            for method in grid_tables.METHODS
+            Panel(f"{NAMES[optimizer]}, λ = {s}", [Line(f"n = {n}", cells[optimizer, n, s]) for n in workers])
+            for optimizer in grid_tables.OPTIMIZERS
         ]
         for s in steps
     ]
@@ -137,10 +137,10 @@ def accuracy_vs_workers(runs: Results, root: Path) -> None:
     _write(runs, "accuracy-vs-workers.csv", table)
     workers = table["workers"].tolist()
 
-    def series(method: str, what: str, how: str) -> list[Series]:
-        column = f"{method}_{what}_{how}"
-        colour = grid_tables.METHODS.index(method)
-        label = NAMES[method]
+    def series(optimizer: str, what: str, how: str) -> list[Series]:
+        column = f"{optimizer}_{what}_{how}"
+        colour = grid_tables.OPTIMIZERS.index(optimizer)
+        label = NAMES[optimizer]
         return [
             Series(label, 100 * table[column], 100 * table[f"{column}_std"], colour=colour),
             Series(f"{label} (published)", 100 * table[f"{column}_published"], published=True, colour=colour),

@@ -1,6 +1,6 @@
 """AGN and EASGD over workers and local steps: the paper's two tables, and what it reads off them.
 
-A seed's table has a row a cell: workers, local_steps, and of both methods agn_time_s, agn_train (the workers' last
+A seed's table has a row a cell: workers, local_steps, and of both optimizers agn_time_s, agn_train (the workers' last
 mini-batches), agn_test (the final center), easgd_…; efficiency: temporal efficiency of AGN over EASGD. Accuracies are
 fractions; NaN where a run is not there.
 """
@@ -19,7 +19,7 @@ from agn_bench.paper.runs import Results, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-METHODS = ("agn", "easgd")
+OPTIMIZERS = ("agn", "easgd")
 Row = dict[str, Any]
 
 STABLE_RATIO = 1.5
@@ -44,12 +44,12 @@ def _seed_table(results: Results, seed: int) -> pd.DataFrame:
     rows = []
     for (workers, local_steps), pair in sorted(cells.items()):
         row: Row = {"workers": workers, "local_steps": local_steps}
-        for method in METHODS:
-            own = pair[method].row if method in pair else {}
-            row[f"{method}_time_s"] = own.get("sim_time_s", np.nan)
-            row[f"{method}_train"] = own.get("last_batch_accuracy", np.nan)
-            row[f"{method}_test"] = own.get("test_accuracy", np.nan)
-        both = len(pair) == len(METHODS)
+        for optimizer in OPTIMIZERS:
+            own = pair[optimizer].row if optimizer in pair else {}
+            row[f"{optimizer}_time_s"] = own.get("sim_time_s", np.nan)
+            row[f"{optimizer}_train"] = own.get("last_batch_accuracy", np.nan)
+            row[f"{optimizer}_test"] = own.get("test_accuracy", np.nan)
+        both = len(pair) == len(OPTIMIZERS)
         row["efficiency"] = (
             metrics.temporal_efficiency(pair["agn"].train, pair["easgd"].train) if both else float("nan")
         )
@@ -57,7 +57,7 @@ def _seed_table(results: Results, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-MEASURED = [*(f"{method}_{what}" for method in METHODS for what in ("time_s", "train", "test")), "efficiency"]
+MEASURED = [*(f"{optimizer}_{what}" for optimizer in OPTIMIZERS for what in ("time_s", "train", "test")), "efficiency"]
 
 
 def summary_table(results: Results) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def summary_table(results: Results) -> pd.DataFrame:
 
     groups = pd.concat(seed_tables(results)).groupby(["workers", "local_steps"])
     published = published_table().set_index(["workers", "local_steps"])
-    columns: dict[str, Any] = {f"{method}_seeds": groups[f"{method}_test"].count() for method in METHODS}
+    columns: dict[str, Any] = {f"{optimizer}_seeds": groups[f"{optimizer}_test"].count() for optimizer in OPTIMIZERS}
     for name in MEASURED:
         columns[name] = groups[name].mean()
         columns[f"{name}_std"] = groups[name].std()
@@ -147,7 +147,7 @@ ACROSS: dict[str, Callable[[pd.Series], float]] = {
 
 
 def by_workers(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each number of workers the best and the mean over λ of both methods' accuracies: <method>_<what>_<best|mean>.
+    """Of each number of workers the best and the mean over λ of both accuracies: <optimizer>_<what>_<best|mean>.
 
     Only of numbers of workers all of whose cells are there.
     """
@@ -156,10 +156,10 @@ def by_workers(table: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for workers, cells in table.groupby("workers"):
         rows[workers] = {
-            f"{method}_{what}_{how}": across(cells[f"{method}_{what}"])
-            if cells[f"{method}_{what}"].notna().all()
+            f"{optimizer}_{what}_{how}": across(cells[f"{optimizer}_{what}"])
+            if cells[f"{optimizer}_{what}"].notna().all()
             else float("nan")
-            for method in METHODS
+            for optimizer in OPTIMIZERS
             for what in ("train", "test")
             for how, across in ACROSS.items()
         }
@@ -190,12 +190,12 @@ def agreement_table(results: Results) -> list[Row]:
     stable = table["workers"] <= STABLE_RATIO * table["local_steps"]
     up_to, above = f"n / λ up to {STABLE_RATIO:g}", f"n / λ above {STABLE_RATIO:g}"
     rows = []
-    for method in METHODS:
-        points = 100 * (table[f"{method}_test"] - table[f"{method}_test_published"])
-        rows.append(_difference(f"{method} test accuracy (points)", up_to, points[stable], 0.3, 0.6))
-    for method, bound in zip(METHODS, (0.07, 0.12), strict=True):
-        relative = table[f"{method}_time_s"] / table[f"{method}_time_s_published"] - 1
-        rows.append(_difference(f"{method} simulated time (relative)", "all", relative, bound))
+    for optimizer in OPTIMIZERS:
+        points = 100 * (table[f"{optimizer}_test"] - table[f"{optimizer}_test_published"])
+        rows.append(_difference(f"{optimizer} test accuracy (points)", up_to, points[stable], 0.3, 0.6))
+    for optimizer, bound in zip(OPTIMIZERS, (0.07, 0.12), strict=True):
+        relative = table[f"{optimizer}_time_s"] / table[f"{optimizer}_time_s_published"] - 1
+        rows.append(_difference(f"{optimizer} simulated time (relative)", "all", relative, bound))
     efficiency = table["efficiency"] - table["efficiency_published"]
     for where, differences in (("all", efficiency), (up_to, efficiency[stable]), (above, efficiency[~stable])):
         rows.append(_difference("temporal efficiency", where, differences, 0.01))

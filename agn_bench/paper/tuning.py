@@ -1,7 +1,7 @@
-"""Fair baselines: every method at the best of as many settings, beside one worker alone and synchronous training.
+"""Fair baselines: every optimizer at the best of as many settings, beside one worker alone and synchronous training.
 
-Settings are chosen by the area under the training curve of the same seeds that are reported, so each method is shown at
-the best that its settings gave. EASGD's α is tuned at the common learning rate; of the others the learning rate is.
+Settings are chosen by the area under the training curve of the same seeds that are reported, so each is shown at the
+best that its settings gave. EASGD's α is tuned at the common learning rate; of the others the learning rate is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agn_bench.analysis import metrics
-from agn_bench.base.named import Chosen
+from agn_bench.base.chosen import Chosen
 from agn_bench.base.quantities import Number, declared_numbers
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.run import RunConfig
@@ -28,7 +28,7 @@ CONTROLS = ("one worker", "synchronous")
 
 @dataclass(frozen=True)
 class Tuned:
-    """A method with the settings that were tried, in order of their value, and their runs by seed."""
+    """An optimizer with the settings that were tried, in order of their value, and their runs by seed."""
 
     name: str
     option: str
@@ -53,7 +53,7 @@ class Tuned:
         return self.best[0] in (self.tried[0][0], self.tried[-1][0])
 
 
-def method_of(config: RunConfig) -> str:
+def optimizer_of(config: RunConfig) -> str:
     """What a configuration of the baselines stands for."""
     if config.workers > 1:
         return config.optimizer.name
@@ -66,15 +66,15 @@ def areas(runs: list[Run]) -> list[float]:
 
 
 def tuned(results: Results) -> list[Tuned]:
-    """Every method all of whose runs are there, the best first, the controls last."""
+    """Every optimizer all of whose runs are there, the best first, the controls last."""
     groups: dict[str, list[Setting]] = {}
     incomplete = set()
     for config, runs in results.cells("baselines"):
-        option = _option(method_of(config))
+        option = _option(optimizer_of(config))
         value = next(one.number(option) for one in _owners(config) if one.number(option) is not None)
-        groups.setdefault(method_of(config), []).append((float(value), runs))
+        groups.setdefault(optimizer_of(config), []).append((float(value), runs))
         if len(runs) < len(results.seeds("baselines")):
-            incomplete.add(method_of(config))
+            incomplete.add(optimizer_of(config))
     found = [
         Tuned(name, _option(name), sorted(tried, key=lambda setting: setting[0]))
         for name, tried in groups.items()
@@ -92,14 +92,14 @@ def _declared(chosen: Chosen[Any]) -> Mapping[str, Number]:
     return declared_numbers(type(chosen.thing))
 
 
-def _option(method: str) -> str:
-    return "alpha" if method == "easgd" else "learning_rate"
+def _option(optimizer: str) -> str:
+    return "alpha" if optimizer == "easgd" else "learning_rate"
 
 
 def tuning_table(results: Results) -> list[Row]:
-    """A row a method: its best setting and what that reaches, beside the area at the usual one.
+    """One row per optimizer: its best setting and what that reaches, beside the area at the usual one.
 
-    `agn_minus_area`: AGN's area minus the method's, both at their best, seed by seed, with half of the 95 % interval.
+    `agn_minus_area`: AGN's area minus the other's, both at their best, seed by seed, with half of the 95 % interval.
     """
     found = {one.name: one for one in tuned(results)}
     rows = []

@@ -1,1 +1,1 @@
-"""What is trained: the model and the data. Knows nothing of workers' timing, methods or files of results."""
+"""What is trained: the model and the data. Knows nothing of workers' timing, optimizers or files of results."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput
-from agn_bench.base.named import Chosen
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"

@@ -10,7 +10,7 @@ from agn_bench.base.streams import Kind, stream
 def deal(split: str, seed: int, images: int, workers: int, gradient_steps: int, batch_size: int) -> np.ndarray:
     """Indices of the mini-batches, int32, (workers, steps, batch): each worker's share of the gradient steps.
 
-    The order depends on the seed and these numbers only, so methods and numbers of local steps are compared on the
+    The order depends on the seed and these numbers only, so optimizers and numbers of local steps are compared on the
     same stream of data.
     """
     steps = gradient_steps // workers

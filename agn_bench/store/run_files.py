@@ -22,7 +22,8 @@ import numpy as np
 from agn_bench.base import files
 from agn_bench.base.inputs import BadInput, read_bytes, shown
 from agn_bench.config.options import OPTIONS
-from agn_bench.config.run import SEMANTICS_VERSION, recorded_options, resolve
+from agn_bench.config.resolving import recorded_options, resolve
+from agn_bench.config.run import SEMANTICS_VERSION
 from agn_bench.problems.catalogue import DATASETS
 from agn_bench.training.columns import CONFIGURATION_COLUMNS, commits, curve, summary
 
@@ -150,7 +151,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The options of the run that a run.json describes, for config.resolve.
+    """The options of the run that a run.json describes, for resolving.resolve.
 
     Raises:
         BadInput: it is no run.json.

@@ -8,7 +8,8 @@ from itertools import product
 
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.clock.timeline import MOST_EXCHANGES
-from agn_bench.config.run import RunConfig, auto_local_steps, resolve
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig, auto_local_steps
 
 MOST_WORKERS = 1_000_000
 _MOST_CELLS = 10_000
@@ -18,11 +19,11 @@ def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfi
     """A configuration for every pair of a number of workers and one of local steps.
 
     Args:
-        options: as config.resolve takes them, but `workers` and `local_steps` may be several, as in `10,20`.
+        options: as resolving.resolve takes them, but `workers` and `local_steps` may be several, as in `10,20`.
         exchanges: of each timeline, whatever the work; None: until the work is done.
 
     Raises:
-        BadInput: as of config.resolve, or more workers, exchanges or cells than fit into memory.
+        BadInput: as of resolving.resolve, or more workers, exchanges or cells than fit into memory.
     """
     lists = [_parts(options.get(name)) for name in ("workers", "local_steps")]
     if len(lists[0]) * len(lists[1]) > _MOST_CELLS:

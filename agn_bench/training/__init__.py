@@ -1,14 +1,14 @@
 """One run, made: its timeline, and the training replayed along it, exactly, in the timeline's order.
 
 A local phase depends only on what its worker pulled and on the worker's own data, so it is computed when its commit is
-applied: one compiled call an exchange, with nothing sent to the host. Shapes (λ, batch, model) and the method's kind
+applied: one compiled call an exchange, with nothing sent to the host. Shapes (λ, batch, model) and the optimizer's kind
 compile; seed, number of workers, learning rate, α and staleness do not.
 
 Parameters are what costs: 19 MB in the paper's model, and a worker's are in no cache when its turn comes. So they are
 written in place, and copied only where two need them to differ:
 
-- Where a worker goes on from the new center, as in most methods, the two are one buffer. Nothing writes to it while it
-  is the center; then it is that worker's own, and the next center is written over it at the end of the worker's phase.
+- Where a worker goes on from the new center, as with most optimizers, the two are one buffer. Nothing writes to it
+  while it is the center; then it is that worker's own, and the next center is written over it at the end of its phase.
 - Where a worker goes on from something of its own, as in EASGD, center and worker are each overwritten.
 
 simulate.py    a run: its timeline, the training along it, what that leaves

@@ -1,0 +1,123 @@
+"""What was chosen by name (see named.py): where its code is, and its numbers."""
+
+from __future__ import annotations
+
+import copyreg
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from agn_bench.base.quantities import Number
+from agn_bench.base.user_code import BadUserFile, Source, python_says
+
+T = TypeVar("T")
+
+
+class InFile(NamedTuple):
+    """A class in a user's file."""
+
+    source: Source
+    attribute: str
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[T]):
+    """What was chosen by name. It holds where the code is and not the code, so that it can be sent to other processes;
+    a user's file goes with it.
+    """
+
+    option: str
+    name: str
+    """As in `easgd`; of a user's file its stem and content hash, as in `my-1a2b3c4d:Mine`."""
+    numbers: tuple[tuple[str, Any], ...]
+    text: str
+    """Name and numbers: by this it is told apart from all others."""
+    home: str | InFile | Any = field(compare=False)
+    """`module:attribute`, a class in a user's file, or the very thing."""
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __reduce__(self) -> tuple[type[Chosen[T]], tuple[Any, ...]]:
+        return type(self), (self.option, self.name, self.numbers, self.text, self.home)
+
+    @property
+    def label(self) -> str:
+        """The name without the file that it is in."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def spelled(self) -> str:
+        """As on a command line, without a path."""
+        if isinstance(self.home, InFile):
+            return self.text.replace(f"{self.home.source.name}:", f"{self.home.source.file}:", 1)
+        return self.text
+
+    def number(self, name: str) -> Any:
+        """One of its numbers; None if it has none of that name."""
+        return dict(self.numbers).get(name)
+
+    @cached_property
+    def thing(self) -> T:
+        found = found_at(self.option, self.spelled, self.home)
+        return cast(T, found(**dict(self.numbers)) if isinstance(found, type) else found)
+
+
+def found_at(option: str, value: object, home: str | InFile | Any) -> Any:
+    """The class or the thing that is there; BadInput if it cannot be loaded."""
+    if isinstance(home, InFile):
+        return getattr(home.source.module(option, value), home.attribute)
+    if not isinstance(home, str):
+        return home
+    module, _, attribute = home.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        if module.split(".")[0] == "agn_bench":
+            raise
+        problem = f"its package cannot be loaded ({type(error).__name__}: {error})"
+        raise BadUserFile(option, value, problem, python_says(error, "")) from None
+
+
+USERS: set[str] = set()
+"""Modules of users' files."""
+
+
+def let_pickle(kind: type, home: InFile) -> None:
+    """Let instances of a user's class be sent to other processes: as its file and their numbers."""
+    USERS.add(kind.__module__)
+
+    def reduce(instance: Any) -> tuple[Any, ...]:
+        return _made_again, (home, {one.name: getattr(instance, one.name) for one in fields(instance)})
+
+    copyreg.pickle(kind, reduce)
+
+
+def _made_again(home: InFile, values: dict[str, Any]) -> Any:
+    kind = found_at("", home.source.file, home)
+    let_pickle(kind, home)
+    return kind(**values)
+
+
+def text_of(name: str, declared: Mapping[str, Number], values: Mapping[str, Any]) -> str:
+    """Name and numbers, but for those that came later and have their default."""
+    kept = {key: value for key, value in values.items() if not (declared[key].later and value == declared[key].default)}
+    return ":".join([name, *(f"{key}={_word(value)}" for key, value in kept.items())])
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def packages(chosen: Iterable[Chosen[Any]]) -> dict[str, str]:
+    """The versions of the packages that some things are from, by package; none of what is shipped or in a file."""
+    from importlib.metadata import distributions
+
+    homes = {one.home for one in chosen if isinstance(one.home, str) and not one.home.startswith("agn_bench.")}
+    return {
+        package.name: package.version
+        for package in (distributions() if homes else ())
+        if any(point.group.startswith("agn_bench.") and point.value in homes for point in package.entry_points)
+    }

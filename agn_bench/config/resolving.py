@@ -1,0 +1,226 @@
+"""From options to a configuration: every option is checked once, where it enters.
+
+Options are given by name with underscores, as in an experiment file; values may be text, as on a command line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from agn_bench.base.chosen import Chosen
+from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
+from agn_bench.base.named import Named
+from agn_bench.base.quantities import declared_numbers
+from agn_bench.clock import Profile, load_profile, profile_of
+from agn_bench.clock.trace import Trace, read_trace
+from agn_bench.config.defaults import PRESETS
+from agn_bench.config.options import OPTIONS, defaults
+from agn_bench.config.run import RunConfig, auto_local_steps
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
+
+MAX_IMAGES_DRAWN = 10**9
+
+
+def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = None) -> RunConfig:
+    """A valid configuration from the options given (None: not given), the preset and the defaults.
+
+    Args:
+        like: another run's options (RunConfig.as_dict), instead of a preset and the defaults.
+
+    Raises:
+        BadInput: an option's value, or two options together, cannot be used.
+    """
+    given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
+    for name in given:
+        choose("option", name, sorted(OPTIONS))
+    if like and "preset" in given:
+        raise BadInput("preset", given["preset"], "given together with --like", "one of --preset and --like")
+    preset = OPTIONS["preset"].read(given.get("preset", OPTIONS["preset"].default))
+    if "epochs" in given and "gradient_steps" in given:
+        accepted = "one of --epochs and --gradient-steps"
+        raise BadInput(
+            "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
+        )
+    base = _options_of(like, given) if like else {**defaults(), **PRESETS[preset]}
+    if "epochs" in given or "gradient_steps" in given:
+        base.pop("epochs", None)
+        base.pop("gradient_steps", None)
+    if like:  # who names the same thing again without numbers leaves them as they were
+        given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
+    else:
+        given_anew = given
+    merged = {**base, **given_anew}
+
+    alone = {
+        name: option.read(merged[name]) for name, option in OPTIONS.items() if option.stands_alone and name in merged
+    }
+    alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
+    train_images = alone["dataset"].thing.train_images
+    batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
+    delays = _delays(merged, "delays" in given or "delay" in given)
+    if isinstance(delays, Trace):
+        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, train_images, batch_size)
+    else:
+        gradient_steps = _gradient_steps(merged, train_images, batch_size)
+        workers, local_steps = _workers_and_local_steps(
+            merged, gradient_steps, "local_steps" in given, "workers" in given
+        )
+    if merged["data_split"] == "sharded" and workers > train_images:
+        raise BadInput("workers", workers, f"more than the {train_images} images to shard", f"1 to {train_images}")
+    config = RunConfig(
+        **{one.name: alone[one.name] for one in fields(RunConfig) if one.name in alone},
+        workers=workers,
+        local_steps=local_steps,
+        batch_size=batch_size,
+        gradient_steps=gradient_steps,
+        delays=delays,
+        eval_every=None,
+    )
+    if merged.get("eval_every", "auto") != "auto":
+        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges, or auto")
+        config = replace(config, eval_every=every)
+    return config
+
+
+def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
+    """The options of a run that its run.json has, in today's words: the first edition's had the numbers of optimizers
+    beside them.
+
+    Raises:
+        ValueError: it is no configuration.
+    """
+    found = {name: value for name, value in config.items() if value is not None}
+    if "learning_rate" in found:
+        for owner, numbers in (("optimizer", ("alpha",)), ("local_optimizer", ("learning_rate", "momentum"))):
+            own = [f"{name}={found.pop(name)}" for name in numbers if name in found]
+            found[owner] = ":".join([str(found.get(owner)), *own])
+    known = {one.name for one in fields(RunConfig)}
+    needed = {one.name for one in fields(RunConfig) if one.default is MISSING} - {"eval_every"}
+    if not needed <= found.keys() <= known:
+        raise ValueError("no configuration")
+    return found
+
+
+def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Another run's options, but for those that the ones given make senseless."""
+    base = dict(like)
+    for name, option in OPTIONS.items():
+        if isinstance(option.names, Named) and name not in given and name in base:
+            stem, colon, what = str(base[name]).partition(":")
+            if colon and stem not in option.names.names():
+                problem = f"of a user's file, {shown(stem)}, that is not in a run.json"
+                raise BadInput(name, "", problem, f"the file, as in {re.sub('-[0-9a-f]{8}$', '', stem)}.py:{what}")
+    delays = base["delays"]
+    recorded = isinstance(delays, Mapping) and "trace" in delays
+    if recorded and not {"timeline", "delays"} & given.keys():
+        problem = f"recorded, {shown(delays)}, and not in a run.json"
+        raise BadInput("timeline", "", problem, "the recorded timeline's file, or --delays")
+    return {**base, "delays": OPTIONS["delays"].default} if recorded else base
+
+
+def _with_rate(
+    chosen: Chosen[LocalOptimizer], merged: Mapping[str, Any], given: Mapping[str, Any]
+) -> Chosen[LocalOptimizer]:
+    """The local optimizer with --learning-rate, the one number that has an option of its own."""
+    if "learning_rate" not in merged:
+        return chosen
+    rate = merged["learning_rate"]
+    declared = declared_numbers(type(chosen.thing)).get("learning_rate")
+    if declared is None:
+        raise BadInput("learning_rate", rate, f"{chosen} has none", "a local optimizer that has a learning rate")
+    if "learning_rate=" in str(given.get("local_optimizer", "")):
+        problem = f"given together with --local-optimizer {given['local_optimizer']}"
+        raise BadInput("learning_rate", rate, problem, "one of the two")
+    low, high, *_ = declared.accepted
+    return LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": number("learning_rate", rate, low, high)})
+
+
+def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
+    settings = merged.get("delay", ())
+    settings = [settings] if isinstance(settings, str) else settings
+    if not isinstance(settings, list | tuple) or not all(isinstance(setting, str) for setting in settings):
+        raise NeverAccepted("delay", shown(settings), "not a text or several", "as in server.mean=0.2")
+    delays = merged["delays"]
+    profile = profile_of(delays, settings) if isinstance(delays, Mapping) else load_profile(str(delays), settings)
+    if "timeline" not in merged:
+        return profile
+    return replace(read_trace(Path(str(merged["timeline"]))), instead_of=profile, required=given)
+
+
+def _work_of_a_trace(
+    trace: Trace, merged: Mapping[str, object], given: Mapping[str, object], train_images: int, batch_size: int
+) -> tuple[int, int, int]:
+    """n, λ and the gradient steps: what the trace says, and what was asked for if that is the same."""
+    workers = trace.timeline.workers
+    if "workers" in given:
+        whole_number("workers", given["workers"], workers, workers, "as the timeline has")
+    most_steps = MAX_IMAGES_DRAWN // batch_size // workers // trace.phases
+    if most_steps < 1:
+        problem = f"{workers} workers with up to {trace.phases} exchanges are more than a run can hold"
+        raise BadInput("timeline", trace.name, problem, "a shorter timeline")
+    automatic = str(merged["local_steps"]) == "auto"
+    local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
+    local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
+    whole_phases = workers * trace.phases * local_steps
+    asked = _gradient_steps(merged, train_images, batch_size)
+    if asked // workers // local_steps == trace.phases:
+        return workers, local_steps, asked
+    for option in ("epochs", "gradient_steps"):
+        if option in given:
+            problem = f"not the {trace.phases} phases of {local_steps} local steps that the timeline's workers make"
+            accepted = f"--gradient-steps {whole_phases}, or neither --epochs nor --gradient-steps"
+            raise BadInput(option, given[option], problem, accepted)
+    return workers, local_steps, whole_phases
+
+
+def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:
+    most = MAX_IMAGES_DRAWN // batch_size
+    if "gradient_steps" in merged:
+        return whole_number("gradient_steps", merged["gradient_steps"], 1, most)
+    least_epochs = batch_size / train_images
+    most_epochs = most * batch_size / train_images
+    epochs = number("epochs", merged["epochs"], least_epochs, most_epochs, "passes over the training images")
+    # 2.01 passes over 60,000 images by 100 are 1,206 mini-batches, though the product of floats is just below.
+    return max(1, math.floor(epochs * train_images / batch_size + 1e-9))
+
+
+def _workers_and_local_steps(
+    merged: Mapping[str, object], gradient_steps: int, steps_given: bool, workers_given: bool
+) -> tuple[int, int]:
+    """n and λ such that every worker's share ⌊gradient steps / n⌋ holds at least one whole phase."""
+    automatic = str(merged["local_steps"]) == "auto"
+    fixed = None if automatic else whole_number("local_steps", merged["local_steps"], 1, gradient_steps, "or auto")
+    most = _most_workers(gradient_steps, fixed)
+    if fixed is not None and steps_given and not workers_given:
+        workers = whole_number("workers", merged["workers"], 1, gradient_steps)
+    else:
+        try:
+            workers = whole_number("workers", merged["workers"], 1, most)
+        except TooLarge:
+            raise _too_many_workers(merged["workers"], gradient_steps, most, fixed) from None
+    share = gradient_steps // workers
+    if fixed is not None and fixed > share:
+        problem = f"beyond a worker's share of {share} gradient steps ({gradient_steps} / {workers} workers)"
+        raise BadInput("local_steps", fixed, problem, f"a whole number from 1 to {share}, or auto")
+    return workers, auto_local_steps(workers) if fixed is None else fixed
+
+
+def _too_many_workers(value: object, gradient_steps: int, most: int, fixed: int | None) -> BadInput:
+    phase = "auto" if fixed is None else f"{fixed}"
+    problem = f"a worker would not get one full phase of {phase} local steps out of {gradient_steps} gradient steps"
+    return BadInput("workers", value, problem, f"a whole number from 1 to {most}, or more work, or fewer local steps")
+
+
+def _most_workers(gradient_steps: int, local_steps: int | None) -> int:
+    if local_steps is not None:
+        return gradient_steps // local_steps
+    low, high = 1, gradient_steps
+    while low < high:  # the largest n with n λ(n) <= gradient steps; λ grows with n
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle * auto_local_steps(middle) <= gradient_steps else (low, middle - 1)
+    return low
