@@ -39,7 +39,7 @@ def experiment(tmp_path: Path) -> Callable[..., Path]:
                 {"run_id": f"run{number}", "time_s": t, "train_accuracy": y, "test_accuracy": None} for t, y in curve
             ]
         pd.DataFrame(rows).to_csv(tmp_path / "summary.csv", index=False)
-        pd.DataFrame(points).to_csv(tmp_path / "curves.csv", index=False)
+        pd.DataFrame(points).to_csv(tmp_path / "curves.csv.gz", index=False)
         return tmp_path
 
     return write
@@ -163,5 +163,5 @@ def test_edited_files_are_refused(experiment: Callable[..., Path], columns: dict
 
 
 def test_a_run_without_points_is_refused(experiment: Callable[..., Path]) -> None:
-    with pytest.raises(BadInput, match=r"curves\.csv has no points of run1"):
+    with pytest.raises(BadInput, match=r"curves\.csv\.gz has no points of run1"):
         read(experiment(({}, LINE), ({"workers": 3}, [])))

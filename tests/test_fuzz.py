@@ -498,7 +498,7 @@ def test_any_run_json_is_one_or_refused(place: Path, figure: Figure) -> None:
     tally.note(figure, "run.json files")
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "curves.csv"])
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv.gz"])
 def test_any_collected_file_is_compared_or_refused(place: Path, figure: Figure, name: str) -> None:
     tally = Tally()
     lines = (place / "done" / name).read_text().splitlines(keepends=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -47,6 +47,18 @@ def make(
     }
     replay = result.replay if terms.keep_center else replace(result.replay, center=None)
     return replace(result, replay=replay, facts=facts)
+
+
+def settled(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """The runs that configurations are, and under whose names they are kept: a recorded timeline that delays and a seed
+    give to the bit is the run of these. Whatever makes or simulates runs begins with this, once.
+
+    Raises:
+        BadInput: delays were asked for beside a recorded timeline, and give another one.
+    """
+    from agn_bench.training.timing import recognised
+
+    return [recognised(config) for config in configs]
 
 
 @lru_cache(maxsize=1)
