@@ -337,13 +337,26 @@ def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], 
 
 
 def test_rows_without_run_folders_are_merged_too(configs: list[RunConfig], tmp_path: Path) -> None:
+    """With their provenance, whatever the target still says of a run whose row was deleted there."""
     make(configs[:2], tmp_path / "one")
-    make(configs[2:], tmp_path / "two")
+    make(configs[1:], tmp_path / "two")
     make(configs, tmp_path / "all")
-    shutil.rmtree(tmp_path / "two" / "runs")
-    merge([tmp_path / "two"], tmp_path / "one")
+    for place in ("one", "two"):
+        shutil.rmtree(tmp_path / place / "runs")
+    lines = (tmp_path / "one" / "summary.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "one" / "summary.csv").write_text("".join(lines[:-1]))
+    gone = lines[-1].split(",")[0]
+    points = gzip.decompress((tmp_path / "one" / "curves.csv.gz").read_bytes()).decode().splitlines(keepends=True)
+    kept = "".join(line for line in points if not line.startswith(gone))
+    (tmp_path / "one" / "curves.csv.gz").write_bytes(gzip.compress(kept.encode()))
+    stale = json.loads((tmp_path / "one" / "provenance.json").read_text())
+    stale[gone]["content"] = {"summary": "other", "curve": "other"}
+    (tmp_path / "one" / "provenance.json").write_text(json.dumps(stale))
+    merged = merge([tmp_path / "two"], tmp_path / "one")
+    assert len(merged.copied) + len(merged.same) == 3
     assert collected(tmp_path / "one") == collected(tmp_path / "all")
     assert set(json.loads((tmp_path / "one" / "provenance.json").read_text())) == {c.run_id for c in configs}
+    assert folders.known(tmp_path / "one").warnings == []
 
 
 def test_runs_with_other_results_are_refused_and_with_force_the_first_is_kept(
