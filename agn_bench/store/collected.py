@@ -92,12 +92,12 @@ class Collected:
     @cached_property
     def names(self) -> set[str]:
         """Runs that have a row or points."""
-        return set().union(*(table["run_id"] for table in self.tables.values()))
+        return set().union(*(table["run_id"].unique() for table in self.tables.values()))
 
     @cached_property
     def finished(self) -> set[str]:
         """Runs that have both."""
-        return set.intersection(*(set(table["run_id"]) for table in self.tables.values()))
+        return set.intersection(*(set(table["run_id"].unique()) for table in self.tables.values()))
 
     def content(self, name: str) -> dict[str, str]:
         """The hashes of what a run's rows hold."""
@@ -204,7 +204,7 @@ def first_of(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     seen: set[str] = set()
     for table in tables:
         kept.append(table[~table["run_id"].isin(seen)] if seen else table)
-        seen |= set(table["run_id"])
+        seen |= set(table["run_id"].unique())
     joint = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame({"run_id": pd.Series(dtype=str)})
     if not joint["run_id"].is_monotonic_increasing:
         joint = joint.sort_values("run_id", kind="stable")
