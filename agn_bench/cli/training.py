@@ -72,7 +72,7 @@ def run(
     ] = None,
     like: Annotated[
         str | None,
-        option("A finished run's run.json instead of a preset: the same run, but for the options given.", "FILE", WORK),
+        option("A finished run's folder instead of a preset: the same run, but for the options given.", "PATH", WORK),
     ] = None,
     preset: options.Preset = None,
     epochs: options.Epochs = None,

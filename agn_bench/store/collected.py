@@ -166,7 +166,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
         return {}
     try:
         return {**read_json(path)}
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         problem = f"cannot be read ({str(error).splitlines()[0]})"
         raise BadInput("out", path, problem, "the file as it was written, or the folder without it") from None
 
