@@ -16,6 +16,7 @@ import pytest
 from test_results import Silent
 
 from agn_bench.base import files
+from agn_bench.base.inputs import BadInput
 from agn_bench.config.run import RunConfig, resolve, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.execution.one import Terms
@@ -324,6 +325,18 @@ def test_a_collected_file_that_cannot_be_read_is_rebuilt_or_named(
     assert bytes_of(tmp_path) == spoiled
 
 
+def test_a_run_that_provenance_alone_knows_is_not_forgotten_in_rebuilding(
+    configs: list[RunConfig], tmp_path: Path
+) -> None:
+    """Its row may be in the very file that cannot be read."""
+    swept(configs, tmp_path)
+    shutil.rmtree(folders.run_folder(tmp_path, configs[1]))
+    change(tmp_path / "curves.csv.gz", _without(configs[1]))
+    _semicolons(tmp_path / "summary.csv")
+    with pytest.raises(BadInput, match="not every run in it has a folder here"):
+        folders.collect(tmp_path)
+
+
 # --- folders from before curves were compressed ---
 
 
@@ -337,12 +350,13 @@ def uncompressed(alone: Path) -> Path:
 def test_a_folder_from_before_is_read_and_its_curves_move_when_it_is_collected(
     configs: list[RunConfig], uncompressed: Path
 ) -> None:
+    (uncompressed / "provenance.json").unlink()  # and nothing is made up in its place
     before = (uncompressed / "curves.csv").read_bytes()
     _, curves = read_experiment(uncompressed)
     assert set(curves["run_id"]) == {config.run_id for config in configs}
     assert all(folders.known(uncompressed).finished(config.run_id) for config in configs)
     assert len(swept(configs, uncompressed).found) == 3
-    assert sorted(path.name for path in uncompressed.iterdir()) == ["curves.csv.gz", "provenance.json", "summary.csv"]
+    assert sorted(path.name for path in uncompressed.iterdir()) == ["curves.csv.gz", "summary.csv"]
     assert gzip.decompress((uncompressed / "curves.csv.gz").read_bytes()) == before
 
 

@@ -250,6 +250,7 @@ def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[Run
     for run_there in (run, other):
         assert folders.threads_of(tmp_path) == {7}
         shutil.rmtree(run_there)  # then provenance.json says it
+    folders.record_provenance(tmp_path, {"reproduce some": {"machine": {"threads": 5, "device": "cpu: cpu"}}})  # no run
     assert folders.threads_of(tmp_path) == {7}
     (tmp_path / "summary.csv").write_text("run_id\n")  # to be made again: how they were made does not matter
     assert folders.threads_of(tmp_path) == set()

@@ -196,6 +196,7 @@ def test_a_run_that_is_nowhere_is_refused(command: Command, config: RunConfig, t
         (other / "run.json", f"is not here, and {provenance} has no configuration of it"),
         (tmp_path / "elsewhere" / "runs" / config.run_id, "there is no such file"),
         (tmp_path / "out" / config.run_id, "there is no such file"),
+        (tmp_path / "out" / "tables" / config.run_id, "there is no such file"),
     ):
         code, out, err = command("run", "--like", place)
         assert (code, out) == (2, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,7 +85,9 @@ def run_all(
     distinct = {config.run_id: config for config in (*configs, *of_experiment)}
     runs = dict(zip(distinct, settled(distinct.values()), strict=True))
     missing, report = to_make([runs[config.run_id] for config in configs], known, place, force)
-    sweep = _Sweep(folder, watcher, experiment.name if experiment else "adhoc", missing, report)
+    report.warnings = known.warnings
+    sweep = _Sweep(folder, watcher, experiment.name if experiment else "adhoc", missing, known.here, report)
+    del known  # it is as large as all curves
     with ExitStack() as stack:
         make = _way_to_make(missing, place, sweep, stack) if missing else None
         cell_of: dict[str, int] = {}
@@ -105,8 +107,7 @@ def run_all(
             make(Work(missing, sweep.claim, lambda config: cell_of.get(config.run_id, 0)))
             missing = sweep.wait_for_others()
     if make or planned_anew:
-        known = folders.collect(folder)
-    report.warnings = known.warnings
+        report.warnings = folders.collect(folder).warnings
     return report
 
 
@@ -151,14 +152,20 @@ class _Sweep(Watcher):
     """Keeps what is made, and tells another watcher of it."""
 
     def __init__(
-        self, folder: Path, watcher: Watcher, experiment: str, missing: Sequence[RunConfig], report: Report
+        self,
+        folder: Path,
+        watcher: Watcher,
+        experiment: str,
+        missing: Sequence[RunConfig],
+        replaced: Collection[str],
+        report: Report,
     ) -> None:
         self._folder, self._watcher, self._experiment, self._report = folder, watcher, experiment, report
         self._claims: dict[str, Claim] = {}
         self._elsewhere: list[RunConfig] = []
         self._new = not folder.exists()
-        runs = [folders.run_folder(folder, config) for config in missing]
-        self._replaced = {run: _identity(run) for run in runs if run.exists()}
+        runs = [folders.run_folder(folder, config) for config in missing if config.run_id in replaced]
+        self._replaced = {run: _identity(run) for run in runs}
         self._collected, self._collecting_s = time.monotonic(), 0.0
 
     def claim(self, config: RunConfig) -> bool:

@@ -52,8 +52,11 @@ def files_there(folder: Path) -> str:
 
 def curves_path(folder: Path) -> Path:
     """Where the folder's curves are, compressed or as they were before."""
-    before = folder / CURVES_BEFORE
-    return before if before.is_file() and not (folder / CURVES).is_file() else folder / CURVES
+    now, before = folder / CURVES, folder / CURVES_BEFORE
+    try:
+        return before if before.is_file() and not now.is_file() else now
+    except OSError:  # the folder's name is too long; whoever reads the file says so
+        return now
 
 
 def content_of(columns: Mapping[str, Sequence[str]]) -> str:
@@ -114,11 +117,10 @@ class Collected:
 
 
 class _Rows:
-    """A table's rows by run."""
+    """A table's rows by run; they are sorted by run (see first_of)."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        ordered = table.sort_values("run_id", kind="stable")
-        self._columns: dict[str, list[str]] = {str(name): ordered[name].tolist() for name in ordered}
+        self._columns: dict[str, list[str]] = {str(name): table[name].tolist() for name in table}
         self._parts: dict[str, slice] = {}
         first = 0
         for name, same in groupby(self._columns["run_id"]):
@@ -138,7 +140,6 @@ def read_collected(folder: Path, whole: Collection[str] = ()) -> Collected:
     Raises:
         BadInput: it cannot.
     """
-
     tables: dict[str, pd.DataFrame] = {}
     problems: dict[Path, str] = {}
     there: dict[str, list[Path]] = {"curve": [folder / CURVES, folder / CURVES_BEFORE], "summary": [folder / SUMMARY]}

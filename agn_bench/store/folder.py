@@ -55,7 +55,7 @@ class Known:
             return False
         wrong = self.here[name] if name in self.here else self.rows.changed(name)
         if wrong:
-            accepted = "--force to make it again in its place, or it moved away"
+            accepted = "--force to make it again in its place, or the files as they were"
             problem = f"{wrong}, so it is neither trusted nor overwritten"
             raise BadInput("out", self.folder / "runs" / name, problem, accepted)
         return True

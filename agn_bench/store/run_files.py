@@ -187,8 +187,11 @@ def read_config(path: Path) -> dict[str, Any]:
     accepted = "a finished run's run.json or folder, or where it would be beside the provenance.json that has it"
     run = path.parent if path.name == "run.json" else path
     provenance = run.parent.parent / PROVENANCE
-    elsewhere = run.parent.name == "runs" and not run.exists() and provenance.is_file()
-    file = path / "run.json" if path.is_dir() else path
+    try:
+        elsewhere = run.parent.name == "runs" and not run.exists() and provenance.is_file()
+        file = path / "run.json" if path.is_dir() else path
+    except OSError:  # its name is too long; whoever reads it says so
+        elsewhere, file = False, path
     content = read_bytes("like", provenance if elsewhere else file, accepted)
     try:
         record = json.loads(content)

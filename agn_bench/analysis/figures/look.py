@@ -40,8 +40,8 @@ def picture(
     sharex: Literal["none", "row", "all"] = "none",
     sharey: bool = False,
 ) -> Iterator[tuple[Any, Any, list[Path]]]:
-    """A figure to draw on, its axes, and the files that it is written to at the end: `stem`.png, and `stem`.svg unless that
-    is larger than LARGEST_SVG.
+    """A figure to draw on, its axes, and the files that it is written to at the end: `stem`.png, and `stem`.svg unless
+    that is larger than LARGEST_SVG.
     """
     import matplotlib as mpl
 
