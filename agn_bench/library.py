@@ -50,11 +50,11 @@ def run(
     Raises:
         BadInput: the data set is not there, or the run cannot be made.
     """
-    from agn_bench.execution.one import Terms, make
-    from agn_bench.training.timing import recognised
+    from agn_bench.execution.one import Terms, make, settled
 
     machine.prepare(threads, device)
-    return make(recognised(config), Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
+    (config,) = settled([config])
+    return make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
 
 
 def summary(result: RunResult) -> dict[str, Any]:

@@ -582,6 +582,8 @@ LONG = "x" * 300
         (["run", "--out", ""], "--out ''"),
         (["run", "--dataset", "mnist", "--data-dir", LONG], "--data-dir"),
         (["run", "--dataset", "mnist", "--data-dir", ""], "--data-dir ''"),
+        (["run", "--like", LONG], "--like"),
+        (["run", "--like", f"nowhere/runs/{LONG}"], "--like"),
         (["table", LONG], "DIR"),
         (["table", ""], "DIR ''"),
         (["plot", LONG], "DIR"),

@@ -27,7 +27,7 @@ from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import cluster as clusters
 from agn_bench.execution.cluster import Site, _make_there, make_on_cluster
-from agn_bench.execution.work import Work
+from agn_bench.execution.work import Watcher, Work
 from agn_bench.store import folder as folders
 from agn_bench.training.records import RunResult
 
@@ -219,22 +219,18 @@ def test_a_worker_of_another_version_makes_nothing(monkeypatch: pytest.MonkeyPat
     assert str(answer) == "the worker tcp://there:1 has another version of agn-bench"
 
 
-class Kept:
-    """Watches runs and keeps what became of them."""
+class Kept(Watcher):
+    """Keeps what became of the runs."""
 
     def __init__(self) -> None:
         self.results: list[RunResult] = []
         self.errors: list[Exception] = []
 
-    def started(self, config: RunConfig) -> None: ...
-
-    def made(self, config: RunConfig, result: RunResult) -> None:
+    def ended(self, config: RunConfig, result: RunResult) -> None:
         self.results.append(result)
 
     def failed(self, config: RunConfig, error: Exception) -> None:
         self.errors.append(error)
-
-    def tick(self) -> None: ...
 
 
 def test_a_result_that_takes_long_to_fetch_is_neither_given_up_nor_made_again() -> None:

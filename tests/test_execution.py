@@ -21,14 +21,14 @@ from agn_bench.execution import one as cell
 from agn_bench.execution import processes, sweep
 from agn_bench.execution.one import Terms
 from agn_bench.execution.sweep import Place
-from agn_bench.execution.work import Program, Work
+from agn_bench.execution.work import Program, Watcher, Work
 from agn_bench.training.records import Progress, RunResult
 
 TWO = Place(processes=2)
 SMALL = {"workers": "3", "local_steps": "4", "model": "mlp-8", "gradient_steps": "1200", "batch_size": "8"}
 
 
-class Watcher:
+class Witness(Watcher):
     def __init__(self, at_progress: Any = lambda config: None) -> None:
         self.at_progress = at_progress
         self.seen: list[tuple[str, int]] = []
@@ -40,30 +40,24 @@ class Watcher:
         self.seen.append(("progressed", config.seed))
         self.at_progress(config)
 
-    def ended(self, config: RunConfig, run: Path) -> None:
-        self.seen.append(("ended", config.seed))
+    def ended(self, config: RunConfig, result: RunResult) -> None:
+        self.seen.append(("ended", result.config.seed))
 
     def failed(self, config: RunConfig, error: Exception) -> None:
         self.seen.append(("failed", config.seed))
-
-    def found(self, config: RunConfig, run: Path) -> None: ...
-
-    def waiting(self, reason: str) -> None: ...
-
-    def tick(self) -> None: ...
 
 
 def test_runs_made_at_once_are_the_runs_made_one_after_another(tmp_path: Path) -> None:
     methods = ("agn", "dynsgd", "agn")
     configs = [resolve(SMALL | {"optimizer": method, "seed": seed}) for seed, method in enumerate(methods)]
-    watcher = Watcher()
+    watcher = Witness()
     apart = sweep.run_all(configs, tmp_path / "apart", watcher, TWO).runs
     alone = sweep.run_all(configs, tmp_path / "alone", Watcher()).runs
     assert [run.name for run in apart] == [run.name for run in alone] == [config.run_id for config in configs]
     for one, other in zip(apart, alone, strict=True):
         for name in ("curve.csv", "summary.csv", "commits.csv"):
             assert (one / name).read_bytes() == (other / name).read_bytes()
-    assert (tmp_path / "apart" / "curves.csv").read_bytes() == (tmp_path / "alone" / "curves.csv").read_bytes()
+    assert (tmp_path / "apart" / "curves.csv.gz").read_bytes() == (tmp_path / "alone" / "curves.csv.gz").read_bytes()
     assert watcher.seen[:2] == [("started", 0), ("started", 1)]  # two at once
     for seed in range(3):
         own = [event for event, of in watcher.seen if of == seed]
@@ -75,7 +69,7 @@ def test_runs_made_at_once_are_the_runs_made_one_after_another(tmp_path: Path) -
 def test_a_run_that_is_refused_there_is_refused_here_and_the_others_go_on(tmp_path: Path) -> None:
     refused = with_seeds(resolve(SMALL | {"window": "0.001", "gradient_steps": "6000"}), 2)
     good = with_seeds(resolve(SMALL), 2)
-    watcher = Watcher()
+    watcher = Witness()
     report = sweep.run_all([refused[0], good[0], refused[1], good[1]], tmp_path, watcher, TWO)
     assert {config.run_id for config, _ in report.failures} == {config.run_id for config in refused}
     for _, error in report.failures:
@@ -119,7 +113,7 @@ def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(
 
     monkeypatch.setattr(processes, "_serve", _stop_within_the_first_runs)
     configs = with_seeds(resolve(SMALL), 4)
-    report = sweep.run_all(configs, tmp_path, Watcher(kill), TWO)
+    report = sweep.run_all(configs, tmp_path, Witness(kill), TWO)
     monkeypatch.undo()
     assert len(killed) == 2
     assert {config.seed for config, _ in report.failures} == {0, 1}
@@ -149,7 +143,7 @@ def test_what_a_callback_raises_ends_all(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweep.run_all(with_seeds(resolve(SMALL), 2), tmp_path, Watcher(interrupt), TWO)
+        sweep.run_all(with_seeds(resolve(SMALL), 2), tmp_path, Witness(interrupt), TWO)
     assert not multiprocessing.active_children()
     assert not list(tmp_path.glob("runs/*"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import multiprocessing
@@ -23,6 +24,7 @@ from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.store import folder as folders
+from agn_bench.store.collected import joined
 from agn_bench.store.merging import merge
 
 Make = Callable[..., list[Path]]
@@ -39,7 +41,7 @@ def make(configs: list[RunConfig], folder: Path) -> list[Path]:
 
 
 def collected(folder: Path) -> tuple[bytes, bytes]:
-    return (folder / "summary.csv").read_bytes(), (folder / "curves.csv").read_bytes()
+    return (folder / "summary.csv").read_bytes(), gzip.decompress((folder / "curves.csv.gz").read_bytes())
 
 
 def nothing_left(folder: Path) -> bool:
@@ -189,7 +191,7 @@ def test_a_run_that_was_changed_is_reported_and_neither_lost_nor_made_again(
     repaired = sweep.run_all(configs[:3], tmp_path, Silent(), force=True)
     assert (len(repaired.made), repaired.failures, repaired.warnings) == (3, [], [])
     shutil.rmtree(folders.run_folder(tmp_path, configs[3]))
-    for name in ("summary.csv", "curves.csv"):
+    for name in ("summary.csv", "curves.csv.gz"):
         (tmp_path / name).unlink()
     folders.collect(tmp_path)
     assert collected(tmp_path) == before
@@ -201,7 +203,7 @@ def test_runs_without_hashes_are_taken_as_they_are(configs: list[RunConfig], tmp
     record = json.loads((run / "run.json").read_text())
     del record["sha256"]
     (run / "run.json").write_text(json.dumps(record))
-    assert folders.finished(run)
+    assert folders.known(tmp_path).finished(run.name)
 
 
 # --- collecting ---
@@ -243,28 +245,35 @@ def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[Run
     folders.check_threads(tmp_path, threads)
     with pytest.raises(BadInput, match=rf"made with {threads} and 7, .*: {threads} or 7, or another"):
         folders.check_threads(tmp_path, 3)
-    shutil.rmtree(other)
     record["machine"]["device"] = "gpu: some"
     (run / "run.json").write_text(json.dumps(record))
-    folders.check_threads(tmp_path, 7)
+    folders.collect(tmp_path)
+    for run_there in (run, other):
+        assert folders.threads_of(tmp_path) == {7}
+        shutil.rmtree(run_there)  # then provenance.json says it
+    folders.record_provenance(tmp_path, {"reproduce some": {"machine": {"threads": 5, "device": "cpu: cpu"}}})  # no run
+    assert folders.threads_of(tmp_path) == {7}
+    (tmp_path / "summary.csv").write_text("run_id\n")  # to be made again: how they were made does not matter
+    assert folders.threads_of(tmp_path) == set()
     (tmp_path / "experiment.json").write_text("{")
     with pytest.raises(BadInput, match=r"experiment\.json: cannot be read"):
         folders.collect(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "curves.csv"])
-def test_a_collected_file_that_was_truncated_is_whole_again(
-    configs: list[RunConfig], tmp_path: Path, name: str
-) -> None:
+def test_a_collected_file_that_was_truncated_is_whole_again(configs: list[RunConfig], tmp_path: Path) -> None:
     """Wherever it was cut; a piece of a row is no row of a run that is not here."""
     make(configs[:3], tmp_path)
     before = collected(tmp_path)
-    content = (tmp_path / name).read_bytes()
+    content = (tmp_path / "summary.csv").read_bytes()
     second = content.index(configs[1].run_id.encode())
-    for cut in (second, second + 5, second + len(configs[1].run_id) + 3, len(content) - 1):
-        (tmp_path / name).write_bytes(content[:cut])
-        folders.collect(tmp_path)
-        assert collected(tmp_path) == before
+    cuts = {"summary.csv": (0, second, second + 5, second + len(configs[1].run_id) + 3, len(content) - 1)}
+    compressed = (tmp_path / "curves.csv.gz").stat().st_size
+    cuts["curves.csv.gz"] = (0, 5, compressed // 2, compressed - 1)
+    for name, places in cuts.items():
+        for cut in places:
+            (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:cut])
+            folders.collect(tmp_path)
+            assert collected(tmp_path) == before
 
 
 def test_nothing_is_left_of_a_finished_run_whose_maker_was_killed(configs: list[RunConfig], tmp_path: Path) -> None:
@@ -277,7 +286,7 @@ def test_nothing_is_left_of_a_finished_run_whose_maker_was_killed(configs: list[
 
 def test_what_a_killed_process_left_of_a_collected_file_is_cleared(configs: list[RunConfig], tmp_path: Path) -> None:
     make(configs[:1], tmp_path)
-    for name in (".summary.123.csv", ".curves.9.csv", ".provenance.77.json", ".experiment.1.json"):
+    for name in (".summary.123.csv", ".curves.csv.9.gz", ".provenance.77.json", ".experiment.1.json"):
         (tmp_path / name).write_text("half a")
     (tmp_path / ".mine.csv").write_text("not ours")
     folders.collect(tmp_path)
@@ -306,7 +315,7 @@ def test_rows_are_joined_as_plain_loops_join_them(tmp_path: Path) -> None:
         for row in csv.DictReader(io.StringIO(whole)):
             own.setdefault(row["run_id"], []).append(row)
         expected = {**own, **expected}
-    found = folders.joined(paths).fillna("").to_dict("records")
+    found = joined(paths).fillna("").to_dict("records")
     wanted = [{"run_id": "", "x": "", "y": "", "z": "", **row} for name in sorted(expected) for row in expected[name]]
     assert found == wanted
 
@@ -330,13 +339,26 @@ def test_two_machines_results_merged_are_those_of_one(configs: list[RunConfig], 
 
 
 def test_rows_without_run_folders_are_merged_too(configs: list[RunConfig], tmp_path: Path) -> None:
+    """With their provenance, whatever the target still says of a run whose row was deleted there."""
     make(configs[:2], tmp_path / "one")
-    make(configs[2:], tmp_path / "two")
+    make(configs[1:], tmp_path / "two")
     make(configs, tmp_path / "all")
-    shutil.rmtree(tmp_path / "two" / "runs")
-    merge([tmp_path / "two"], tmp_path / "one")
+    for place in ("one", "two"):
+        shutil.rmtree(tmp_path / place / "runs")
+    lines = (tmp_path / "one" / "summary.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "one" / "summary.csv").write_text("".join(lines[:-1]))
+    gone = lines[-1].split(",")[0]
+    points = gzip.decompress((tmp_path / "one" / "curves.csv.gz").read_bytes()).decode().splitlines(keepends=True)
+    kept = "".join(line for line in points if not line.startswith(gone))
+    (tmp_path / "one" / "curves.csv.gz").write_bytes(gzip.compress(kept.encode()))
+    stale = json.loads((tmp_path / "one" / "provenance.json").read_text())
+    stale[gone]["content"] = {"summary": "other", "curve": "other"}
+    (tmp_path / "one" / "provenance.json").write_text(json.dumps(stale))
+    merged = merge([tmp_path / "two"], tmp_path / "one")
+    assert len(merged.copied) + len(merged.same) == 3
     assert collected(tmp_path / "one") == collected(tmp_path / "all")
     assert set(json.loads((tmp_path / "one" / "provenance.json").read_text())) == {c.run_id for c in configs}
+    assert folders.known(tmp_path / "one").warnings == []
 
 
 def test_runs_with_other_results_are_refused_and_with_force_the_first_is_kept(
@@ -385,6 +407,9 @@ def test_rows_that_differ_are_results_that_differ(configs: list[RunConfig], tmp_
     shutil.rmtree(tmp_path / "two" / "runs")
     text = (tmp_path / "two" / "summary.csv").read_text()
     (tmp_path / "two" / "summary.csv").write_text(text.replace("done", "diverged"))
+    with pytest.raises(BadInput, match=r"its row in summary\.csv was changed"):
+        merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    (tmp_path / "two" / "provenance.json").unlink()  # then nothing says that it was
     with pytest.raises(BadInput, match="1 runs have other results"):
         merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     assert not (tmp_path / "both").exists()
@@ -420,14 +445,9 @@ def test_what_cannot_be_merged_is_refused(configs: list[RunConfig], tmp_path: Pa
     assert not (tmp_path / "both").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("summary.csv", "a,b\n1,2\n"), ("curves.csv", ""), ("provenance.json", "[]")]
-)
-def test_a_source_with_other_files_is_refused(
-    configs: list[RunConfig], tmp_path: Path, name: str, content: str
-) -> None:
+def test_a_source_with_other_files_is_refused(configs: list[RunConfig], tmp_path: Path) -> None:
     make(configs[:1], tmp_path / "one")
-    (tmp_path / "one" / name).write_text(content)
-    with pytest.raises(BadInput, match="its collected files cannot be read"):
+    (tmp_path / "one" / "provenance.json").write_text("[]")
+    with pytest.raises(BadInput, match=r"DIR .*provenance\.json: cannot be read"):
         merge([tmp_path / "one"], tmp_path / "both")
     assert not (tmp_path / "both").exists()

@@ -42,6 +42,8 @@ from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.processes import portable
 from agn_bench.problems import datasets
+from agn_bench.store import folder as folders
+from agn_bench.store.collected import content_bytes
 from agn_bench.store.run_files import read_config
 from agn_bench.studies.measured import read_measured
 from agn_bench.training import columns
@@ -499,20 +501,44 @@ def test_any_run_json_is_one_or_refused(place: Path, figure: Figure) -> None:
     tally.note(figure, "run.json files")
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "curves.csv"])
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv.gz"])
 def test_any_collected_file_is_compared_or_refused(place: Path, figure: Figure, name: str) -> None:
     tally = Tally()
-    lines = (place / "done" / name).read_text().splitlines(keepends=True)
-    content = "".join(lines[:12])
+    path = Path("done", name)
+    before = path.read_bytes()
+    content = "".join(content_bytes(path).decode().splitlines(keepends=True)[:12])
 
     @examples(200)
-    @given(damaged(content))
-    def attempt(changed: bytes) -> None:
-        Path("done", name).write_bytes(changed)
+    @given(damaged(content), st.sampled_from([True, True, True, False]))
+    def attempt(changed: bytes, compressed: bool) -> None:
+        path.write_bytes(gzip.compress(changed, 1) if compressed and path.suffix == ".gz" else changed)
         tally.of(lambda: comparison.read_configurations([Path("done")], "train_accuracy"))
 
     attempt()
+    path.write_bytes(before)
     tally.note(figure, name)
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv.gz", "provenance.json"])
+def test_any_collected_file_is_swept_with_or_refused(place: Path, figure: Figure, name: str) -> None:
+    """Where the runs' own folders are not here, and nothing but these files says what is finished."""
+    tally = Tally()
+    shutil.copytree("done", "alone", ignore=shutil.ignore_patterns("runs"))
+    path = Path("alone", name)
+    (run_id,) = json.loads(Path("alone", "provenance.json").read_text())
+    content = content_bytes(path).decode()
+
+    @examples(200)
+    @given(damaged(content), st.sampled_from([True, True, True, False]))
+    def attempt(changed: bytes, compressed: bool) -> None:
+        path.write_bytes(gzip.compress(changed, 1) if compressed and path.suffix == ".gz" else changed)
+        before = tree(place)
+        tally.of(lambda: folders.known(Path("alone")).finished(run_id))
+        assert tree(place) == before
+
+    attempt()
+    shutil.rmtree("alone")
+    tally.note(figure, f"{name} of a sweep")
 
 
 # --- data sets ---

@@ -14,7 +14,6 @@ import pytest
 from conftest import Figure, examples, initial_params, local_optimizer, reference_log, tried
 from hypothesis import given
 from hypothesis import strategies as st
-from test_execution import Watcher
 
 from agn_bench.base import files
 from agn_bench.clock import (
@@ -38,6 +37,7 @@ from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import sweep
 from agn_bench.execution.sweep import Place
+from agn_bench.execution.work import Watcher
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
@@ -262,7 +262,7 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
         ]
         for file in ("summary.csv", "curve.csv", "commits.csv"):
             assert (runs[0] / file).read_bytes() == (runs[1] / file).read_bytes()
-        for file in ("summary.csv", "curves.csv"):
+        for file in ("summary.csv", "curves.csv.gz"):
             assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
 
     figure("invariants", what="runs: the same in any folder, with any display", **tried(attempt))
@@ -282,7 +282,7 @@ def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figu
         folders = {processes: tmp_path / f"{number}-{processes}" for processes in (1, 3)}
         for processes, folder in folders.items():
             assert not sweep.run_all(list(configs.values()), folder, Watcher(), Place(processes)).failures
-        for file in ("summary.csv", "curves.csv"):
+        for file in ("summary.csv", "curves.csv.gz"):
             assert (folders[3] / file).read_bytes() == (folders[1] / file).read_bytes()
 
     figure("invariants", what="runs: the same from 1 and 3 processes", **tried(attempt))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,11 +172,39 @@ AGAIN = [
 
 
 @pytest.mark.parametrize("options", AGAIN, ids=str)
-def test_a_run_is_made_again_from_its_run_json(quick_dataset: str, tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_run_is_made_again_from_its_run_json_or_from_provenance(
+    quick_dataset: str, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """By its run.json, its folder, and where these would be if they were here."""
     config = RunConfig.of(**{**TINY, **options})
-    again = resolve({}, read_config(save(run(config), tmp_path) / "run.json"))
-    assert again == config
-    assert again.command() == config.command()
+    folder = save(run(config), tmp_path)
+    places = (folder / "run.json", folder)
+    with_folder = [resolve({}, read_config(place)) for place in places]
+    shutil.rmtree(tmp_path / "runs")
+    for again in with_folder + [resolve({}, read_config(place)) for place in places]:
+        assert again == config
+        assert again.command() == config.command()
+
+
+def test_a_run_that_is_nowhere_is_refused(command: Command, config: RunConfig, tmp_path: Path) -> None:
+    folder = save(run(config), tmp_path / "out")
+    shutil.rmtree(folder)
+    provenance = tmp_path / "out" / "provenance.json"
+    other = folder.with_name("agn-n1-l1-s0-00000000")
+    for place, says in (
+        (other, f"is not here, and {provenance} has no configuration of it"),
+        (other / "run.json", f"is not here, and {provenance} has no configuration of it"),
+        (tmp_path / "elsewhere" / "runs" / config.run_id, "there is no such file"),
+        (tmp_path / "out" / config.run_id, "there is no such file"),
+        (tmp_path / "out" / "tables" / config.run_id, "there is no such file"),
+    ):
+        code, out, err = command("run", "--like", place)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"agn-bench: --like {place}: {says}; accepted: ")
+        assert len(err.splitlines()) == 1
+    provenance.write_text(json.dumps({config.run_id: {"command": "made before its configuration was kept"}}))
+    code, _, err = command("run", "--like", folder)
+    assert (code, "has no configuration of it" in err) == (2, True)
 
 
 def test_a_profile_of_ones_own_comes_back_from_run_json(quick_dataset: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from agn_bench.base import machine
 from agn_bench.config.defaults import PRESETS
+from agn_bench.store.run_files import read_config
 from agn_bench.studies import calibration
 
 ROOT = Path(__file__).parent.parent
@@ -54,10 +55,9 @@ def test_every_command_of_the_readme_does_what_it_says(command: Command, checkou
             shutil.copy(next(checkout.glob("results/adhoc/runs/*/commits.csv")), checkout / "commits.csv")
         if "--like" in words:  # the committed run, of which there is another here
             like = Path(words[words.index("--like") + 1])
-            assert (ROOT / like).is_file()
+            assert read_config(ROOT / like)
             words = [
-                str(next(checkout.glob(f"{like.parent.parent}/agn*s0*/run.json"))) if w == str(like) else w
-                for w in words
+                str(next(checkout.glob(f"{like.parent}/agn*s0*"))) if word == str(like) else word for word in words
             ]
         code, out, err = command(*words)
         assert (code, err) == (0, ""), words

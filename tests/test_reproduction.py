@@ -56,7 +56,7 @@ def write_results(
             points.append({"run_id": config.run_id, **point, "test_accuracy": level})
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
-    pd.DataFrame(points).to_csv(folder / "curves.csv", index=False)
+    pd.DataFrame(points).to_csv(folder / "curves.csv.gz", index=False)
 
 
 PUBLISHED = published_table().set_index(["workers", "local_steps"])
@@ -118,7 +118,9 @@ def test_results_of_another_size_are_refused(tmp_path: Path) -> None:
 
 def test_collected_files_without_a_needed_column_are_refused(tmp_path: Path) -> None:
     write_results(tmp_path, list(runs.experiments_of("quick")["downpour"].configs), lambda c: 0.5, lambda c: 100.0)
-    pd.read_csv(tmp_path / "curves.csv").drop(columns="gradient_steps").to_csv(tmp_path / "curves.csv", index=False)
+    pd.read_csv(tmp_path / "curves.csv.gz").drop(columns="gradient_steps").to_csv(
+        tmp_path / "curves.csv.gz", index=False
+    )
     with pytest.raises(BadInput, match="no column gradient_steps"):
         runs.Results("quick", tmp_path)
 
@@ -556,19 +558,27 @@ def test_a_full_disk_leaves_the_report_as_it_was(
 @pytest.mark.parametrize(
     ("file", "change", "says"),
     [
-        ("paper-cluster/tables/staleness.csv", lambda text: "", "staleness.csv"),
-        ("paper-cluster/tables/staleness.csv", lambda text: text.replace("local_steps", "steps"), "column local_steps"),
-        ("beale/tables/shapes.csv", lambda text: text.replace("path", "way"), "has no column path"),
-        ("quick/summary.csv", lambda text: text.replace("last_batch_accuracy", "last"), "column last_batch_accuracy"),
-        ("quick/curves.csv", lambda text: text[: len(text) // 2], "curves.csv"),
-        ("quick/curves.csv", lambda text: "\x00\xff", "curves.csv"),
+        ("paper-cluster/tables/staleness.csv", lambda text: b"", "staleness.csv"),
+        (
+            "paper-cluster/tables/staleness.csv",
+            lambda content: content.replace(b"local_steps", b"steps"),
+            "column local_steps",
+        ),
+        ("beale/tables/shapes.csv", lambda text: text.replace(b"path", b"way"), "has no column path"),
+        (
+            "quick/summary.csv",
+            lambda content: content.replace(b"last_batch_accuracy", b"last"),
+            "column last_batch_accuracy",
+        ),
+        ("quick/curves.csv.gz", lambda text: text[: len(text) // 2], "curves.csv.gz"),
+        ("quick/curves.csv.gz", lambda text: b"\x00\xff", "curves.csv.gz"),
     ],
 )
 def test_files_that_were_changed_are_named(
-    reproduced: Path, command: Command, file: str, change: Callable[[str], str], says: str
+    reproduced: Path, command: Command, file: str, change: Callable[[bytes], bytes], says: str
 ) -> None:
     path = reproduced / file
-    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_bytes(change(path.read_bytes()))
     code, _, err = command("reproduce", "--no-run", "--out", reproduced)
     assert code == 2
     assert says in err
@@ -638,7 +648,7 @@ def shown_table(title: str, size: str, heading: str) -> list[dict[str, str]]:
 def test_the_numbers_in_the_report_are_those_of_the_collected_runs(size: str) -> None:
     """Read back from the text, and computed from summary.csv and curves.csv with none of the program's own code."""
     folder = ROOT / "results" / size
-    summary, curve = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
+    summary, curve = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv.gz")
     asked = {config.run_id for config in runs.experiments_of(size)["grid"].configs}
     own = summary[summary["run_id"].isin(asked)]
     checked = 0

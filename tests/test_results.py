@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from agn_bench.clock import draw_delays
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import sweep
+from agn_bench.execution.work import Watcher
 from agn_bench.store import folder as folders
 from agn_bench.store import run_files
 
@@ -66,8 +69,8 @@ COMMITS = [
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 
-class Silent:
-    """Watches runs and says nothing."""
+class Silent(Watcher):
+    """Says nothing, and knows which runs were made and which were found."""
 
     def __init__(self) -> None:
         self.repeated: list[str] = []
@@ -76,18 +79,8 @@ class Silent:
     def started(self, config: RunConfig) -> None:
         self.repeated.append(config.run_id)
 
-    def progressed(self, config: RunConfig, progress: Any) -> None: ...
-
-    def ended(self, config: RunConfig, run: Path) -> None: ...
-
-    def failed(self, config: RunConfig, error: Exception) -> None: ...
-
-    def found(self, config: RunConfig, run: Path) -> None:
-        self.known.append(run.name)
-
-    def waiting(self, reason: str) -> None: ...
-
-    def tick(self) -> None: ...
+    def found(self, config: RunConfig) -> None:
+        self.known.append(config.run_id)
 
 
 @pytest.fixture
@@ -224,21 +217,22 @@ def test_runs_are_collected_and_rows_without_a_folder_are_kept(make: Any, tmp_pa
     b, _ = make(tmp_path, seed=1)
     summary = pd.read_csv(tmp_path / "summary.csv")
     assert sorted(summary["run_id"]) == sorted([a.run_id, b.run_id])
-    before = (tmp_path / "summary.csv").read_bytes(), (tmp_path / "curves.csv").read_bytes()
-    for path in run_a.iterdir():
-        path.unlink()
-    run_a.rmdir()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    shutil.rmtree(run_a)
     folders.collect(tmp_path)
-    assert ((tmp_path / "summary.csv").read_bytes(), (tmp_path / "curves.csv").read_bytes()) == before
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert set(provenance) == {a.run_id, b.run_id}
     assert provenance[a.run_id]["command"] == a.command()
+    assert provenance[a.run_id]["config"] == a.as_dict()
 
 
 def test_collected_rows_are_the_runs_own_to_the_digit(make: Any, tmp_path: Path) -> None:
     _, run = make(tmp_path)
     assert (tmp_path / "summary.csv").read_bytes() == (run / "summary.csv").read_bytes()
-    assert (tmp_path / "curves.csv").read_bytes() == (run / "curve.csv").read_bytes()
+    compressed = (tmp_path / "curves.csv.gz").read_bytes()
+    assert gzip.decompress(compressed) == (run / "curve.csv").read_bytes()
+    assert compressed[:10] == b"\x1f\x8b\x08\x00" + 4 * b"\x00" + b"\x00\xff"  # no name, no time, no system
 
 
 def test_a_finished_run_is_not_repeated_unless_forced(make: Any, tmp_path: Path) -> None:
@@ -290,18 +284,20 @@ def test_a_run_that_cannot_take_anothers_place_leaves_it_there(
     assert list((tmp_path / "runs").iterdir()) == [run]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("summary.csv", "a,b\n1,2\n"), ("summary.csv", ""), ("provenance.json", "{"), ("curves.csv", "\x00")],
-)
-def test_a_folder_with_other_files_of_these_names_is_refused_before_training(
-    make: Any, tmp_path: Path, name: str, content: str
-) -> None:
+def test_a_folder_with_another_programs_file_is_refused_before_training(make: Any, tmp_path: Path) -> None:
+    (tmp_path / "summary.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BadInput, match=r"summary\.csv: cannot be read \(no column run_id\), and not every run"):
+        make(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.csv"]
+
+
+def test_a_provenance_that_cannot_be_read_is_refused_before_training(make: Any, tmp_path: Path) -> None:
+    """It says what nothing else does of runs whose folders are not here."""
     make(tmp_path)
-    (tmp_path / name).write_text(content)
-    with pytest.raises(BadInput, match="not an experiment's"):
+    (tmp_path / "provenance.json").write_text("{")
+    with pytest.raises(BadInput, match=r"provenance\.json: cannot be read"):
         make(tmp_path, seed=1)
-    assert (tmp_path / name).read_text() == content
+    assert (tmp_path / "provenance.json").read_text() == "{"
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 

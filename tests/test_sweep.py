@@ -99,7 +99,7 @@ def small(quick_dataset: str, tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """What an experiment folder holds that is the same whenever its runs are made."""
-    collected = [folder / name for name in ("summary.csv", "curves.csv", "experiment.json")]
+    collected = [folder / name for name in ("summary.csv", "curves.csv.gz", "experiment.json")]
     of_runs = [run / name for run in folder.glob("runs/*") for name in CSV_FILES]
     return {str(path.relative_to(folder)): path.read_bytes() for path in (*collected, *of_runs)}
 
@@ -252,7 +252,7 @@ def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_p
         finished_run(process)
         if heard % 4 == 1:
             folders.collect(tmp_path / "live")
-            summary, curves = (pd.read_csv(tmp_path / "live" / name) for name in ("summary.csv", "curves.csv"))
+            summary, curves = (pd.read_csv(tmp_path / "live" / name) for name in ("summary.csv", "curves.csv.gz"))
             rows.append(len(summary))
             assert rows[-1] >= heard
             assert set(summary["run_id"]) <= set(curves["run_id"])

@@ -16,6 +16,7 @@ import numpy as np
 from agn_bench.analysis import metrics
 from agn_bench.base.inputs import BadInput
 from agn_bench.store import run_files
+from agn_bench.store.collected import CURVES
 from agn_bench.training.columns import belongs_to_the_optimizer, configuration_columns
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
     """The configurations in some experiment folders, best area under the curve first.
 
     Args:
-        accuracy: the column of curves.csv that is wanted, `train_accuracy` or `test_accuracy`.
+        accuracy: the column of curves.csv.gz that is wanted, `train_accuracy` or `test_accuracy`.
 
     Raises:
         BadInput: a folder has no such files.
@@ -67,7 +68,7 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
         }
         for name in runs[runs["diverged_s"].isna()]["run_id"]:
             if points[name][accuracy].isna().all():
-                problem = f"curves.csv has no {accuracy} of {name}"
+                problem = f"{CURVES} has no {accuracy} of {name}"
                 raise BadInput("DIR", ", ".join(map(str, folders)), problem, "folders with a curve of every run")
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
         found.append(Configuration(_label(columns, distinct, described), columns, runs, own))

@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agn_bench.config.run import RunConfig
+from agn_bench.store.collected import SUMMARY, files_there
 from agn_bench.store.run_files import RUN_FILES
 
 _BINS, _BAR = 16, 40
 
 
-def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None:
-    """A table of the runs' summaries, a row a seed, and where their files are."""
+def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[str]) -> None:
+    """A table of the runs' rows of summary.csv, one row per seed, and where their files are."""
     size = f"{config.workers} workers, {config.local_steps} local steps"
     table = Table(title=f"{config.optimizer}: {size}, {config.model} on {config.dataset}")
     columns: dict[str, Callable[[dict[str, str]], str]] = {
@@ -34,13 +35,15 @@ def show_runs(console: Console, config: RunConfig, runs: Sequence[Path]) -> None
     }
     for name in columns:
         table.add_column(name, justify="right")
+    with (folder / SUMMARY).open(encoding="utf-8", newline="") as file:
+        rows = {row["run_id"]: row for row in csv.DictReader(file)}
     for run in runs:
-        row = summary_of(run)
-        table.add_row(*(cell(row) for cell in columns.values()))
+        table.add_row(*(cell(rows[run]) for cell in columns.values()))
     console.print(table)
-    for run in runs:
-        show_path(console, run, ", ".join(name for name in RUN_FILES if (run / name).exists()))
-    show_path(console, runs[0].parent.parent, "summary.csv, curves.csv, provenance.json")
+    for own in (folder / "runs" / run for run in runs):
+        if own.is_dir():
+            show_path(console, own, ", ".join(name for name in RUN_FILES if (own / name).exists()))
+    show_path(console, folder, files_there(folder))
 
 
 _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
@@ -132,12 +135,6 @@ def readable_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def summary_of(run: Path) -> dict[str, str]:
-    """The row of a run's own summary.csv."""
-    with (run / "summary.csv").open(encoding="utf-8", newline="") as file:
-        return next(csv.DictReader(file))
 
 
 def _percent(fraction: str) -> str:

@@ -94,4 +94,6 @@ Scheduler = Annotated[
     str | None,
     option("Make the runs on a Dask cluster, as in tcp://host:8786; needs the extra cluster.", "ADDRESS", RUN),
 ]
-Folders = Annotated[list[str], typer.Argument(help="Experiment folders: summary.csv and curves.csv.", metavar="DIR…")]
+Folders = Annotated[
+    list[str], typer.Argument(help="Experiment folders: summary.csv and curves.csv.gz.", metavar="DIR…")
+]

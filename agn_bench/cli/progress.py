@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,8 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from agn_bench.cli.display import summary_of
 from agn_bench.config.run import RunConfig
+from agn_bench.execution.work import Watcher
+from agn_bench.training.columns import summary
 
 if TYPE_CHECKING:
     from agn_bench.training import records
@@ -36,8 +36,8 @@ def _is_live(console: Console) -> bool:
     return console.file.isatty() and not console.is_dumb_terminal
 
 
-class RunDisplay:
-    """Watches runs (see sweep.Observer): a live line for each that is being made; elsewhere a plain one now and then.
+class RunDisplay(Watcher):
+    """A live line for each run that is being made; elsewhere a plain one now and then.
 
     Args:
         at_each_report: called before anything is shown; may raise to end the runs.
@@ -107,21 +107,21 @@ class RunDisplay:
             left = (time.perf_counter() - self._began[name]) * (1 - done) / done
             self._say(f"{name}: {count}, {facts}, {left:.0f} s left")
 
-    def ended(self, config: RunConfig, run: Path) -> None:
-        row = summary_of(run)
+    def ended(self, config: RunConfig, result: records.RunResult) -> None:
+        row = summary(result)
         taken = time.perf_counter() - self._began[config.run_id]
-        more = f", {100 * float(row['test_accuracy']):.2f} % test, {taken:.0f} s" if self._whole else ""
+        more = f", {100 * row['test_accuracy']:.2f} % test, {taken:.0f} s" if self._whole else ""
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:
         self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "")  # else it is raised
 
-    def found(self, config: RunConfig, run: Path) -> None:
+    def found(self, config: RunConfig) -> None:
         if self._whole:
             self._whole.found(config)
             self._show_whole()
         else:
-            self._say(f"{run.name}: finished before, not repeated (--force repeats it)")
+            self._say(f"{config.run_id}: finished before, not repeated (--force repeats it)")
 
     def waiting(self, reason: str) -> None:
         self._at_each_report()

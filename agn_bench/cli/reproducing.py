@@ -159,6 +159,7 @@ def _draw(terminal: Terminal, root: Path, sizes: Sequence[str], stop_if_asked: C
     from agn_bench.paper.artefacts import ARTEFACTS, make
     from agn_bench.paper.report import shown_verdict, write_report
     from agn_bench.paper.runs import Results
+    from agn_bench.store.collected import files_there
 
     every = [Results(size, root / size) for size in sizes]
     with StepDisplay(terminal, "tables and figures", len(ARTEFACTS) * len(every) + 1, stop_if_asked) as display:
@@ -175,5 +176,5 @@ def _draw(terminal: Terminal, root: Path, sizes: Sequence[str], stop_if_asked: C
             row[size] = shown_verdict(findings)
     show_rows(terminal, "the paper's claims", rows)
     for size in sizes:
-        show_path(terminal, root / size, "figures/, tables/, summary.csv, curves.csv, provenance.json")
+        show_path(terminal, root / size, f"figures/, tables/, {files_there(root / size)}")
     show_path(terminal, report)

@@ -46,7 +46,7 @@ def sweep(
         bool,
         typer.Option(
             "--collect",
-            help="Rebuild summary.csv and curves.csv from the runs that are there, at any time; make none.",
+            help="Rebuild summary.csv and curves.csv.gz from the runs that are there, at any time; make none.",
             rich_help_panel=WHICH,
         ),
     ] = False,
@@ -130,14 +130,15 @@ def _collect(folder: Path) -> int:
     """Collect what is there; the exit code."""
     from agn_bench.cli.display import show_path
     from agn_bench.store import folder as folders
+    from agn_bench.store.collected import files_there
 
     terminal = console()
     if not (folder / "runs").is_dir() and not (folder / "summary.csv").is_file():
         raise BadInput("out", folder, "no runs are there yet", "the folder of a sweep that has begun")
-    warnings = folders.prepare(folder)
+    warnings = folders.prepare(folder).warnings
     for warning in warnings:
         terminal.say(f"  {warning}")
-    show_path(terminal, folder, "summary.csv, curves.csv, provenance.json")
+    show_path(terminal, folder, files_there(folder))
     return EXIT_FAILED if warnings else 0
 
 
@@ -149,12 +150,13 @@ def show_plan(
     from agn_bench.cli.display import readable_seconds, show_rows
     from agn_bench.cli.progress import StepDisplay
     from agn_bench.execution.estimate import estimate, kinds
+    from agn_bench.execution.one import settled
     from agn_bench.execution.sweep import at_once, to_make
-    from agn_bench.training.timing import recognised
+    from agn_bench.store.folder import known
 
     terminal = console()
-    configs = [recognised(config) for config in configs]
-    missing, report = to_make(configs, folder, place, force)
+    configs = settled(configs)
+    missing, report = to_make(configs, known(folder), place, force)
     kept = {config.run_id for config in report.found}
     cells: dict[str, list[RunConfig]] = {}
     for config in configs:
@@ -191,13 +193,14 @@ def show_plan(
 
 def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
     from agn_bench.cli.display import show_path
+    from agn_bench.store.collected import files_there
 
     terminal.say(f"{len(report.made)} runs made, {len(report.found)} found finished, {len(report.failures)} failed")
     _show_failures(terminal, report)
     for warning in report.warnings:
         terminal.say(f"  {warning}")
-    there = [name for name in ("summary.csv", "curves.csv", "provenance.json", "runs/") if (folder / name).exists()]
-    show_path(terminal, folder, ", ".join(there))
+    runs = ["runs/"] if (folder / "runs").is_dir() else []
+    show_path(terminal, folder, ", ".join([files_there(folder), *runs]))
 
 
 def _show_failures(terminal: Terminal, report: Report) -> None:
@@ -220,6 +223,7 @@ def merge(
 ) -> None:
     """Join the results that several machines made of one experiment: runs, collected files, provenance."""
     from agn_bench.cli.display import show_path
+    from agn_bench.store.collected import files_there
     from agn_bench.store.merging import merge as merged_folders
 
     sources = [path("DIR", folder) for folder in folders]
@@ -232,4 +236,4 @@ def merge(
     if len(merged.threads) > 1:
         numbers = " and ".join(map(str, sorted(merged.threads)))
         terminal.print(f"  made with {numbers} threads: last bits may differ for that", highlight=False)
-    show_path(terminal, target, "summary.csv, curves.csv, provenance.json, runs/")
+    show_path(terminal, target, files_there(target))

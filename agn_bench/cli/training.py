@@ -24,7 +24,7 @@ from agn_bench.config.options import RUN, WORK
 def run(
     like: Annotated[
         str | None,
-        option("A finished run's run.json instead of a preset: the same run, but for the options given.", "FILE", WORK),
+        option("A finished run's folder instead of a preset: the same run, but for the options given.", "PATH", WORK),
     ] = None,
     data_dir: options.DataDir = None,
     seeds: Annotated[
@@ -66,17 +66,17 @@ def run(
         from agn_bench.execution.sweep import Place, run_all
 
         stop_if_asked()
-        terminal = console()
+        terminal, folder = console(), path("out", out)
         with RunDisplay(terminal, stop_if_asked) as display:
             terms = Terms(None if data_dir is None else path("data_dir", data_dir), save_center)
             place = Place(machine.runs_at_once(), terms=terms)
-            report = run_all(configs, path("out", out), display, place, force=force)
+            report = run_all(configs, folder, display, place, force=force)
         stop_if_asked()
     there = {made.run_id for made in (*report.made, *report.found)}
     for failed, error in report.failures:
         if not there:
             raise error
         complain(f"{failed.run_id}: {error}", EXIT_FAILED)
-    show_runs(terminal, config, [run for run in report.runs if run.name in there])
+    show_runs(terminal, config, folder, [run.name for run in report.runs if run.name in there])
     if report.failures:
         raise typer.Exit(EXIT_FAILED)

@@ -219,7 +219,7 @@ class _Cluster:
         if name not in self._begun:
             self._watcher.started(config)
         if isinstance(answer, RunResult):
-            self._watcher.made(config, answer)
+            self._watcher.ended(config, answer)
         else:
             self._watcher.failed(config, answer)
         self._fill()

@@ -12,7 +12,7 @@ from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import Terms
 from agn_bench.execution.processes import make_here, make_in_processes
-from agn_bench.execution.work import Work
+from agn_bench.execution.work import Watcher, Work
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
@@ -79,7 +79,7 @@ class _Measured:
         # All processes have compiled once the first runs are made, and every run has others beside it.
         first = replace(short, window=2 * short.window)  # another run of the same programs
         stages = [[replace(kind, seed=seed) for seed in range(processes)] for kind in (first, short, long)]
-        watcher = _Watcher(on_tick)
+        watcher = _Stopwatch(on_tick)
         work = Work([config for stage in stages for config in stage])
         if processes > 1:
             make_in_processes(work, watcher, Terms(data_dir), processes)
@@ -117,24 +117,23 @@ def _delays(config: RunConfig) -> Profile:
     return config.delays if isinstance(config.delays, Profile) else load_profile("ideal")
 
 
-class _Watcher:
+class _Stopwatch(Watcher):
     """Notes how long each run took."""
 
     def __init__(self, on_tick: Callable[[], None]) -> None:
-        self.tick = on_tick
+        self._on_tick = on_tick
         self.seconds: dict[str, float] = {}
         self.peak_bytes = 0.0
 
-    def started(self, config: RunConfig) -> None: ...
+    def tick(self) -> None:
+        self._on_tick()
 
     def progressed(self, config: RunConfig, progress: Progress) -> None:
         self.tick()
 
-    def made(self, config: RunConfig, result: RunResult) -> None:
+    def ended(self, config: RunConfig, result: RunResult) -> None:
         self.seconds[config.run_id] = result.wall_clock_s["total"]
         self.peak_bytes = max(self.peak_bytes, 1e6 * result.facts["peak_memory_mb"])
 
     def failed(self, config: RunConfig, error: Exception) -> None:
         raise error
-
-    def waiting(self, reason: str) -> None: ...

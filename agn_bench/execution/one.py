@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -57,6 +57,18 @@ def _described(config: RunConfig) -> dict[str, Any]:
     described = machine.describe()
     chosen = [value for one in fields(config) if isinstance(value := getattr(config, one.name), Chosen)]
     return {**described, "versions": {**described["versions"], **packages(chosen)}}
+
+
+def settled(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """The runs that configurations are, and under whose names they are kept: a recorded timeline that delays and a seed
+    give to the bit is the run of these. Whatever makes or simulates runs begins with this, once.
+
+    Raises:
+        BadInput: delays were asked for beside a recorded timeline, and give another one.
+    """
+    from agn_bench.training.timing import recognised
+
+    return [recognised(config) for config in configs]
 
 
 @lru_cache(maxsize=1)

@@ -37,7 +37,7 @@ def make_here(work: Work, watcher: Watcher, terms: Terms) -> None:
         except Exception as error:
             watcher.failed(config, error)
         else:
-            watcher.made(config, result)
+            watcher.ended(config, result)
 
 
 def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int) -> None:
@@ -79,7 +79,7 @@ def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int
                     continue
                 del running[connection]
                 if isinstance(message, RunResult):
-                    watcher.made(config, message)
+                    watcher.ended(config, message)
                     give(connection)
                 elif isinstance(message, Exception):
                     watcher.failed(config, message)

@@ -3,53 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from agn_bench.base import machine
 from agn_bench.base.inputs import BadInput
 from agn_bench.config.experiment import Experiment
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.cluster import Site, connected, make_on_cluster
-from agn_bench.execution.one import NOTHING_SPECIAL, Terms, load_once
+from agn_bench.execution.one import NOTHING_SPECIAL, Terms, load_once, settled
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
 from agn_bench.store import folder as folders
-from agn_bench.store.folder import Claim
+from agn_bench.store.folder import Claim, Known
 from agn_bench.store.run_files import CENTER, write_run
 from agn_bench.training.records import Progress, RunResult
-from agn_bench.training.timing import recognised
 
 PROCESS_BYTES = 400e6
 """What a process takes before it has trained anything."""
 _COLLECTING_SHARE = 20
-"""Collecting takes up to so small a part of the time: once that many times what it took has passed."""
+"""Collect again only after so many times as long as the last collecting took: so it takes up to a twentieth of the
+time."""
 _LEAST_SECONDS_BETWEEN = 2.0
-
-
-class Observer(Protocol):
-    """Who watches the runs, such as a progress display."""
-
-    def started(self, config: RunConfig) -> None: ...
-
-    def progressed(self, config: RunConfig, progress: Progress) -> None: ...
-
-    def ended(self, config: RunConfig, run: Path) -> None: ...
-
-    def failed(self, config: RunConfig, error: Exception) -> None: ...
-
-    def found(self, config: RunConfig, run: Path) -> None:
-        """The run was finished before, or by another process, and is not repeated."""
-
-    def waiting(self, reason: str) -> None:
-        """Nothing goes on here."""
-
-    def tick(self) -> None:
-        """Now and then, while nothing is reported."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +53,13 @@ class Report:
     found: list[RunConfig] = field(default_factory=list)
     failures: list[tuple[RunConfig, Exception]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """Runs in the folder that were changed by others."""
+    """Runs in the folder that were changed by others, or whose rows were."""
 
 
 def run_all(
     configs: Sequence[RunConfig],
     folder: Path,
-    observer: Observer,
+    watcher: Watcher,
     place: Place = Place(),
     *,
     experiment: Experiment | None = None,
@@ -100,47 +78,54 @@ def run_all(
             has been run then.
         OSError: a run could not be written, or the cluster is gone; what is finished is kept.
     """
-    folders.prepare(folder)
+    known = folders.prepare(folder)
     if experiment or folders.planned(folder):
         folders.check_threads(folder, machine.threads())
-    missing, report = to_make([recognised(config) for config in configs], folder, place, force)
-    sweep = _Sweep(folder, observer, experiment.name if experiment else "adhoc", missing, report)
+    of_experiment = experiment.configs if experiment else ()
+    distinct = {config.run_id: config for config in (*configs, *of_experiment)}
+    runs = dict(zip(distinct, settled(distinct.values()), strict=True))
+    missing, report = to_make([runs[config.run_id] for config in configs], known, place, force)
+    report.warnings = known.warnings
+    sweep = _Sweep(folder, watcher, experiment.name if experiment else "adhoc", missing, known.here, report)
+    del known  # it is as large as all curves
     with ExitStack() as stack:
         make = _way_to_make(missing, place, sweep, stack) if missing else None
         cell_of: dict[str, int] = {}
+        planned_anew = False
         if experiment:
-            asked = {recognised(config).run_id: config for config in experiment.configs}
-            cell_of = {name: experiment.cell_of[config.configuration] for name, config in asked.items()}
+            cell_of = {runs[config.run_id].run_id: experiment.cell_of[config.configuration] for config in of_experiment}
             folders.check_experiment(folder, experiment.name)
-            folders.plan(folder, experiment.name, experiment.description, machine.threads(), list(asked))
+            plan = (experiment.name, experiment.description, machine.threads(), list(cell_of))
+            planned_anew = folders.plan(folder, *plan)
         for config in report.found:
-            run = folders.run_folder(folder, config)
-            folders.clear_left(run)
-            observer.found(config, run)
+            folders.clear_left(folders.run_folder(folder, config))
+            watcher.found(config)
         for config, error in report.failures:
-            observer.failed(config, error)
+            watcher.failed(config, error)
         stack.push(sweep.end)
         while make and missing:
             make(Work(missing, sweep.claim, lambda config: cell_of.get(config.run_id, 0)))
             missing = sweep.wait_for_others()
-    report.warnings = folders.collect(folder)
+    if make or planned_anew:
+        report.warnings = folders.collect(folder).warnings
     return report
 
 
 def to_make(
-    configs: Sequence[RunConfig], folder: Path, place: Place, force: bool = False
+    configs: Sequence[RunConfig], known: Known, place: Place, force: bool = False
 ) -> tuple[list[RunConfig], Report]:
     """The runs that a sweep would make, and a report of the others: those that are there, with the center if that is
-    wanted, and those that are damaged.
+    wanted, and those that were changed.
     """
     missing: list[RunConfig] = []
-    report = Report([folders.run_folder(folder, config) for config in configs])
+    report = Report([folders.run_folder(known.folder, config) for config in configs])
     for config, run in zip(configs, report.runs, strict=True):
         try:
-            there = not force and folders.finished(run) and ((run / CENTER).is_file() or not place.terms.keep_center)
-        except BadInput as damaged:
-            report.failures.append((config, damaged))
+            there = not force and known.finished(run.name)
+        except BadInput as changed:
+            report.failures.append((config, changed))
             continue
+        there = there and ((run / CENTER).is_file() or not place.terms.keep_center)
         (report.found if there else missing).append(config)
     return missing, report
 
@@ -163,18 +148,24 @@ def _way_to_make(
     return partial(make_here, watcher=watcher, terms=place.terms)
 
 
-class _Sweep:
-    """Keeps what is made: a watcher of runs (see execution.work)."""
+class _Sweep(Watcher):
+    """Keeps what is made, and tells another watcher of it."""
 
     def __init__(
-        self, folder: Path, observer: Observer, experiment: str, missing: Sequence[RunConfig], report: Report
+        self,
+        folder: Path,
+        watcher: Watcher,
+        experiment: str,
+        missing: Sequence[RunConfig],
+        replaced: Collection[str],
+        report: Report,
     ) -> None:
-        self._folder, self._observer, self._experiment, self._report = folder, observer, experiment, report
+        self._folder, self._watcher, self._experiment, self._report = folder, watcher, experiment, report
         self._claims: dict[str, Claim] = {}
         self._elsewhere: list[RunConfig] = []
         self._new = not folder.exists()
-        runs = [folders.run_folder(folder, config) for config in missing]
-        self._replaced = {run: _identity(run) for run in runs if run.exists()}
+        runs = [folders.run_folder(folder, config) for config in missing if config.run_id in replaced]
+        self._replaced = {run: _identity(run) for run in runs}
         self._collected, self._collecting_s = time.monotonic(), 0.0
 
     def claim(self, config: RunConfig) -> bool:
@@ -186,27 +177,26 @@ class _Sweep:
             return False
         if run.exists() and self._replaced.get(run) != _identity(run):  # another process has made it since
             claim.release()
-            self._find(config)
+            self.found(config)
             return False
         self._claims[config.run_id] = claim
         return True
 
-    def _find(self, config: RunConfig) -> None:
+    def found(self, config: RunConfig) -> None:
         self._report.found.append(config)
-        self._observer.found(config, folders.run_folder(self._folder, config))
+        self._watcher.found(config)
 
     def started(self, config: RunConfig) -> None:
-        self._observer.started(config)
+        self._watcher.started(config)
 
     def progressed(self, config: RunConfig, progress: Progress) -> None:
-        self._observer.progressed(config, progress)
+        self._watcher.progressed(config, progress)
 
-    def made(self, config: RunConfig, result: RunResult) -> None:
-        run = folders.run_folder(self._folder, config)
-        write_run(run, result, self._experiment)
+    def ended(self, config: RunConfig, result: RunResult) -> None:
+        write_run(folders.run_folder(self._folder, config), result, self._experiment)
         self._claims.pop(config.run_id).release()
         self._report.made.append(config)
-        self._observer.ended(config, run)
+        self._watcher.ended(config, result)
         pause = max(_LEAST_SECONDS_BETWEEN, _COLLECTING_SHARE * self._collecting_s)
         if time.monotonic() - self._collected > pause:
             began = time.monotonic()
@@ -217,13 +207,13 @@ class _Sweep:
     def failed(self, config: RunConfig, error: Exception) -> None:
         self._claims.pop(config.run_id).release()
         self._report.failures.append((config, error))
-        self._observer.failed(config, error)
+        self._watcher.failed(config, error)
 
     def waiting(self, reason: str) -> None:
-        self._observer.waiting(reason)
+        self._watcher.waiting(reason)
 
     def tick(self) -> None:
-        self._observer.tick()
+        self._watcher.tick()
 
     def wait_for_others(self) -> list[RunConfig]:
         """Wait for another process to end a run that it has claimed; the runs that may be to be made then."""
@@ -234,7 +224,7 @@ class _Sweep:
                 if claim is not None:
                     claim.release()
                     return waiting
-            self._observer.waiting(f"for {len(waiting)} that another process makes")
+            self._watcher.waiting(f"for {len(waiting)} that another process makes")
             time.sleep(0.5)
         return []
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from agn_bench.config.run import RunConfig
 from agn_bench.training.records import Progress, RunResult
 
 
-class Watcher(Protocol):
-    """Is told what becomes of the runs. What it raises ends them all."""
+class Watcher:
+    """Is told what becomes of runs, and does nothing about it. What it raises ends them all."""
+
+    def found(self, config: RunConfig) -> None:
+        """The run was finished before, or by another process, and is not repeated."""
 
     def started(self, config: RunConfig) -> None: ...
 
     def progressed(self, config: RunConfig, progress: Progress) -> None: ...
 
-    def made(self, config: RunConfig, result: RunResult) -> None: ...
+    def ended(self, config: RunConfig, result: RunResult) -> None:
+        """The run is made. What diverged is a result, too."""
 
     def failed(self, config: RunConfig, error: Exception) -> None: ...
 

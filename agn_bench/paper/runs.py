@@ -16,6 +16,7 @@ from agn_bench.config.experiment import Experiment, read_experiment_file
 from agn_bench.config.run import RunConfig
 from agn_bench.config.shipped import experiments_folder
 from agn_bench.store import run_files
+from agn_bench.store.collected import CURVES, SUMMARY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +107,8 @@ class Results:
 
         accepted = "the collected files as `reproduce` wrote them"
         for name, table, column in (
-            ("summary.csv", summary, "last_batch_accuracy"),
-            ("curves.csv", curves, "gradient_steps"),
+            (SUMMARY, summary, "last_batch_accuracy"),
+            (CURVES, curves, "gradient_steps"),
         ):
             if column not in table:
                 raise BadInput("out", self.folder / name, f"has no column {column}", accepted)
@@ -116,7 +117,7 @@ class Results:
         without = summary["run_id"][~summary["run_id"].isin(curves["run_id"][curves["train_accuracy"].notna()])]
         if not without.empty:
             problem = f"has no training accuracy of {without.iloc[0]}"
-            raise BadInput("out", self.folder / "curves.csv", problem, accepted)
+            raise BadInput("out", self.folder / CURVES, problem, accepted)
         points = dict(tuple(curves.groupby("run_id")))
         for row in summary.to_dict("records"):
             config = self._asked.get(row["run_id"])

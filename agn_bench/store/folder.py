@@ -11,30 +11,24 @@ changed by somebody else, counts as neither finished nor missing, and is only re
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.files import csv_text, locked, read_json, record_provenance, write_text
 from agn_bench.base.inputs import BadInput, check_writable
 from agn_bench.config.run import RunConfig, digest_of
+from agn_bench.store import collected
+from agn_bench.store.collected import CURVES, CURVES_BEFORE, IN_EXPERIMENT, OWN, PROVENANCE, SUMMARY, Collected
 from agn_bench.store.run_files import BEFORE, KEPT_FILES, RUN_FILES
 
 if TYPE_CHECKING:
-    import pandas as pd
     from filelock import BaseFileLock
-
-COLLECTED = {"curves.csv": "curve.csv", "summary.csv": "summary.csv"}
-"""The collected files, and what each joins. The summary comes last: the runs that it has are in the other."""
-IN_EXPERIMENT = "in_experiment"
 
 
 def run_folder(folder: Path, config: RunConfig) -> Path:
@@ -42,19 +36,60 @@ def run_folder(folder: Path, config: RunConfig) -> Path:
     return folder / "runs" / config.run_id
 
 
-def prepare(folder: Path) -> list[str]:
-    """See that an experiment folder can be written and what is in it can be read; collect the runs it has.
+@dataclass(frozen=True)
+class Known:
+    """What a folder has of runs: their own folders, and their rows in the collected files."""
 
-    Returns:
-        What is wrong with damaged runs.
+    folder: Path
+    here: dict[str, str]
+    """The runs that have folders of their own here, and what is wrong with each; nothing if it is as it was written."""
+    rows: Collected
+
+    def finished(self, name: str) -> bool:
+        """Whether a run is there: by its own folder, or if it has none here, by its rows.
+
+        Raises:
+            BadInput: it is there, but not as it was made.
+        """
+        if name not in self.here and name not in self.rows.finished:
+            return False
+        wrong = self.here[name] if name in self.here else self.rows.changed(name)
+        if wrong:
+            accepted = "--force to make it again in its place, or the files as they were"
+            problem = f"{wrong}, so it is neither trusted nor overwritten"
+            raise BadInput("out", self.folder / "runs" / name, problem, accepted)
+        return True
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What is wrong with damaged runs and with rows that were changed, a line for each."""
+        lines = {name: f"{wrong}; its rows are those collected before" for name, wrong in self.here.items() if wrong}
+        for name in self.rows.finished - self.here.keys():
+            if wrong := self.rows.changed(name):
+                lines[name] = f"{wrong}; left as it is"
+        return [f"{self.folder / 'runs' / name}: {line}" for name, line in sorted(lines.items())]
+
+
+def known(folder: Path) -> Known:
+    """What a folder has of runs. Nothing is written.
+
+    Raises:
+        BadInput: a collected file cannot be read, nor rebuilt from the runs' own folders.
+    """
+    here = {run.name: damage(run) for run in all_runs(folder)}
+    whole = {name for name, wrong in here.items() if not wrong}
+    return Known(folder, here, collected.read_collected(folder, whole))
+
+
+def prepare(folder: Path) -> Known:
+    """See that an experiment folder can be written and what is in it can be read; collect the runs it has.
 
     Raises:
         BadInput: it cannot; nothing is left behind then.
     """
     check_writable("out", folder)
-    if not (folder / "runs").exists():
-        return []
-    check_writable("out", folder / "runs")
+    if (folder / "runs").exists():
+        check_writable("out", folder / "runs")
     try:
         return collect(folder)
     except (ValueError, KeyError, TypeError) as error:
@@ -100,17 +135,6 @@ def _damage(run: Path, stamps: tuple[tuple[int, int] | None, ...]) -> str:
     return ""
 
 
-def finished(run: Path) -> bool:
-    """Whether a run is there; BadInput if it is there but not as it was written."""
-    if not run.exists():
-        return False
-    wrong = damage(run)
-    if wrong:
-        accepted = "--force to make it again in its place, or the folder moved away"
-        raise BadInput("out", run, f"{wrong}, so it is neither trusted nor overwritten", accepted)
-    return True
-
-
 def check_threads(folder: Path, threads: int) -> None:
     """Raise BadInput if the folder's runs were made with another number of threads; if with several, with others."""
     found = threads_of(folder)
@@ -121,18 +145,22 @@ def check_threads(folder: Path, threads: int) -> None:
 
 
 def threads_of(folder: Path) -> set[int]:
-    """The numbers of threads with which the folder's runs were made, those on a GPU left out."""
+    """The numbers of threads with which the folder's runs were made, those on a GPU left out.
+
+    A run whose own folder is not here says it in provenance.json, if it has a row.
+    """
+    runs = all_runs(folder)
+    records = [read_json(run / "run.json") for run in runs if not damage(run)]
+    rows = set(collected.text_table(folder / SUMMARY)["run_id"]) if (folder / SUMMARY).is_file() else set()
+    elsewhere = rows - {run.name for run in runs}
+    provenance = read_json(folder / PROVENANCE) if elsewhere and (folder / PROVENANCE).is_file() else {}
+    records += [record for name, record in provenance.items() if name in elsewhere]
     found = set()
-    for run in whole_runs(folder):
-        machine = read_json(run / "run.json").get("machine", {})
+    for record in records:
+        machine = record.get("machine", {})
         if str(machine.get("device", "cpu")).startswith("cpu") and "threads" in machine:
             found.add(machine["threads"])
     return found
-
-
-def whole_runs(folder: Path) -> list[Path]:
-    """The folders of the runs that are there as they were written."""
-    return [run for run in all_runs(folder) if not damage(run)]
 
 
 def all_runs(folder: Path) -> list[Path]:
@@ -197,11 +225,14 @@ def check_experiment(folder: Path, name: str) -> None:
         raise BadInput("out", folder, problem, "a folder of its own")
 
 
-def plan(folder: Path, name: str, description: str, threads: int, runs: Sequence[str]) -> None:
-    """Record what a sweep is to make, for whoever collects: rows of other runs are marked."""
+def plan(folder: Path, name: str, description: str, threads: int, runs: Sequence[str]) -> bool:
+    """Record what a sweep is to make, for whoever collects: rows of other runs are marked. Whether that is new."""
     content = {"experiment": name, "description": description, "threads": threads, "runs": list(runs)}
     with locked(folder):
+        if planned(folder) == content:
+            return False
         write_text(folder / "experiment.json", json.dumps(content, indent=2) + "\n")
+        return True
 
 
 def planned(folder: Path) -> dict[str, Any] | None:
@@ -216,92 +247,60 @@ def planned(folder: Path) -> dict[str, Any] | None:
         raise BadInput("out", path, "cannot be read", "as a sweep wrote it, or a folder without it") from None
 
 
-def collect(folder: Path) -> list[str]:
-    """Rebuild summary.csv, curves.csv and provenance.json from the runs' own files, at any time and by any process.
+def collect(folder: Path) -> Known:
+    """Bring the collected files up to date with the runs' own files, at any time and by any process.
 
     Rows of runs whose folders are not here, or are damaged, stay as they were.
 
-    Returns:
-        What is wrong with damaged runs, a line for each.
+    Raises:
+        BadInput: a collected file cannot be read, nor rebuilt from the runs' own folders.
     """
-    if not folder.is_dir():
-        return []
+    if not folder.is_dir() or not ((folder / "runs").is_dir() or collected.files_there(folder)):
+        return known(folder)
     with locked(folder):
         _clear_collected(folder)
-        wrong = {run: damage(run) for run in all_runs(folder)}
-        runs = [run for run, problem in wrong.items() if not problem]
-        if runs or (folder / "summary.csv").is_file():
-            _collect(folder, runs)
-    return [f"{run}: {problem}; its rows are those collected before" for run, problem in wrong.items() if problem]
+        before = known(folder)
+        runs = [folder / "runs" / name for name, wrong in before.here.items() if not wrong]
+        return Known(folder, before.here, _collect(folder, runs, before.rows))
 
 
 def _clear_collected(folder: Path) -> None:
     """What a process left that was killed while it wrote; nobody else writes here while the folder is locked."""
-    for name in (*COLLECTED, "provenance.json", "experiment.json"):
-        stem, suffix = name.split(".")
-        for left in folder.glob(f".{stem}.*.{suffix}"):
+    for name in (SUMMARY, CURVES, CURVES_BEFORE, PROVENANCE, "experiment.json"):
+        path = Path(name)
+        for left in folder.glob(f".{path.stem}.*{path.suffix}"):
             left.unlink(missing_ok=True)
 
 
-def _collect(folder: Path, runs: Sequence[Path]) -> None:
-    plan = planned(folder)
-    for collected, own in COLLECTED.items():
-        before = folder / collected
-        table = joined([*(run / own for run in runs), *([before] if before.is_file() else [])])
-        table = table.drop(columns=IN_EXPERIMENT, errors="ignore")
-        if plan is not None and collected == "summary.csv":
-            table[IN_EXPERIMENT] = table["run_id"].isin(plan["runs"])
-        write_text(before, csv_text(table))
-    record_provenance(folder, {run.name: _making(run) for run in runs})
+def _collect(folder: Path, runs: Sequence[Path], before: Collected) -> Collected:
+    """Write the collected files. The summary comes last: the runs that it has are in the others."""
+    tables = {}
+    for kind, name in OWN.items():
+        own = [collected.joined([run / name for run in runs])] if runs else []
+        tables[kind] = collected.first_of([*own, before.tables[kind]])
+    if not any(len(table) for table in tables.values()):
+        return before
+    made = {run.name: _making(run) for run in runs}
+    if runs or (folder / CURVES_BEFORE).is_file():
+        collected.write_collected(folder / CURVES, csv_text(tables["curve"]))
+        (folder / CURVES_BEFORE).unlink(missing_ok=True)
+        if made:
+            record_provenance(folder, made)
+    summary = tables["summary"].drop(columns=IN_EXPERIMENT, errors="ignore")
+    if (plan := planned(folder)) is not None:
+        summary[IN_EXPERIMENT] = summary["run_id"].isin(plan["runs"])
+    collected.write_collected(folder / SUMMARY, csv_text(summary))
+    return Collected(tables, {**before.provenance, **made})
 
 
 def _making(run: Path) -> dict[str, Any]:
-    """What provenance.json says of a run."""
+    """What provenance.json says of a run: its run.json without what stands elsewhere, and what its rows hold."""
     record = read_json(run / "run.json")
-    return {key: value for key, value in record.items() if key not in ("run_id", "config", "status", "sha256")}
+    making = {key: value for key, value in record.items() if key not in ("run_id", "status", "sha256")}
+    return making | {"content": _content(run.absolute(), tuple(_stamp(run / name) for name in RUN_FILES))}
 
 
-def joined(files: Sequence[Path]) -> pd.DataFrame:
-    """The rows of all files, of each run those of the first file that has it, as text: not a digit changes."""
-    import pandas as pd
-
-    tables: list[pd.DataFrame] = []
-    seen: set[str] = set()
-    for head, contents in _alike(files):
-        table, rows = _text_table(head + b"".join(contents)), [content.count(b"\n") for content in contents]
-        if len(table) != sum(rows):  # there are blank lines, or lines that break between quotes
-            each = [_text_table(head + content) for content in contents]
-            table, rows = pd.concat(each, ignore_index=True), [len(one) for one in each]
-        origin = pd.Series(range(len(rows))).repeat(rows).reset_index(drop=True)
-        first = origin.groupby(table["run_id"]).transform("first")
-        tables.append(table[(origin == first) & ~table["run_id"].isin(seen)])
-        seen |= set(table["run_id"])
-    joint = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"run_id": []})
-    return joint.sort_values("run_id", kind="stable")
-
-
-def _alike(files: Sequence[Path]) -> Iterator[tuple[bytes, list[bytes]]]:
-    """The columns, as a line, and the rows of CSV files that follow each other and have the same columns.
-
-    They are parsed as one: a table a file takes twenty times the memory of its rows, and twenty times as long.
-    """
-    split = ([*_whole_lines(path).partition(b"\n")] for path in files)
-    parts = ((columns + newline, rows) for columns, newline, rows in split)
-    for head, several in groupby(parts, key=itemgetter(0)):
-        yield head, [rows for _, rows in several]
-
-
-def text_table(path: Path) -> pd.DataFrame:
-    """A CSV file's cells as text, up to its last whole line."""
-    return _text_table(_whole_lines(path))
-
-
-def _whole_lines(path: Path) -> bytes:
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _text_table(text: bytes) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+@lru_cache(maxsize=100_000)
+def _content(run: Path, stamps: tuple[tuple[int, int] | None, ...]) -> dict[str, str]:
+    """See own_content. A sweep collects its runs several times; files that have not changed are not read again."""
+    return collected.own_content(run)

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agn_bench.base.files import csv_text, locked, read_json, record_provenance, write_text
+from agn_bench.base.files import csv_text, locked, record_provenance
 from agn_bench.base.inputs import BadInput, check_writable
-from agn_bench.store.folder import (
-    COLLECTED,
-    IN_EXPERIMENT,
-    all_runs,
-    claimed,
-    collect,
-    damage,
-    joined,
-    plan,
-    planned,
-    text_table,
-    threads_of,
-)
-from agn_bench.store.run_files import KEPT_FILES
-
-if TYPE_CHECKING:
-    import pandas as pd
+from agn_bench.store.collected import CURVES, SUMMARY, first_of, own_content, write_collected
+from agn_bench.store.folder import claimed, collect, known, plan, planned, threads_of
 
 
 @dataclass(frozen=True)
@@ -63,29 +48,33 @@ def merge(sources: Sequence[Path], target: Path, force: bool = False) -> Merged:
         for name in source.names:
             if name not in first:
                 first[name] = source
-                if source.folder != target and name in source.runs:
+                if source.folder != target:
                     merged.copied.append(name)
             else:
-                equal = first[name].results(name) == source.results(name)
+                equal = first[name].content(name) == source.content(name)
                 (merged.same if equal else merged.different).append(name)
-                if equal and name in source.runs and name not in first[name].runs:
+                if equal and name in source.here and name not in first[name].here:
                     first[name] = source
-                    merged.copied.append(name)
     if merged.different and not force:
         name = merged.different[0]
         problem = f"{len(merged.different)} runs have other results than those of the same name elsewhere, as {name}"
         accepted = "folders that agree, or --force to keep the first of each"
         raise BadInput("DIR", first[name].folder, problem, accepted)
 
-    for name in merged.copied:
-        _copy(first[name].runs[name], target / "runs" / name)
+    for name, source in first.items():
+        if name in source.here and source.folder != target:
+            _copy(source.folder / "runs" / name, target / "runs" / name)
     with locked(target):
-        for collected in COLLECTED:
-            there = [folder / collected for folder in folders if (folder / collected).is_file()]
-            write_text(target / collected, csv_text(joined(there).drop(columns=IN_EXPERIMENT, errors="ignore")))
+        for kind, path in (("curve", target / CURVES), ("summary", target / SUMMARY)):
+            tables = [source.rows.tables[kind] for source in read]
+            kept = [
+                table[[first[name] is source for name in table["run_id"]]]
+                for source, table in zip(read, tables, strict=True)
+            ]
+            write_collected(path, csv_text(first_of(kept)))
         made: dict[str, Any] = {}
         for source in reversed(read):
-            made |= source.provenance
+            made |= source.provenance_of(first)
         record_provenance(target, made)
         plans = [source.plan for source in read if source.plan]
         if plans:
@@ -106,36 +95,31 @@ class _Source:
             raise BadInput("DIR", folder, problem, accepted)
         self.folder = folder
         self.plan = planned(folder)
-        self.runs = {run.name: run for run in all_runs(folder)}
-        for run in self.runs.values():
-            if wrong := damage(run):
-                raise BadInput("DIR", run, wrong, "runs as they were written")
         try:
-            self._tables = {name: text_table(folder / name) for name in COLLECTED if (folder / name).is_file()}
-            rows = [name for table in self._tables.values() for name in table["run_id"]]
-            path = folder / "provenance.json"
-            self.provenance = {**read_json(path)} if path.is_file() else {}
-        except (ValueError, KeyError, TypeError) as error:
-            problem = f"its collected files cannot be read ({str(error).splitlines()[0]})"
-            raise BadInput("DIR", folder, problem, "an experiment folder as it was written") from None
-        self.names = sorted({*self.runs, *rows})
+            found = known(folder)
+        except BadInput as error:
+            raise BadInput("DIR", error.value, error.problem, error.accepted) from None
+        self.here, self.rows = found.here, found.rows
+        self.names = sorted({*self.here, *self.rows.names})
+        for name in self.names:
+            if wrong := self.here[name] if name in self.here else self.rows.changed(name):
+                raise BadInput("DIR", folder / "runs" / name, wrong, "runs as they were made")
 
-    def results(self, name: str) -> list[list[list[str]]]:
-        """The rows of a run, without what says where they were made: its own files', or those collected."""
-        run = self.runs.get(name)
-        if run is not None:
-            return [_cells(text_table(run / own)) for own in KEPT_FILES[1:]]
-        tables = [self._tables[collected] for collected in ("summary.csv", "curves.csv") if collected in self._tables]
-        return [_cells(table[table["run_id"] == name]) for table in tables]
+    def content(self, name: str) -> dict[str, str]:
+        """The hashes of what a run gave: of its own files, or of its rows."""
+        return own_content(self.folder / "runs" / name) if name in self.here else self.rows.content(name)
 
-
-def _cells(table: pd.DataFrame) -> list[list[str]]:
-    rows: list[list[str]] = table.drop(columns=["experiment", IN_EXPERIMENT], errors="ignore").to_numpy().tolist()
-    return rows
+    def provenance_of(self, first: Mapping[str, _Source]) -> dict[str, Any]:
+        """What is known of the making of its runs, but for those of which others' results are kept; and of the rest."""
+        return {
+            name: record
+            for name, record in self.rows.provenance.items()
+            if name not in first or (name in self.names and first[name].content(name) == self.content(name))
+        }
 
 
 def _is_experiment(folder: Path) -> bool:
-    return (folder / "summary.csv").is_file() or (folder / "runs").is_dir()
+    return (folder / SUMMARY).is_file() or (folder / "runs").is_dir()
 
 
 def _copy(run: Path, target: Path) -> None:

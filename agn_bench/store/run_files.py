@@ -1,8 +1,8 @@
 """The files of an experiment folder, written and read back.
 
     <folder>/runs/<run_id>/                run.json, summary.csv, curve.csv, commits.csv; center.npz if asked for
-    <folder>/summary.csv, curves.csv       all runs together, tidy (see folder.py)
-    <folder>/provenance.json               what made them: command, commit, machine, dates
+    <folder>/summary.csv, curves.csv.gz    all runs together, tidy (see collected.py)
+    <folder>/provenance.json               of each run its configuration, and what made it: commit, machine, dates
 
 The CSV files hold no wall-clock fact and no path, so that a repeated run gives the same bytes.
 """
@@ -25,7 +25,8 @@ from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import recorded_options, resolve
 from agn_bench.config.run import SEMANTICS_VERSION
 from agn_bench.problems.catalogue import DATASETS
-from agn_bench.training.columns import CONFIGURATION_COLUMNS, commits, curve, summary
+from agn_bench.store.collected import PROVENANCE, SUMMARY, UNREADABLE, curves_path
+from agn_bench.training.columns import CONFIGURATION_COLUMNS, KNOWN, commits, curve, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from agn_bench.training.records import Params, RunResult
 
 ACCURACIES = ("train_accuracy", "test_accuracy")
-"""The accuracies of curves.csv: of the workers' mini-batches, and of the center."""
+"""The accuracies of curves.csv.gz: of the workers' mini-batches, and of the center."""
 
 CENTER = "center.npz"
 RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv", CENTER)
 KEPT_FILES = RUN_FILES[:3]
-"""What a finished run must have; commits.csv is large and left out of the repository, the center only made if asked
+"""What the folder of a finished run must have; commits.csv is large and may be removed, the center only made if asked
 for."""
 
 
@@ -96,46 +97,39 @@ def center_bytes(center: Params) -> bytes:
     return file.getvalue()
 
 
+TEXTS = (
+    "run_id", "experiment", "configuration", "optimizer", "dataset", "model", "local_optimizer", "delays", "data_split",
+    "status",
+)  # fmt: skip
+"""Columns of the CSV files that are text, whatever it looks like: 27e79756 is a hash and no number."""
+FLAGS = ("reset_local_optimizer", "in_experiment")
+"""Columns that are true or false. All others that are known are numbers."""
+
+
 def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """summary.csv and curves.csv of an experiment folder, with the columns that comparisons need.
+    """summary.csv and curves.csv.gz of an experiment folder, with the columns that comparisons need.
 
     Raises:
         BadInput: the folder has no such files.
     """
-    import pandas as pd
 
-    accepted = "an experiment folder with summary.csv and curves.csv, as `agn-bench run --out` makes it"
-    needed = {
-        "summary.csv": ["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"],
-        "curves.csv": ["run_id"],
-    }
-    finite = {"summary.csv": ["sim_time_s", "test_accuracy"], "curves.csv": ["time_s"]}
-    numeric = {
-        "summary.csv": ["seed", "sim_time_s", "test_accuracy", "diverged_s"],
-        "curves.csv": ["time_s", *ACCURACIES],
-    }
+    accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run --out` makes it"
+    needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
+    finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
+    numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]
+    paths = [folder / SUMMARY, curves_path(folder)]
     tables = []
-    for name, columns in needed.items():
-        path = folder / name
-        try:
-            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-                table = pd.read_csv(path, index_col=False)  # a row that is too long is an error
-        except FileNotFoundError:
-            raise BadInput("DIR", folder, f"has no {name}", accepted) from None
-        except (ValueError, OSError, pd.errors.ParserWarning) as error:
-            raise BadInput("DIR", path, f"cannot be read ({str(error).splitlines()[0]})", accepted) from None
-        for column in [*columns, *numeric[name]]:
+    for path, columns, numbers, known in zip(paths, needed, numeric, finite, strict=True):
+        table = _typed_table(folder, path, accepted)
+        for column in [*columns, *numbers]:
             if column not in table:
                 raise BadInput("DIR", path, f"has no column {column}", accepted)
-        for column in numeric[name]:
-            if not pd.api.types.is_numeric_dtype(table[column]):
-                raise BadInput("DIR", path, f"has text in column {column}", accepted)
         if table.empty:
             raise BadInput("DIR", path, "has no rows", accepted)
-        for column in finite[name]:
+        for column in known:
             if not np.isfinite(table[column]).all():
                 raise BadInput("DIR", path, f"has no finite number in column {column} of some row", accepted)
-        for column in {"run_id", "configuration"} & set(needed[name]):
+        for column in {"run_id", "configuration"} & set(columns):
             if table[column].isna().any():
                 raise BadInput("DIR", path, f"has nothing in column {column} of some row", accepted)
         tables.append(table)
@@ -146,22 +140,60 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
     if missing:
-        raise BadInput("DIR", folder, f"curves.csv has no points of {min(missing)}", accepted)
+        raise BadInput("DIR", folder, f"{paths[1].name} has no points of {min(missing)}", accepted)
     return tables[0], tables[1]
 
 
+def _typed_table(folder: Path, path: Path, accepted: str) -> pd.DataFrame:
+    """A collected file whose columns have the types that they are declared to have."""
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            # A row that is too long is an error.
+            table = pd.read_csv(
+                path, index_col=False, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""]
+            )
+    except FileNotFoundError:
+        raise BadInput("DIR", folder, f"has no {path.name}", accepted) from None
+    except (*UNREADABLE, pd.errors.ParserWarning) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput("DIR", path, f"cannot be read ({reason})", accepted) from None
+    types = pd.api.types
+    for column in table.columns.difference(list(TEXTS)):
+        blank = table[column].isna().all()
+        if column in FLAGS and not (blank or types.is_bool_dtype(table[column])):
+            raise BadInput("DIR", path, f"has neither true nor false in column {column} of some row", accepted)
+        # A number that somebody's own optimizer declares may be a list, which is text.
+        if column not in FLAGS and column in KNOWN and not types.is_numeric_dtype(table[column]):
+            raise BadInput("DIR", path, f"has text in column {column}", accepted)
+    return table
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """The options of the run that a run.json describes, for resolving.resolve.
+    """The options of a run, for resolving.resolve.
+
+    Args:
+        path: the run's run.json, or its folder, or where these would be if they are not here but in provenance.json.
 
     Raises:
-        BadInput: it is no run.json.
+        BadInput: it is nothing of that.
     """
-    accepted = "a run.json, as it is in the folder of a finished run"
-    content = read_bytes("like", path, accepted)
+    accepted = "a finished run's run.json or folder, or where it would be beside the provenance.json that has it"
+    run = path.parent if path.name == "run.json" else path
+    provenance = run.parent.parent / PROVENANCE
     try:
-        options = recorded_options(dict(json.loads(content)["config"]))
+        elsewhere = run.parent.name == "runs" and not run.exists() and provenance.is_file()
+        file = path / "run.json" if path.is_dir() else path
+    except OSError:  # its name is too long; whoever reads it says so
+        elsewhere, file = False, path
+    content = read_bytes("like", provenance if elsewhere else file, accepted)
+    try:
+        record = json.loads(content)
+        options = recorded_options(dict((record[run.name] if elsewhere else record)["config"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadInput("like", path, "holds no configuration", accepted) from None
+        problem = f"is not here, and {provenance} has no configuration of it" if elsewhere else "holds no configuration"
+        raise BadInput("like", path, problem, accepted) from None
     recorded = isinstance(options["delays"], dict) and "trace" in options["delays"]
     try:
         resolve({"delays": OPTIONS["delays"].default} if recorded else {}, options)

@@ -19,8 +19,9 @@ from agn_bench.clock.measures import measures, staleness_counts
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
+from agn_bench.execution.one import settled
 from agn_bench.training import columns
-from agn_bench.training.timing import active_timeline, recognised, timeline_of
+from agn_bench.training.timing import active_timeline, timeline_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def survey(
     import pandas as pd
 
     rows = []
-    for config in map(recognised, configs):
+    for config in settled(configs):
         timeline = simulate_cell(config, exchanges)
         cell = {
             "workers": config.workers,

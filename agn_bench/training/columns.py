@@ -31,7 +31,10 @@ _OTHERS = [
 ]  # fmt: skip
 """Columns that say what a run is called and what it measured."""
 
+_CURVE = ("time_s", "train_loss", "train_accuracy_std")
 _FIXED = frozenset(CONFIGURATION_COLUMNS)
+KNOWN = _FIXED | frozenset([*_OTHERS, *_CURVE])
+"""Columns of summary.csv and curves.csv.gz that are there whatever optimizers declare."""
 _NOT_FREE = (_FIXED | frozenset(_OTHERS)) - {"alpha"}
 """Names that a number of an optimizer cannot have for its column."""
 

@@ -16,6 +16,9 @@ from agn_bench.base.files import written_aside
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 
+LARGEST_SVG = 300_000
+"""Bytes: a larger one is slow to show, takes more room than all of the figure's data, and is not kept."""
+
 _LOOK: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -37,21 +40,27 @@ def picture(
     sharex: Literal["none", "row", "all"] = "none",
     sharey: bool = False,
 ) -> Iterator[tuple[Any, Any, list[Path]]]:
-    """A figure to draw on, its axes, and the files `stem`.png and `stem`.svg that it is written to at the end."""
+    """A figure to draw on, its axes, and the files that it is written to at the end: `stem`.png, and `stem`.svg unless
+    that is larger than LARGEST_SVG.
+    """
     import matplotlib as mpl
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
+    paths = [png, svg]
     with mpl.rc_context(_LOOK):
         figure, axes = plt.subplots(rows, columns, figsize=figsize, sharex=sharex, sharey=sharey, layout="constrained")
         try:
             yield figure, axes, paths
-            for path in paths:
-                metadata = {"Date": None} if path.suffix == ".svg" else None
-                with written_aside(path) as aside:
-                    figure.savefig(aside, format=path.suffix[1:], dpi=160, metadata=metadata)
+            with written_aside(png) as aside:
+                figure.savefig(aside, format="png", dpi=160)
+            with written_aside(svg) as aside:
+                figure.savefig(aside, format="svg", dpi=160, metadata={"Date": None})
+            if svg.stat().st_size > LARGEST_SVG:
+                svg.unlink()
+                paths.remove(svg)
         finally:
             plt.close(figure)
 
