@@ -319,7 +319,7 @@ def test_a_cell_that_raises_is_a_failure_too(
     def raising(config: object, *_: object) -> None:
         raise ZeroDivisionError("of nothing")
 
-    monkeypatch.setattr(simulate, "_method", raising)
+    monkeypatch.setattr(simulate, "replay_timeline", raising)
     code, out, err = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
     assert (code, err) == (1, "")
     assert len(re.findall(r": ZeroDivisionError: of nothing", out)) == 4

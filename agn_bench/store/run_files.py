@@ -24,7 +24,6 @@ from agn_bench.base.inputs import BadInput, read_bytes, shown
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import recorded_options, resolve
 from agn_bench.config.run import SEMANTICS_VERSION
-from agn_bench.problems.catalogue import DATASETS
 from agn_bench.store.collected import PROVENANCE, SUMMARY, UNREADABLE, curves_path
 from agn_bench.training.columns import CONFIGURATION_COLUMNS, KNOWN, commits, curve, summary
 
@@ -133,11 +132,6 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             if table[column].isna().any():
                 raise BadInput("DIR", path, f"has nothing in column {column} of some row", accepted)
         tables.append(table)
-    unknown = set(tables[0]["dataset"]) - set(DATASETS)
-    if unknown:
-        raise BadInput(
-            "DIR", folder, f"summary.csv has runs of an unknown data set, {min(map(str, unknown))}", accepted
-        )
     missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
     if missing:
         raise BadInput("DIR", folder, f"{paths[1].name} has no points of {min(missing)}", accepted)
