@@ -67,8 +67,8 @@ def merge(sources: Sequence[Path], target: Path, force: bool = False) -> Merged:
     with locked(target):
         for kind, path in (("curve", target / CURVES), ("summary", target / SUMMARY)):
             tables = [source.rows.tables[kind] for source in read]
-            kept = [
-                table[[first[name] is source for name in table["run_id"]]]
+            kept = [  # rows without points, or points without a row, only where nobody has both
+                table[[first.get(name, source) is source for name in table["run_id"]]]
                 for source, table in zip(read, tables, strict=True)
             ]
             write_collected(path, csv_text(first_of(kept)))
@@ -100,7 +100,7 @@ class _Source:
         except BadInput as error:
             raise BadInput("DIR", error.value, error.problem, error.accepted) from None
         self.here, self.rows = found.here, found.rows
-        self.names = sorted({*self.here, *self.rows.names})
+        self.names = sorted({*self.here, *self.rows.finished})
         for name in self.names:
             if wrong := self.here[name] if name in self.here else self.rows.changed(name):
                 raise BadInput("DIR", folder / "runs" / name, wrong, "runs as they were made")

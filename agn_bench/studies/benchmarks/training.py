@@ -51,7 +51,7 @@ def merge_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the rows to the table at `path`, in place of those of the same cells that it may have."""
     table, cell = pd.DataFrame(rows), list(Cell._fields)
     if path.exists():
-        kept = pd.read_csv(path)
+        kept = pd.read_csv(path, dtype={"model": str, "optimizer": str})
         table = pd.concat([kept, table]).drop_duplicates(cell, keep="last")
     files.write_table(path, table.sort_values(cell, ascending=[False, False, True, True]))
 
