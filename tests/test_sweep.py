@@ -316,7 +316,7 @@ def test_a_cell_that_raises_is_a_failure_too(
 ) -> None:
     from agn_bench.training import simulate
 
-    def raising(config: object, *_: object) -> None:
+    def raising(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of nothing")
 
     monkeypatch.setattr(simulate, "replay_timeline", raising)
