@@ -40,6 +40,8 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     (profile,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "my.toml").write_text(profile)
+    (optimizer,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "mine.py").write_text(optimizer)
     (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,5,1500\n20,5,900\n40,5,800\n20,20,700\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
