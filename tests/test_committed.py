@@ -108,7 +108,7 @@ def differing(row: dict[str, str], other: dict[str, str]) -> list[str]:
     """Columns in which two rows differ by more than rounding may bring about.
 
     Were two centers as unlike as two that are right on an image with probability p each for itself, their accuracies on
-    N images would differ by √(2 p (1 − p) / N) in the root mean square; six times that is allowed. A run that diverges
+    N images would differ by √(2 p (1 − p) / N) in the root mean square; four times that is allowed. A run that diverges
     does so at another exchange if it is rounded otherwise, so that little but its timeline's end is the clock's alone.
     """
     entry = DATASETS[row["dataset"]]
@@ -127,6 +127,6 @@ def differing(row: dict[str, str], other: dict[str, str]) -> list[str]:
     for column, count in images.items() if settled else ():
         one, two = float(row[column]), float(other[column])
         mean = (one + two) / 2
-        if abs(one - two) > 6 * math.sqrt(2 * mean * (1 - mean) / count):
+        if abs(one - two) > 4 * math.sqrt(2 * mean * (1 - mean) / count):
             found.append(column)
     return found

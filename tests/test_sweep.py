@@ -413,6 +413,11 @@ def test_of_a_changed_file_the_new_cells_are_made_and_the_old_stay_and_are_marke
     assert marked.loc["agn"].tolist() == marked.loc["dynsgd"].tolist() == [True, True, 2]
     assert marked.loc["easgd"].tolist() == [False, False, 2]
     assert set(rows["experiment"]) == {"small"}
+    small.write_text(SMALL.replace(', "easgd"', ""))  # there is nothing to make
+    _, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out")
+    assert "0 runs made, 2 found finished, 0 failed" in out
+    rows = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert set(rows[rows["in_experiment"]]["optimizer"]) == {"agn"}
 
 
 def test_only_some_runs_and_more_seeds(command: Command, small: Path, tmp_path: Path) -> None:
