@@ -7,15 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agn_bench.base import __version__ as __version__
+
 if TYPE_CHECKING:
     from agn_bench.base.inputs import BadInput
     from agn_bench.config.run import RunConfig
     from agn_bench.library import commits, curve, run, save, summary
     from agn_bench.training.records import Progress, RunResult
 
-__version__ = "0.1.0"
-
-__all__ = ["BadInput", "Progress", "RunConfig", "RunResult", "commits", "curve", "run", "save", "summary"]
+__all__ = [
+    "BadInput",
+    "Progress",
+    "RunConfig",
+    "RunResult",
+    "__version__",
+    "commits",
+    "curve",
+    "run",
+    "save",
+    "summary",
+]
 
 _HOMES = {
     "BadInput": "base.inputs",

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from conftest import Figure
 from rich.console import Console
+from test_bring_your_own import MINE
 from test_cli import Command, agn_bench
 from test_sweep import contents, same
 
@@ -46,7 +47,7 @@ model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
 model = "mlp-8"
-optimizer = ["easgd:alpha=0.05", "easgd:alpha=0.1"]
+optimizer = ["easgd:alpha=0.05", "mine.py:Mine:beta=2"]
 """
 RUNS = 12
 
@@ -92,10 +93,11 @@ def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Po
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The experiment, and what a sweep without a cluster makes of it."""
+    """The experiment, one of its optimizers in a file beside it, and what a sweep without a cluster makes of it."""
     folder = tmp_path_factory.mktemp("local")
     file, out = folder / "clustered.toml", folder / "out"
     file.write_text(EXPERIMENT)
+    (folder / "mine.py").write_text(MINE)
     process = agn_bench("sweep", file, "--jobs", 1, "--out", out)
     said = process.communicate(timeout=180)
     assert process.returncode == 0, said

@@ -11,3 +11,5 @@ toml_places.py  where in a TOML file each of its keys begins
 streams.py      all randomness of a run
 machine.py      threads, device, and the facts recorded of a machine
 """
+
+__version__ = "0.1.0"

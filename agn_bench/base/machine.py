@@ -125,7 +125,7 @@ def describe() -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     from importlib import metadata
 
-    from agn_bench import __version__
+    from agn_bench.base import __version__
 
     found = {"agn-bench": __version__}
     for package in _PACKAGES:

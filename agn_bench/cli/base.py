@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agn_bench import __version__
+from agn_bench.base import __version__
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
 from agn_bench.base.user_code import UserCodeError
