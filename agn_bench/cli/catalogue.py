@@ -27,7 +27,7 @@ def _optimizers() -> list[Row]:
     return [
         {
             "optimizer": name,
-            "equation": _first_line(found),
+            "equation": _about(found),
             "numbers": _numbers(found),
             "source": str(getattr(found, "source", "")),
         }
@@ -37,20 +37,19 @@ def _optimizers() -> list[Row]:
 
 def _local_optimizers() -> list[Row]:
     return [
-        {"local optimizer": name, "what": _first_line(found), "numbers": _numbers(found)}
+        {"local optimizer": name, "what": _about(found), "numbers": _numbers(found)}
         for name, found in _all(LOCAL_OPTIMIZERS)
     ]
 
 
 def _distributions() -> list[Row]:
     return [
-        {"distribution": name, "what": _first_line(found), "numbers": _numbers(found)}
-        for name, found in _all(DISTRIBUTIONS)
+        {"distribution": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(DISTRIBUTIONS)
     ]
 
 
 def _speeds() -> list[Row]:
-    return [{"speeds": name, "what": _first_line(found), "numbers": _numbers(found)} for name, found in _all(SPEEDS)]
+    return [{"speeds": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(SPEEDS)]
 
 
 def _all(named: Named[Any]) -> list[tuple[str, Any]]:
@@ -58,8 +57,9 @@ def _all(named: Named[Any]) -> list[tuple[str, Any]]:
     return [(name, named.found(name)) for name in named.names()]
 
 
-def _first_line(kind: Any) -> str:
-    return next(iter((kind.__doc__ or "").strip().splitlines()), "").rstrip(".")
+def _about(kind: Any) -> str:
+    """The first paragraph of its docstring."""
+    return " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
 
 
 def _numbers(kind: Any) -> str:
@@ -79,31 +79,31 @@ KINDS: dict[str, Named[Any]] = {
 """Of things that have numbers."""
 
 
-def described(text: str) -> tuple[str, str, list[Row]] | None:
-    """A thing by its name, or in a user's file: what kind it is, what it says of itself, and a row for each number.
-
-    Returns:
-        None if nothing is called that.
+def described(text: str) -> list[tuple[str, str, list[Row]]]:
+    """What is called so, or stands in a user's file: what kind of thing it is, what it says of itself, and a row for
+    each number. A name may be of several kinds, as `gamma` is.
 
     Raises:
         BadInput: it is in a user's file, and cannot be used.
     """
-    for what, named in KINDS.items():
-        if text in named.names() or (named.is_in_a_file(text) and named.has(text)):
-            name, kind = named.kind(text, "WHAT")
-            rows = [
-                {
-                    "number": number.name,
-                    "what": number.help.rstrip("."),
-                    "accepted": str(number.accepted),
-                    "default": "–" if number.required else str(number.default),
-                }
-                for number in declared_numbers(kind).values()
-            ]
-            return f"{what} {name}", inspect.cleandoc(kind.__doc__ or ""), rows
     if OPTIMIZERS.is_in_a_file(text):
-        OPTIMIZERS.kind(text, "WHAT")  # says what is wrong with it
-    return None
+        named = [(what, kind) for what, kind in KINDS.items() if kind.has(text)] or [("optimizer", OPTIMIZERS)]
+    else:
+        named = [(what, kind) for what, kind in KINDS.items() if text in kind.names()]
+    found = []
+    for what, kind in named:
+        name, thing = kind.kind(text, "WHAT")
+        rows = [
+            {
+                "number": number.name,
+                "what": number.help.rstrip("."),
+                "accepted": str(number.accepted),
+                "default": "–" if number.required else str(number.default),
+            }
+            for number in declared_numbers(thing).values()
+        ]
+        found.append((f"{what} {name}", inspect.cleandoc(thing.__doc__ or ""), rows))
+    return found
 
 
 def _models() -> list[Row]:

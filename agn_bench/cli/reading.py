@@ -109,14 +109,14 @@ def list_names(
     from agn_bench.cli.display import show_rows
 
     terminal = console()
-    found = None if what is None or what in catalogue.SECTIONS else catalogue.described(what)
-    if found is not None:
-        title, about, rows = found
+    found = [] if what is None or what in catalogue.SECTIONS else catalogue.described(what)
+    for title, about, rows in found:
         terminal.say(f"{title}: {about}")
         if rows:
             show_rows(terminal, "numbers", rows)
         else:
             terminal.say("It has no numbers.")
+    if found:
         return
     for name in catalogue.SECTIONS if what is None else [choose("WHAT", what, _listed())]:
         rows = catalogue.SECTIONS[name]()
