@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import pickle
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from agn_bench.base.named import Named
 from agn_bench.base.quantities import quantity
 from agn_bench.base.user_code import UserCodeError
 from agn_bench.cli.base import completion
-from agn_bench.clock import load_profile
+from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.config import options, resolving
 from agn_bench.config.experiment import read_experiment_file
@@ -84,6 +85,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my.py").write_text(MINE)
     (tmp_path / "times.py").write_text(UNIFORM)
     monkeypatch.chdir(tmp_path)
+    for name in ("my.py", "times.py"):  # of other tests: a process of its own knows one
+        linecache.cache.pop(name, None)
     return tmp_path
 
 
@@ -147,14 +150,17 @@ delay = "step.distribution=times.py:Uniform"
 
 
 def test_a_file_travels_to_the_processes_of_a_sweep(command: Command, here: Path) -> None:
-    """Paths count from the experiment's file, and settings of delays from where the command is given."""
+    """Paths count from the experiment's file, also those in settings of delays."""
     (here / "deep").mkdir()
-    (here / "my.py").rename(here / "deep" / "my.py")
+    for name in ("my.py", "times.py"):
+        (here / name).rename(here / "deep" / name)
     (here / "deep" / "mine.toml").write_text(EXPERIMENT)
     code, out, err = command("sweep", "deep/mine.toml", "--jobs", 2, "--threads", 2, "--out", "out")
     assert (code, err) == (0, "")
     assert "3 runs made, 0 found finished, 0 failed" in out
-    code, out, err = command("sweep", "deep/mine.toml", "--threads", 2, "--out", "out", "--only", "optimizer=mine")
+    code, out, err = command(
+        "sweep", "deep/mine.toml", "--threads", 2, "--out", "out", "--only", "optimizer=my.py:Mine"
+    )
     assert (code, err) == (0, "")
     assert "0 runs made, 2 found finished, 0 failed" in out
 
@@ -255,6 +261,81 @@ def test_speeds_local_optimizers_and_models_in_a_file(command: Command, quick_da
     assert np.load(center)["weights_1"].shape == (40, 3)
     commits = pd.read_csv(center.with_name("commits.csv")).assign(s=lambda rows: rows.compute_end_s - rows.start_s)
     assert commits[commits["worker"] == 3]["s"].mean() > 2 * commits[commits["worker"] < 3]["s"].mean()
+
+
+ODD = '''
+import jax
+from agn_bench.optimizers import Optimizer, optimizer, quantity
+
+@optimizer
+class Odd(Optimizer):
+    """Numbers that are called as other columns are, whole, several, and with defaults of another type."""
+
+    workers: float = quantity(0, 10, default=7, help="No number of workers.")
+    local_rate: float = quantity(0, 10, default=1, help="No local optimizer's rate.")
+    repeats: int = quantity(1, 5, default=2, whole=True, help="How often.")
+    weights: tuple[float, ...] = quantity(0, 1, default=(1, 0.5), several=True, help="Some.")
+    low: float = quantity(0, 1, default=0.25, help="Below high.")
+    high: float = quantity(0, 1, default=0.5, help="Above low.")
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ValueError("low is above high")
+
+    def exchange(self, center, start, end, local_steps, staleness):
+        new = center
+        for _ in range(self.repeats):
+            new = jax.tree.map(lambda c, s, e: c + self.low * self.weights[1] * (e - s), new, start, end)
+        return new, new
+'''
+
+
+def test_numbers_of_every_form_have_columns_of_their_own(command: Command, quick_dataset: str, here: Path) -> None:
+    (here / "odd.py").write_text(ODD)
+    given = {**TINY, "dataset": quick_dataset}
+    for numbers in ("", ":workers=7.0:local_rate=1:repeats=2:weights=1,.5:low=.25"):  # one run
+        code, _, err = command("run", *words(optimizer=f"odd.py:Odd{numbers}", **given), "--out", "out")
+        assert (code, err) == (0, "")
+    (row,) = pd.read_csv("out/summary.csv").to_dict("records")
+    assert (row["workers"], row["optimizer_workers"], row["optimizer_local_rate"]) == (4, 7.0, 1.0)
+    assert (row["repeats"], row["weights"]) == (2, "1.0,0.5")
+    code, _, err = command("run", *words(optimizer="odd.py:Odd:low=0.9", **given), "--out", "out")
+    assert (code, "Odd refuses its numbers (ValueError: low is above high)" in err) == (2, True)
+    assert '  File "odd.py", line ' in err
+
+
+def test_a_whole_number_compiles_and_others_do_not(here: Path, tiny: Dataset, quick_dataset: str) -> None:
+    (here / "odd.py").write_text(ODD)
+    given = {**TINY, "dataset": quick_dataset}
+    one, other, more = (
+        resolve({**given, "optimizer": f"odd.py:Odd{numbers}"}) for numbers in ("", ":low=0.1", ":repeats=3")
+    )
+    assert one.program == other.program != more.program
+
+
+def test_a_distribution_derived_from_a_shipped_one_is_itself(here: Path) -> None:
+    """Not what the law of its parent's sum is."""
+    (here / "late.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from agn_bench.clock.distributions import Gamma, Moments\n"
+        "@dataclass(frozen=True)\nclass Late(Gamma):\n"
+        '    """A gamma, a hundred seconds later."""\n'
+        "    def moments(self):\n        return Moments(self.mean + 100, (self.mean * self.cv) ** 2)\n"
+        "    def draw(self, generator, count):\n        return 100 + super().draw(generator, count)\n"
+    )
+    profile = load_profile("ideal", ["step.distribution=late.py:Late:mean=1:cv=0.1"])
+    assert draw_delays(profile, 0, 2, 3, 4).compute.min() > 400
+
+
+def test_a_run_of_users_files_is_made_like_another(command: Command, quick_dataset: str, here: Path) -> None:
+    given = {**TINY, "dataset": quick_dataset, "optimizer": "my.py:Mine:beta=2"}
+    assert command("run", *words(**given), "--out", "out")[0] == 0
+    (run_folder,) = Path("out/runs").iterdir()
+    again = ("run", "--like", run_folder, "--out", "out")
+    code, _, err = command(*again)
+    assert (code, "the file, as in my.py:Mine:beta=2.0" in err) == (2, True)
+    code, out, err = command(*again, "--optimizer", "my.py:Mine:beta=2")
+    assert (code, err, "not repeated" in out) == (0, "", True)
 
 
 # --- a package ---
@@ -375,7 +456,9 @@ FAILS = {
     "raises": (
         "weight = ", "raise KeyError(staleness)\n        weight = ", "failed in my.py:|line 17, in exchange|KeyError",
     ),
+    "ends the program": (ANSWER, "raise SystemExit(0)", "SystemExit: 0"),
     "misuses JAX": (ANSWER, "return (new, new) if staleness > 1 else (new, new)", "TracerBoolConversionError"),
+    "asks what a number is": (ANSWER, "return (new, new) if self.beta else (new, new)", "TracerBoolConversion"),
     "gives one thing": (ANSWER, "return new", "gave [{biases: float32[8], weights: float32[12, 8]}, {biases: float32["),
     "gives other shapes": (
         ANSWER, "return jax.tree.map(lambda leaf: leaf[:1], new), new", "as the new center, not arrays of the center's",

@@ -193,7 +193,7 @@ def test_names_that_look_like_numbers_or_like_nothing_are_names(experiment: Call
     ("column", "value", "says"),
     [
         ("workers", "two", "has text in column workers"),
-        ("learning_rate", "0,1", "has text in column learning_rate"),
+        ("epochs", "0,1", "has text in column epochs"),
         ("reset_local_optimizer", "7", "has neither true nor false in column reset_local_optimizer"),
     ],
 )

@@ -6,7 +6,7 @@ import copyreg
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from agn_bench.base.quantities import Number
@@ -49,11 +49,21 @@ class Chosen(Generic[T]):
         return self.name.rpartition(":")[2]
 
     @property
+    def spelled_name(self) -> str:
+        """The name as on a command line, without a path."""
+        if isinstance(self.home, InFile):
+            return f"{self.home.source.file}:{self.label}"
+        return self.name
+
+    @property
     def spelled(self) -> str:
         """As on a command line, without a path."""
-        if isinstance(self.home, InFile):
-            return self.text.replace(f"{self.home.source.name}:", f"{self.home.source.file}:", 1)
-        return self.text
+        return self.spelled_name + self.text.removeprefix(self.name)
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What of it is compiled: the name and whole numbers; changing others compiles nothing."""
+        return self.name, *(f"{name}={value}" for name, value in self.numbers if isinstance(value, int))
 
     def number(self, name: str) -> Any:
         """One of its numbers; None if it has none of that name."""
@@ -73,7 +83,7 @@ def found_at(option: str, value: object, home: str | InFile | Any) -> Any:
         return home
     module, _, attribute = home.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return reduce(getattr, attribute.split("."), importlib.import_module(module))
     except Exception as error:
         if module.split(".")[0] == "agn_bench":
             raise
@@ -87,12 +97,14 @@ USERS: set[str] = set()
 
 def let_pickle(kind: type, home: InFile) -> None:
     """Let instances of a user's class be sent to other processes: as its file and their numbers."""
+    if kind.__module__ != home.source.name:
+        return  # of somewhere else: the file only imports it
     USERS.add(kind.__module__)
 
-    def reduce(instance: Any) -> tuple[Any, ...]:
+    def reduced(instance: Any) -> tuple[Any, ...]:
         return _made_again, (home, {one.name: getattr(instance, one.name) for one in fields(instance)})
 
-    copyreg.pickle(kind, reduce)
+    copyreg.pickle(kind, reduced)
 
 
 def _made_again(home: InFile, values: dict[str, Any]) -> Any:
@@ -111,13 +123,19 @@ def _word(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def packages(chosen: Iterable[Chosen[Any]]) -> dict[str, str]:
-    """The versions of the packages that some things are from, by package; none of what is shipped or in a file."""
+def packages(things: Iterable[Any]) -> dict[str, str]:
+    """The versions of the packages that the classes of some things are from, by package; none of what is shipped or in
+    a file.
+    """
     from importlib.metadata import distributions
 
-    homes = {one.home for one in chosen if isinstance(one.home, str) and not one.home.startswith("agn_bench.")}
+    homes = {f"{type(thing).__module__}:{type(thing).__qualname__}" for thing in things}
+    homes = {home for home in homes if not home.startswith("agn_bench.") and home.partition(":")[0] not in USERS}
     return {
         package.name: package.version
         for package in (distributions() if homes else ())
-        if any(point.group.startswith("agn_bench.") and point.value in homes for point in package.entry_points)
+        if any(
+            point.group.startswith("agn_bench.") and f"{point.module}:{point.attr}" in homes
+            for point in package.entry_points
+        )
     }

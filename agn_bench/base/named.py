@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from agn_bench.base.chosen import USERS, Chosen, InFile, found_at, let_pickle, text_of
 from agn_bench.base.inputs import BadInput, NeverAccepted, choose, shown
 from agn_bench.base.quantities import Number, declared_numbers
-from agn_bench.base.user_code import read_source
+from agn_bench.base.user_code import BadUserFile, python_says, read_source, source_of
 
 T = TypeVar("T")
 
@@ -119,11 +119,22 @@ class Named(Mapping[str, Any], Generic[T]):
         found = found_at(option, text, home)
         if isinstance(home, InFile) or (home in self.installed().values() and name not in self.shipped):
             self._check(option, text, found)
-        declared = declared_numbers(found) if isinstance(found, type) and is_dataclass(found) else {}
-        numbers = self._numbers(option, text, name, declared, rest)
+        declared = _declared(found)
+        label = name.rpartition(":")[2]
+        try:
+            given = numbers_in(rest, label, declared)
+            for number in declared.values():
+                if number.required and number.name not in given:
+                    raise NotAccepted(f"{number.name} is missing", f"{label}:{number.name}=…, {number.accepted}")
+        except NotAccepted as wrong:
+            raise NeverAccepted(option, text, wrong.problem, wrong.accepted) from None
+        numbers = {number.name: given.get(number.name, number.default) for number in declared.values()}
         if isinstance(found, type) and isinstance(home, InFile):
             let_pickle(found, home)
-        return Chosen(option, name, numbers, text_of(name, declared, dict(numbers)), home)
+        chosen = Chosen[T](option, name, tuple(numbers.items()), text_of(name, declared, numbers), home)
+        if declared and name not in self.shipped:
+            made(option, text, found, numbers)
+        return chosen
 
     def name_of(self, thing: T) -> str:
         """The name by which the class of a thing is chosen."""
@@ -159,7 +170,7 @@ class Named(Mapping[str, Any], Generic[T]):
         except BadInput:
             return []
         taken = whole.split(":")[1:]
-        free = [name for name in declared_numbers(found) if not any(part.startswith(f"{name}=") for part in taken)]
+        free = [name for name in _declared(found) if not any(part.startswith(f"{name}=") for part in taken)]
         return [f"{whole}:{name}=" for name in free if name.startswith(last)]
 
     def _find(self, option: str, text: str) -> tuple[str, Any, str]:
@@ -221,30 +232,38 @@ class Named(Mapping[str, Any], Generic[T]):
         for function in _functions(self.base):
             _check_signature(option, text, self.base, found, function)
 
-    def _numbers(
-        self, option: str, text: str, name: str, declared: Mapping[str, Number], rest: str
-    ) -> tuple[tuple[str, Any], ...]:
-        """The values of all declared numbers, those that the rest of the text gives and the others' defaults."""
-        given: dict[str, Any] = {}
-        label = name.rpartition(":")[2]
-        for part in rest.split(":") if rest else []:
-            key, equals, word = (piece.strip() for piece in part.partition("="))
-            if not equals:
-                accepted = f"numbers after colons, as in {label}:{next(iter(declared), 'name')}=1"
-                raise NeverAccepted(option, text, f"{shown(part)} is not NAME=VALUE", accepted)
-            if key not in declared:
-                accepted = ", ".join(declared) or f"{label} alone, which has no numbers"
-                raise NeverAccepted(option, text, f"{label} has no {key}", accepted)
-            if key in given:
-                raise NeverAccepted(option, text, f"{key} is given twice", "each number once")
-            given[key], problem = declared[key].accepted.of_text(word)
-            if problem:
-                raise NeverAccepted(option, text, f"{key} is {problem}", f"{key}, {declared[key].accepted}")
-        for number in declared.values():
-            if number.required and number.name not in given:
-                accepted = f"{label}:{number.name}=…, {number.accepted}"
-                raise NeverAccepted(option, text, f"{number.name} is missing", accepted)
-        return tuple((number.name, given.get(number.name, number.default)) for number in declared.values())
+
+class NotAccepted(Exception):
+    """Numbers that follow a name are not accepted: what is wrong, and what is accepted."""
+
+    def __init__(self, problem: str, accepted: str) -> None:
+        super().__init__(problem)
+        self.problem, self.accepted = problem, accepted
+
+
+def numbers_in(text: str, label: str, declared: Mapping[str, Number]) -> dict[str, Any]:
+    """The numbers that follow a name, as in `a=1:b=2`.
+
+    Args:
+        label: the name that they follow.
+
+    Raises:
+        NotAccepted: one is not what is declared.
+    """
+    found: dict[str, Any] = {}
+    for part in text.split(":") if text else []:
+        key, equals, word = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            accepted = f"numbers after colons, as in {label}:{next(iter(declared), 'name')}=1"
+            raise NotAccepted(f"{shown(part)} is not NAME=VALUE", accepted)
+        if key not in declared:
+            raise NotAccepted(f"{label} has no {key}", ", ".join(declared) or f"{label} alone, which has no numbers")
+        if key in found:
+            raise NotAccepted(f"{key} is given twice", "each number once")
+        found[key], problem = declared[key].accepted.of_text(word)
+        if problem:
+            raise NotAccepted(f"{key} is {problem}", f"{key}, {declared[key].accepted}")
+    return found
 
 
 @cache
@@ -252,7 +271,25 @@ def added_to(group: str) -> dict[str, str]:
     """The entry points of a group, looked for once: they do not change while the program runs."""
     from importlib.metadata import entry_points
 
-    return {point.name: point.value for point in entry_points(group=group)}
+    return {
+        point.name: f"{point.module}:{point.attr}"
+        for point in entry_points(group=group)
+        if re.fullmatch(r"[A-Za-z0-9][\w.-]*", point.name)  # it begins the names of folders
+    }
+
+
+def made(option: str, text: str, kind: Any, numbers: Mapping[str, Any]) -> Any:
+    """An instance with these numbers; BadUserFile if somebody else's class refuses them."""
+    try:
+        return kind(**numbers)
+    except Exception as error:
+        problem = f"{kind.__name__} refuses its numbers ({type(error).__name__}: {error})"
+        raise BadUserFile(option, text, problem, python_says(error, source_of(kind) or "")) from None
+
+
+def _declared(found: Any) -> Mapping[str, Number]:
+    """The numbers of a class; a thing that is no class has none to choose."""
+    return declared_numbers(found) if isinstance(found, type) and is_dataclass(found) else {}
 
 
 def _name(found: object) -> str:

@@ -45,6 +45,17 @@ class Accepted(NamedTuple):
             return "negative" if value < 0 else "too small"
         return "too large" if value > self.high else ""
 
+    def normal(self, value: Any) -> Any:
+        """A number, or a list of them, as it is kept: one value in one form, so that it makes one run."""
+        if self.several:
+            return tuple(map(self._normal, value)) if isinstance(value, list | tuple) else value
+        return self._normal(value)
+
+    def _normal(self, value: Any) -> Any:
+        if self.problem(value):
+            return value  # and it is complained of
+        return int(value) if self.whole else float(value) + 0.0  # −0 is 0
+
     def of_text(self, text: str) -> tuple[Any, str]:
         """The number, or the tuple of them, that a word of the command line says; or what is wrong with it."""
         found = []
@@ -56,7 +67,7 @@ class Accepted(NamedTuple):
             if problem := self.problem(value):
                 return None, problem
             found.append(value)
-        return (tuple(found) if self.several else found[0]), ""
+        return self.normal(tuple(found) if self.several else found[0]), ""
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,9 @@ def quantity(
         later: it came when there were runs without it. They keep their names, as its default is left out of the names.
             So that default must be what they were made with, and never change.
     """
-    declared = {"accepted": Accepted(low, high, several, whole), "help": help, "later": later}
-    return field(default=default, metadata=declared)
+    accepted = Accepted(low, high, several, whole)
+    default = default if default is MISSING else accepted.normal(default)
+    return field(default=default, metadata={"accepted": accepted, "help": help, "later": later})
 
 
 def seconds(help: str = "", **more: Any) -> Any:  # noqa: A002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from types import ModuleType, TracebackType
 
 from agn_bench.base.inputs import BadInput, content_hash, read_bytes
 
+_PROGRAM = Path(__file__).parent.parent
 _ACCEPTED = "a Python file that can be loaded on its own, with what is installed"
 
 
@@ -30,6 +32,10 @@ class BadUserFile(BadInput):
 
 class UserCodeError(Exception):
     """A user's function that failed or gave something else than it should: what was called, and what Python says."""
+
+
+_LOADING = threading.RLock()
+"""Files are loaded one at a time: on a cluster several runs of a process may ask for one."""
 
 
 @dataclass(frozen=True)
@@ -55,29 +61,37 @@ class Source:
         Raises:
             BadUserFile: it cannot be, or uses JAX's devices while it is loaded: threads and device are set afterwards.
         """
-        if self.name in sys.modules:
+        with _LOADING:
+            if self.name not in sys.modules:
+                self._load(option, value)
             return sys.modules[self.name]
+
+    def _load(self, option: str, value: object) -> None:
         module = ModuleType(self.name)
-        module.__file__ = self.file
         lines = self.content.decode("utf-8", "replace").splitlines(keepends=True)
-        linecache.cache[self.file] = (len(self.content), None, lines, self.file)
+        known = linecache.cache.get(self.file)
+        file = self.file if known is None or known[2:3] == (lines,) else f"{self.name}.py"  # another of the same stem
+        linecache.cache[file] = (len(self.content), None, lines, file)
+        module.__file__ = file
         sys.modules[self.name] = module
         started = jax_has_started()
         try:
-            exec(compile(self.content, self.file, "exec"), module.__dict__)
-        except (Exception, SystemExit) as error:
+            exec(compile(self.content, file, "exec"), module.__dict__)
+            if jax_has_started() and not started:
+                problem = f"{self.file} computes with JAX while it is loaded, before threads and device are set"
+                raise BadInput(option, value, problem, "a file that computes in its functions only")
+        except BaseException as error:
             del sys.modules[self.name]
+            if isinstance(error, BadInput) or not isinstance(error, Exception | SystemExit):
+                raise
             reason = f"cannot be loaded ({type(error).__name__}: {first_line(error)})"
-            raise BadUserFile(option, value, reason, python_says(error, self.file)) from None
-        if jax_has_started() and not started:
-            del sys.modules[self.name]
-            problem = f"{self.file} computes with JAX while it is loaded, before threads and device are set"
-            raise BadInput(option, value, problem, "a file that computes in its functions only")
-        return module
+            raise BadUserFile(option, value, reason, python_says(error, file)) from None
 
 
 def read_source(option: str, value: object, path: Path) -> Source:
     """The user's file at `path`; BadInput if there is none."""
+    if not path.stem.isprintable():
+        raise BadInput(option, value, "has a name that cannot be printed", _ACCEPTED)
     try:
         return Source(path.stem, read_bytes(option, path, _ACCEPTED))
     except BadInput as error:
@@ -85,7 +99,7 @@ def read_source(option: str, value: object, path: Path) -> Source:
 
 
 def source_of(kind: type) -> str | None:
-    """The user's file that a class comes from, as tracebacks name it; None if it is this program's own."""
+    """The file of somebody else that a class comes from, as tracebacks name it; None if it is this program's own."""
     if kind.__module__.split(".")[0] == "agn_bench":
         return None
     return getattr(sys.modules.get(kind.__module__), "__file__", None)
@@ -102,21 +116,27 @@ def called(kind: type, call: str) -> Iterator[None]:
     file = source_of(kind)
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if file is None or isinstance(error, UserCodeError):
             raise
         raise UserCodeError(f"{call} failed in {Path(file).name}:\n{python_says(error, file)}") from None
 
 
 def python_says(error: BaseException, file: str) -> str:
-    """The traceback, from the first line that stands in `file` on; the error alone if none does."""
+    """The traceback, from the first line that stands in `file` on, or if none is named, outside of this program and of
+    Python's importing; the error alone if there is no such line.
+    """
     trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != file:
+    while trace is not None and not _begins(trace.tb_frame.f_code.co_filename, file):
         trace = trace.tb_next
     shown = traceback.TracebackException(type(error), error, trace, compact=True)
     shown.__notes__ = None  # JAX's about frames of its own that it has left out
     lines = [*shown.stack.format(), *shown.format_exception_only()]
     return "".join(lines).rstrip("\n")
+
+
+def _begins(there: str, file: str) -> bool:
+    return there == file if file else "importlib" not in there and not Path(there).is_relative_to(_PROGRAM)
 
 
 def first_line(error: BaseException) -> str:

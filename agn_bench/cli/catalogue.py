@@ -54,7 +54,14 @@ def _speeds() -> list[Row]:
 
 def _all(named: Named[Any]) -> list[tuple[str, Any]]:
     """What is shipped and what other packages add, by name."""
-    return [(name, named.found(name)) for name in named.names()]
+    found = []
+    for name in named.names():
+        try:
+            found.append((name, named.kind(name)[1]))
+        except BadInput as error:
+            problem = str(error).splitlines()[0]
+            found.append((name, type(name, (), {"__doc__": problem, "__dataclass_fields__": {}})))
+    return found
 
 
 def _about(kind: Any) -> str:
@@ -75,8 +82,9 @@ KINDS: dict[str, Named[Any]] = {
     "local optimizer": LOCAL_OPTIMIZERS,
     "distribution": DISTRIBUTIONS,
     "speeds": SPEEDS,
+    "model": MODELS,
+    "data set": DATASETS,
 }
-"""Of things that have numbers."""
 
 
 def described(text: str) -> list[tuple[str, str, list[Row]]]:
@@ -93,6 +101,7 @@ def described(text: str) -> list[tuple[str, str, list[Row]]]:
     found = []
     for what, kind in named:
         name, thing = kind.kind(text, "WHAT")
+        numbers = declared_numbers(thing) if isinstance(thing, type) else {}
         rows = [
             {
                 "number": number.name,
@@ -100,9 +109,10 @@ def described(text: str) -> list[tuple[str, str, list[Row]]]:
                 "accepted": str(number.accepted),
                 "default": "–" if number.required else str(number.default),
             }
-            for number in declared_numbers(thing).values()
+            for number in numbers.values()
         ]
-        found.append((f"{what} {name}", inspect.cleandoc(thing.__doc__ or ""), rows))
+        about = inspect.cleandoc(thing.__doc__ or "") if isinstance(thing, type) else str(thing)
+        found.append((f"{what} {name}", about, rows))
     return found
 
 

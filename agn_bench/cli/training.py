@@ -47,11 +47,14 @@ def run(
 
     Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
     """
-    from agn_bench.config.resolving import resolve
+    from agn_bench.config.resolving import resolve, resolve_like
     from agn_bench.config.run import with_seeds
     from agn_bench.store.run_files import read_config
 
-    config = resolve(configuration, {} if like is None else read_config(path("like", like)))
+    if like is None:
+        config = resolve(configuration)
+    else:
+        config = resolve_like(configuration, read_config(path("like", like)), like)
     configs = with_seeds(config, 1 if seeds is None else seeds)
     with interrupts_wait() as stop_if_asked:
         from agn_bench.base import machine

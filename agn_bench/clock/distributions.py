@@ -188,6 +188,8 @@ DISTRIBUTIONS: Named[Distribution] = Named(
 
 def law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:
     """The distribution of the sum of so many independent draws, where it is one of these; else None."""
+    if type(distribution) not in (Constant, Gamma, Exponential):  # nor one that somebody derived from them
+        return None
     match distribution:
         case Constant(mean):
             return Constant(terms * mean)

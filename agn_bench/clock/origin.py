@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench.base.inputs import BadInput, choose, shown
-from agn_bench.base.named import Named
+from agn_bench.base.named import Named, NotAccepted, numbers_in
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.base.toml_places import Places
 from agn_bench.clock.distributions import DISTRIBUTIONS, Empirical
@@ -61,12 +61,12 @@ class Origin:
                 kept = {*declared_numbers(kind), "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
                 kept |= {"file", "column"} if kind is Empirical else set()
                 self.tables[table] = {name: value for name, value in content.items() if name in kept}
-                for word in numbers.split(":") if numbers else []:
-                    number, equals, said = word.partition("=")
-                    if not equals:
-                        accepted = f"numbers after colons, as in {called}:mean=1"
-                        raise BadInput("delay", setting, f"{shown(word)} is not NAME=VALUE", accepted)
-                    self.tables[table][number] = setting_value(said)
+                try:
+                    given = numbers_in(numbers, called.rpartition(":")[2], declared_numbers(kind))
+                except NotAccepted as wrong:
+                    raise BadInput("delay", setting, wrong.problem, wrong.accepted) from None
+                for number, said in given.items():
+                    self.tables[table][number] = list(said) if isinstance(said, tuple) else said
                     self._settings[table, number] = setting.strip()
                 self.tables[table][key] = called
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, shown
-from agn_bench.base.named import Named
-from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, Number, declared_numbers
+from agn_bench.base.named import Named, NotAccepted, made, numbers_in
+from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, declared_numbers
 from agn_bench.base.toml_places import Places
-from agn_bench.base.user_code import BadUserFile, UserCodeError, called
+from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_of
 from agn_bench.base.user_files import parse_toml, read_csv
-from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical
-from agn_bench.clock.origin import Origin, setting_value
+from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical, Moments
+from agn_bench.clock.origin import Origin
 from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
@@ -146,7 +146,7 @@ class _Reader:
             raise self._origin.refuse("step", None, "[step]", "missing", accepted)
         step = self._distribution("step")
         if step.moments().mean < LEAST_SECONDS:
-            key = next(key for key in ("mean", "file") if key in self._tables["step"])
+            key = next((key for key in ("mean", "file") if key in self._tables["step"]), "distribution")
             what = f"step.{key} = {shown(self._tables['step'][key])}"
             raise self._origin.refuse(
                 "step",
@@ -187,10 +187,8 @@ class _Reader:
             return self._empirical(part)
         self._known(part, ("distribution", *declared_numbers(kind), *beside))
         distribution: Distribution = self._filled(part, kind)
-        with called(kind, f"{kind.__name__}.moments()"):
-            mean, variance = distribution.moments()
-        if not (math.isfinite(mean) and mean >= 0 and variance >= 0):
-            raise UserCodeError(f"{kind.__name__}.moments() gave {mean}, {variance}, not a mean and a variance")
+        if source_of(kind) is not None:
+            _check_moments(distribution)
         self._consistent(part, distribution)
         return distribution
 
@@ -203,7 +201,7 @@ class _Reader:
         speeds: Speeds = self._filled("workers", kind)
         several = [number.name for number in declared_numbers(kind).values() if number.accepted.several]
         lists = {name: len(getattr(speeds, name)) for name in several}
-        if len(set(lists.values())) > 1:
+        if len(set(lists.values())) > 1 and source_of(kind) is None:
             last = list(lists)[-1]
             what = f"workers.{last} with {lists[last]} numbers"
             raise self._origin.refuse("workers", last, what, "not one each", f"as many {' as '.join(lists)}", lists)
@@ -211,14 +209,16 @@ class _Reader:
 
     def _filled(self, part: str, kind: type) -> Any:
         """A dataclass with the numbers that the table gives."""
-        return kind(**{number.name: self._declared(part, number) for number in declared_numbers(kind).values()})
-
-    def _declared(self, part: str, number: Number) -> Any:
-        value = self._number(part, number.name, number.accepted, number.default)
-        return int(value) if number.accepted.whole else value
+        numbers = {
+            number.name: self._number(part, number.name, number.accepted, number.default)
+            for number in declared_numbers(kind).values()
+        }
+        return made("delays", f"{self._origin.file}, [{part}]", kind, numbers)
 
     def _consistent(self, part: str, distribution: Distribution) -> None:
-        """See that two numbers of a distribution go together."""
+        """See that two numbers of a shipped distribution go together."""
+        if source_of(type(distribution)) is not None:
+            return
         name = DISTRIBUTIONS.name_of(distribution)
         floor, mean, cap = (getattr(distribution, key, None) for key in ("floor", "mean", "cap"))
         if floor is not None and mean is not None and floor > mean:
@@ -246,7 +246,7 @@ class _Reader:
             problem = accepted.problem(item)
             if problem:
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(item)}", problem, says)
-        return tuple(map(float, value)) if accepted.several else float(value)
+        return accepted.normal(value)
 
     def _empirical(self, part: str) -> Empirical:
         table = self._tables[part]
@@ -282,23 +282,21 @@ class _Reader:
         text = table[key]
         if not isinstance(text, str):
             self._choose(part, key, text, named)
-        called, rest = named.split(text)
-        for word in rest.split(":") if rest else []:
-            number, equals, value = word.partition("=")
-            if not equals or number in table:
-                problem = f"{number} is given twice" if equals else f"{shown(word)} is not NAME=VALUE"
-                what = f"{part}.{key} = {shown(table[key])}"
-                raise self._origin.refuse(part, key, what, problem, "numbers after colons, each once")
-            table[number] = setting_value(value)
-        table[key] = called
+        chosen, rest = named.split(text)
         folder = Path() if self._origin.was_set(part, key) or not named.is_in_a_file(text) else self._folder
         try:
-            return named.kind(str(folder / called), "delays")[1]
+            name, kind = named.kind(str(folder / chosen), "delays")
+            for number, value in numbers_in(rest, name.rpartition(":")[2], declared_numbers(kind)).items():
+                if number in table:
+                    raise NotAccepted(f"{number} is given twice", "each number once")
+                table[number] = list(value) if isinstance(value, tuple) else value
         except BadUserFile:
             raise
-        except BadInput as error:
+        except (BadInput, NotAccepted) as error:
             what = f"{part}.{key} = {shown(table[key])}"
             raise self._origin.refuse(part, key, what, error.problem, error.accepted) from None
+        table[key] = chosen
+        return kind
 
     def _require(self, part: str, key: str, known: Collection[str]) -> None:
         if key not in self._tables.get(part, {}):
@@ -319,3 +317,12 @@ class _Reader:
             what = path if value is key else f"{path} = {shown(value)}"
             table, inside = (part, key) if part else (key, None)
             raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
+
+
+def _check_moments(distribution: Distribution) -> None:
+    """Raise UserCodeError if somebody else's class does not say its mean and variance."""
+    kind = type(distribution)
+    with called(kind, f"{kind.__name__}.moments()"):
+        mean, variance = map(float, found := distribution.moments())
+    if not isinstance(found, Moments) or not (math.isfinite(mean) and mean >= 0 and variance >= 0):
+        raise UserCodeError(f"{kind.__name__}.moments() gave {found}, not Moments(mean, variance) of times")

@@ -34,6 +34,7 @@ from agn_bench.base.inputs import (
 )
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_files import parse_toml
+from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.config.options import MAX_SEED, OPTIONS, Kind
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
@@ -279,9 +280,19 @@ class _Reader:
 
     def _located(self, key: str, value: Any) -> Any:
         """A file's path, counted from the experiment file's folder."""
+        if OPTIONS[key].kind is Kind.SETTINGS:
+            several = value if isinstance(value, list) else [value]
+            return [self._located_setting(setting) for setting in several]
         if not isinstance(value, str) or not OPTIONS[key].names_a_file(value):
             return value
         return str(self._path.parent / value)
+
+    def _located_setting(self, setting: Any) -> Any:
+        """A setting of delays, as in `step.distribution=times.py:Uniform`."""
+        key, equals, value = str(setting).partition("=")
+        if not equals or not DISTRIBUTIONS.is_in_a_file(value.strip()):
+            return setting
+        return f"{key}={self._path.parent / value.strip()}"
 
     def _is_new(self, config: RunConfig, index: int) -> bool:
         first = self._cell_of.get(config.configuration)

@@ -16,6 +16,7 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
+from agn_bench.base.user_code import BadUserFile
 from agn_bench.clock import Profile, load_profile, profile_of
 from agn_bench.clock.trace import Trace, read_trace
 from agn_bench.config.defaults import PRESETS
@@ -104,6 +105,21 @@ def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
     if not needed <= found.keys() <= known:
         raise ValueError("no configuration")
     return found
+
+
+def resolve_like(options: Mapping[str, object], like: Mapping[str, object], file: object) -> RunConfig:
+    """The configuration of another run, whose options `like` are from a file, but for the options given.
+
+    Raises:
+        BadInput: one cannot be used; of the file's the message names the file.
+    """
+    try:
+        return resolve(options, like)
+    except BadInput as error:
+        if options.get(error.option) or not str(error.value) or isinstance(error, BadUserFile):
+            raise
+        problem = f"its {error.option} {shown(error.value)} cannot be used ({error.problem})"
+        raise BadInput("like", file, problem, error.accepted) from None
 
 
 def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:

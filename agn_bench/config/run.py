@@ -87,9 +87,9 @@ class RunConfig:
             self.dataset.name,
             self.model.name,
             self.batch_size,
-            self.local_optimizer.name,
+            self.local_optimizer.program,
             self.reset_local_optimizer,
-            self.optimizer.name,
+            self.optimizer.program,
             self.local_steps,
         )
 

@@ -29,8 +29,8 @@ def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunCon
         except BadInput as error:
             raise BadInput("only", condition, error.problem, error.accepted) from None
         wanted = [part.strip() for part in text.split(",")]
-        there = sorted({_texts(config, key)[0] for config in kept}, key=_in_order)
-        kept = [config for config in kept if any(_same(own, value) for own in _texts(config, key) for value in wanted)]
+        there = sorted({_shown(config, key) for config in kept}, key=_in_order)
+        kept = [config for config in kept if any(_matches(config, key, value) for value in wanted)]
         if not kept:
             raise BadInput("only", condition, "no run has it", f"{key} of {', '.join(there)}")
     return kept
@@ -41,12 +41,32 @@ def _numbers(config: RunConfig) -> dict[str, object]:
     return {**dict(config.local_optimizer.numbers), **dict(config.optimizer.numbers)}
 
 
-def _texts(config: RunConfig, key: str) -> list[str]:
-    """How a condition may name what a run has; the first is how it is listed."""
-    value = getattr(config, key, _numbers(config).get(key))
-    if isinstance(value, Chosen):
-        return [value.label, value.name, value.text, value.spelled]
-    return [config.delays.name if key == "delays" else str(value)]
+def _value(config: RunConfig, key: str) -> object:
+    values = {one.name: getattr(config, one.name) for one in fields(config)}
+    return values[key] if key in values else _numbers(config).get(key)
+
+
+def _shown(config: RunConfig, key: str) -> str:
+    return config.delays.name if key == "delays" else str(_value(config, key))
+
+
+def _matches(config: RunConfig, key: str, wanted: str) -> bool:
+    """Whether a run has what a condition names; of a thing with numbers, those that the condition says."""
+    value = _value(config, key)
+    if not isinstance(value, Chosen):
+        return _same(_shown(config, key), wanted)
+    name, _, numbers = wanted.partition(":") if ".py:" not in wanted else _after_the_class(wanted)
+    if name.lower() not in (value.label.lower(), value.name.lower(), value.spelled_name.lower()):
+        return False
+    pairs = [part.partition("=") for part in numbers.split(":") if part]
+    return all(_same(str(value.number(number.strip())), said.strip()) for number, _, said in pairs)
+
+
+def _after_the_class(text: str) -> tuple[str, str, str]:
+    """What stands before and after the colon that follows a class in a file, as in `my.py:Mine:beta=2`."""
+    file, _, rest = text.partition(".py:")
+    name, colon, numbers = rest.partition(":")
+    return f"{file}.py:{name}", colon, numbers
 
 
 def _same(one: str, other: str) -> bool:

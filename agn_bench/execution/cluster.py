@@ -258,6 +258,8 @@ def _make_there(
         worker.log_event(topic, [run_id, []])
         return make(config, terms, _Reporter(worker, topic, run_id))
     except BadInput as error:
+        if type(error) is not BadInput:
+            return portable(error)
         accepted = f"{error.accepted} (on the worker {worker.address})"
         return BadInput(error.option, error.value, error.problem, accepted)
     except Exception as error:

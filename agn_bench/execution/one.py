@@ -11,6 +11,7 @@ from typing import Any
 
 from agn_bench.base import machine
 from agn_bench.base.chosen import Chosen, packages
+from agn_bench.clock import Profile
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DatasetEntry
@@ -55,8 +56,10 @@ def make(
 def _described(config: RunConfig) -> dict[str, Any]:
     """The machine, with the versions of the packages that the run's things are from."""
     described = machine.describe()
-    chosen = [value for one in fields(config) if isinstance(value := getattr(config, one.name), Chosen)]
-    return {**described, "versions": {**described["versions"], **packages(chosen)}}
+    things = [value.thing for one in fields(config) if isinstance(value := getattr(config, one.name), Chosen)]
+    if isinstance(delays := config.delays, Profile):
+        things += [delays.step, delays.up, delays.down, delays.server, delays.speeds]
+    return {**described, "versions": {**described["versions"], **packages(things)}}
 
 
 def settled(configs: Iterable[RunConfig]) -> list[RunConfig]:

@@ -132,6 +132,9 @@ def _serve(connection: Connection, terms: Terms) -> None:
             config = connection.recv()
         except EOFError:
             return
+        except Exception as error:  # what is of a user's file is loaded here
+            connection.send(portable(error))
+            continue
         try:
             answer: RunResult | Exception = make(config, terms, connection.send)
         except ConnectionError:

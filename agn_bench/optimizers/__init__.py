@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import factor, quantity, seconds
+from agn_bench.base.quantities import declared_numbers, factor, positive, quantity, ratio, seconds
 
 if TYPE_CHECKING:
     import jax
@@ -61,7 +61,7 @@ class LocalOptimizer(ABC):
         """The rule, as Optax has it."""
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(quantity, seconds, factor))
+@dataclass_transform(frozen_default=True, field_specifiers=(quantity, seconds, positive, ratio, factor))
 def optimizer(cls: type[Class]) -> type[Class]:
     """Make an optimizer, or a local optimizer, of a class: a frozen dataclass, whose fields are its numbers."""
     return dataclass(frozen=True)(cls)
@@ -75,7 +75,10 @@ def each(function: Callable[..., Any], *trees: Any) -> Any:
 
 
 def as_pytree(thing: Class) -> Class:
-    """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing."""
+    """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing.
+
+    Whole numbers are no leaves, since a loop may run so often: changing one compiles anew.
+    """
     if type(thing) not in _registered:
         _register(type(thing))
         _registered.add(type(thing))
@@ -88,18 +91,26 @@ _registered: set[type] = set()
 def _register(kind: Any) -> None:
     """Make a class known to JAX.
 
-    The class itself is the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
+    The class itself is part of the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
     comparison of tree structures, and two optimizers without numbers would count as equal: now and then jit then ran
     the one in place of the other (seen with JAX 0.10.2).
     """
     import jax
 
-    names = [one.name for one in fields(kind)]
-    jax.tree_util.register_pytree_node(
-        kind,
-        lambda thing: ([getattr(thing, name) for name in names], kind),
-        lambda kind, numbers: kind(*numbers),
-    )
+    declared = declared_numbers(kind)
+    fixed = [name for name, number in declared.items() if number.accepted.whole]
+    leaves = [one.name for one in fields(kind) if one.name not in fixed]
+
+    def flatten(thing: Any) -> tuple[list[Any], Any]:
+        return [getattr(thing, name) for name in leaves], (kind, *(getattr(thing, name) for name in fixed))
+
+    def unflatten(static: Any, values: Any) -> Any:
+        thing = object.__new__(kind)  # not by its constructor, which may compare numbers: here they may be traced
+        for name, value in zip([*fixed, *leaves], [*static[1:], *values], strict=True):
+            object.__setattr__(thing, name, value)
+        return thing
+
+    jax.tree_util.register_pytree_node(kind, flatten, unflatten)
 
 
 OPTIMIZERS: Named[Optimizer] = Named(

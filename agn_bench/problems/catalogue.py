@@ -55,6 +55,10 @@ class Mlp:
 
     hidden: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        if not self.hidden or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in self.hidden):
+            raise ValueError(f"hidden widths {self.hidden}: not whole numbers from 1 to {MAX_WIDTH}")
+
     def widths(self, dataset: DatasetEntry) -> tuple[int, ...]:
         """Inputs, hidden widths and classes for a data set."""
         return (dataset.features, *self.hidden, dataset.classes)

@@ -71,12 +71,12 @@ def content_of(columns: Mapping[str, Sequence[str]]) -> str:
 
 def own_content(run: Path) -> dict[str, str]:
     """The hashes of what a run's own files hold."""
-    return {kind: content_of(_cells((run / name).read_text(encoding="utf-8"))) for kind, name in OWN.items()}
+    return {kind: content_of(_cells((run / name).read_bytes().decode())) for kind, name in OWN.items()}
 
 
 def _cells(text: str) -> dict[str, tuple[str, ...]]:
     """A small CSV text's columns."""
-    head, *rows = (row for row in csv.reader(io.StringIO(text)) if row)
+    head, *rows = (row for row in csv.reader(io.StringIO(text, newline="")) if row)
     return dict(zip(head, zip(*rows, strict=True), strict=True)) if rows else {}
 
 

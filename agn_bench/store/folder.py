@@ -154,7 +154,7 @@ def threads_of(folder: Path) -> set[int]:
     rows = set(collected.text_table(folder / SUMMARY)["run_id"]) if (folder / SUMMARY).is_file() else set()
     elsewhere = rows - {run.name for run in runs}
     provenance = read_json(folder / PROVENANCE) if elsewhere and (folder / PROVENANCE).is_file() else {}
-    records += [record for name, record in provenance.items() if name in elsewhere]
+    records += [record for name, record in provenance.items() if name in elsewhere and isinstance(record, dict)]
     found = set()
     for record in records:
         machine = record.get("machine", {})

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench.base import files
-from agn_bench.base.inputs import BadInput, read_bytes, shown
-from agn_bench.config.options import OPTIONS
-from agn_bench.config.resolving import recorded_options, resolve
+from agn_bench.base.inputs import BadInput, read_bytes
+from agn_bench.config.resolving import recorded_options
 from agn_bench.config.run import SEMANTICS_VERSION
 from agn_bench.store.collected import PROVENANCE, SUMMARY, UNREADABLE, curves_path
 from agn_bench.training.columns import CONFIGURATION_COLUMNS, KNOWN, commits, curve, summary
@@ -111,15 +110,17 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         BadInput: the folder has no such files.
     """
-
     accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run --out` makes it"
     needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
     finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
     numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]
     paths = [folder / SUMMARY, curves_path(folder)]
+    for path in paths:  # before pandas is imported, which takes longer than to say this
+        if not path.exists():
+            raise BadInput("DIR", folder, f"has no {path.name}", accepted)
     tables = []
     for path, columns, numbers, known in zip(paths, needed, numeric, finite, strict=True):
-        table = _typed_table(folder, path, accepted)
+        table = _typed_table(path, accepted)
         for column in [*columns, *numbers]:
             if column not in table:
                 raise BadInput("DIR", path, f"has no column {column}", accepted)
@@ -138,7 +139,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
-def _typed_table(folder: Path, path: Path, accepted: str) -> pd.DataFrame:
+def _typed_table(path: Path, accepted: str) -> pd.DataFrame:
     """A collected file whose columns have the types that they are declared to have."""
     import pandas as pd
 
@@ -148,8 +149,6 @@ def _typed_table(folder: Path, path: Path, accepted: str) -> pd.DataFrame:
             table = pd.read_csv(
                 path, index_col=False, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""]
             )
-    except FileNotFoundError:
-        raise BadInput("DIR", folder, f"has no {path.name}", accepted) from None
     except (*UNREADABLE, pd.errors.ParserWarning) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput("DIR", path, f"cannot be read ({reason})", accepted) from None
@@ -188,10 +187,4 @@ def read_config(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         problem = f"is not here, and {provenance} has no configuration of it" if elsewhere else "holds no configuration"
         raise BadInput("like", path, problem, accepted) from None
-    recorded = isinstance(options["delays"], dict) and "trace" in options["delays"]
-    try:
-        resolve({"delays": OPTIONS["delays"].default} if recorded else {}, options)
-    except BadInput as error:
-        problem = f"its {error.option} {shown(error.value)} cannot be used ({error.problem})"
-        raise BadInput("like", path, problem, error.accepted) from None
     return options

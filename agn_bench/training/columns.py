@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from agn_bench.config.options import OPTIONS
 
 if TYPE_CHECKING:
     from agn_bench.clock.timeline import Timeline
@@ -21,7 +24,7 @@ CONFIGURATION_COLUMNS = [
     "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
     "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
 ]  # fmt: skip
-"""Columns of summary.csv that describe a configuration, in every run's; numbers that other things declare follow them.
+"""Columns of summary.csv that describe a configuration, in every run's; numbers that others declare follow them.
 `configuration`, the hash without the seed, tells it apart."""
 
 _OTHERS = [
@@ -31,12 +34,15 @@ _OTHERS = [
 ]  # fmt: skip
 """Columns that say what a run is called and what it measured."""
 
+FIRST_NUMBERS = {"local_optimizer": ("learning_rate", "momentum"), "optimizer": ("alpha",)}
+"""Numbers that have columns in every run's file, blank where they do not apply, as in the first edition's. All others
+follow from what declares them.
+"""
+
 _CURVE = ("time_s", "train_loss", "train_accuracy_std")
 _FIXED = frozenset(CONFIGURATION_COLUMNS)
-KNOWN = _FIXED | frozenset([*_OTHERS, *_CURVE])
-"""Columns of summary.csv and curves.csv.gz that are there whatever optimizers declare."""
-_NOT_FREE = (_FIXED | frozenset(_OTHERS)) - {"alpha"}
-"""Names that a number of an optimizer cannot have for its column."""
+KNOWN = (_FIXED | frozenset([*_OTHERS, *_CURVE])) - frozenset(chain(*FIRST_NUMBERS.values()))
+"""Columns of summary.csv and curves.csv.gz that hold the same whatever optimizers declare."""
 
 
 def configuration_columns(columns: Iterable[str]) -> list[str]:
@@ -46,7 +52,7 @@ def configuration_columns(columns: Iterable[str]) -> list[str]:
 
 def belongs_to_the_optimizer(column: str) -> bool:
     """Whether a configuration's column is a number of its optimizer, so that it says something among its runs only."""
-    return column == "alpha" or not (column in _FIXED or column.startswith("local_"))
+    return column in FIRST_NUMBERS["optimizer"] or not (column in _FIXED or column.startswith("local_"))
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def summary(result: RunResult) -> dict[str, Any]:
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = config.dataset.thing
     chance = 1 / entry.classes
-    numbers = {"momentum": None, "alpha": None, **_numbers(config)}  # these two have a column in every run's file
+    numbers = {**dict.fromkeys(chain(*FIRST_NUMBERS.values())), **_numbers(config)}
     seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
     kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
@@ -71,7 +77,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "dataset": config.dataset.name,
         "model": config.model.name,
         "local_optimizer": config.local_optimizer.name,
-        "learning_rate": numbers.pop("learning_rate", None),
+        "learning_rate": numbers.pop("learning_rate"),
         "batch_size": config.batch_size,
         "epochs": config.epochs,
         "delays": config.delays.name,
@@ -104,17 +110,31 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
     """The columns of the numbers of the configuration's optimizer and local optimizer, and of options that came later
     and are not at their defaults.
 
-    An optimizer's number has its own name, or `optimizer_` before it where that is the name of another column. A local
-    optimizer's number has `local_` before it, but for the two of the first edition.
+    An optimizer's number has its own name, or `optimizer_` before it where another column is or may be called so. A
+    local optimizer's number has `local_` before it, but for those of the first edition. So no two are called the same.
     """
-    local = {f"local_{name}" if name not in _FIXED else name: value for name, value in config.local_optimizer.numbers}
-    own = {f"optimizer_{name}" if name in _NOT_FREE else name: value for name, value in config.optimizer.numbers}
+    local = {
+        name if name in FIRST_NUMBERS["local_optimizer"] else f"local_{name}": _cell(value)
+        for name, value in config.local_optimizer.numbers
+    }
+    own = {f"optimizer_{name}" if _is_taken(name) else name: _cell(value) for name, value in config.optimizer.numbers}
     later = {
         one.name: getattr(config, one.name)
         for one in fields(config)
         if one.default is not MISSING and getattr(config, one.name) != one.default
     }
     return {**local, **own, **later}
+
+
+def _is_taken(name: str) -> bool:
+    if name in FIRST_NUMBERS["optimizer"]:
+        return False
+    return name in _FIXED or name in _OTHERS or name in OPTIONS or name.startswith(("local_", "optimizer_"))
+
+
+def _cell(value: Any) -> Any:
+    """A list of numbers is a text."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def curve(result: RunResult) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,7 +140,7 @@ def resumes_at_center(optimizer: Optimizer, params: Params, local_steps: int) ->
     kind = type(optimizer)
     answers: list[bool] = []
 
-    def exchange(center: Params, start: Params, end: Params, staleness: jax.Array) -> None:
+    def exchange(optimizer: Optimizer, center: Params, start: Params, end: Params, staleness: jax.Array) -> None:
         answer = optimizer.exchange(center, start, end, local_steps, staleness)
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise UserCodeError(f"{call} gave {_shapes(answer)}, not the new center and what the worker goes on from")
@@ -152,22 +152,27 @@ def resumes_at_center(optimizer: Optimizer, params: Params, local_steps: int) ->
     shapes = _shapes(params)
     call = f"{kind.__name__}.exchange(center, start and end: {shapes}; local_steps: {local_steps}; staleness: int32[])"
     with called(kind, call):
-        jax.eval_shape(exchange, params, params, params, np.int32(0))
+        jax.eval_shape(exchange, optimizer, params, params, params, np.int32(0))  # its numbers traced, as in training
     return answers[0]
 
 
 def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
     """Raise UserCodeError if a user's local optimizer fails, or gives something else than a step of the parameters."""
     kind = type(local)
-    call = f"the updates of {kind.__name__}.transformation() for {_shapes(params)}"
+    call = f"{kind.__name__}.transformation() for {_shapes(params)}"
 
-    def step(params: Params) -> Params:
+    def step(local: LocalOptimizer, params: Params) -> tuple[Params, Any, Any]:
         transformation = local.transformation()
-        return transformation.update(params, transformation.init(params), params)[0]
+        state = transformation.init(params)
+        return *transformation.update(params, state, params), state
 
     with called(kind, call):
-        if _shapes(found := jax.eval_shape(step, params)) != _shapes(params):
-            raise UserCodeError(f"{call} are {_shapes(found)}")
+        updates, after, before = jax.eval_shape(step, local, params)
+    if _shapes(updates) != _shapes(params):
+        raise UserCodeError(f"{call} gave updates {_shapes(updates)}")
+    same = bool(jax.tree.structure(after) == jax.tree.structure(before))  # type: ignore[operator, unused-ignore]
+    if not same or _shapes(after) != _shapes(before):
+        raise UserCodeError(f"{call} has another state after a step: {_shapes(after)}, before it {_shapes(before)}")
 
 
 def _shapes(tree: object) -> str:
