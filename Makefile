@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-METHODS := results/four-methods
+FOUR := results/four-methods
 CLUSTER := results/paper-cluster
 
 SIZE ?= quick
@@ -52,9 +52,9 @@ redraw: $(READY)  ## all of them at all sizes that are there, from the CSV files
 
 four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
 	$(BIN)/agn-bench sweep experiments/four-methods.toml
-	$(BIN)/agn-bench table $(METHODS)
-	$(BIN)/agn-bench table $(METHODS) --accuracy test_accuracy --out $(METHODS)/tables/test-accuracy.csv
-	$(BIN)/agn-bench plot $(METHODS)
+	$(BIN)/agn-bench table $(FOUR)
+	$(BIN)/agn-bench table $(FOUR) --accuracy test_accuracy --out $(FOUR)/tables/test-accuracy.csv
+	$(BIN)/agn-bench plot $(FOUR)
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

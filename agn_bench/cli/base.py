@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
@@ -21,6 +21,7 @@ from agn_bench.base import __version__
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
 from agn_bench.base.user_code import UserCodeError
+from agn_bench.config.options import Names
 
 if TYPE_CHECKING:
     from agn_bench.cli.display import Terminal
@@ -142,10 +143,6 @@ def _root(
 
 WHICH = "Which runs"
 """A panel of the help, beside those of the configuration's options."""
-
-
-Names = Iterable[str] | Callable[[], Iterable[str]]
-"""Of things, or how to find them when they are needed."""
 
 
 def option(text: str, metavar: str, panel: str, names: Names = ()) -> Any:

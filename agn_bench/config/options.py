@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
@@ -199,8 +198,14 @@ OPTIONS = {
         Option("epochs", Kind.NUMBER, "Passes over the training images, by all workers together", WORK),
         Option("gradient_steps", Kind.WHOLE, "Mini-batch steps by all workers, instead of --epochs", WORK),
         Option("batch_size", Kind.WHOLE, "Images a mini-batch", WORK, 128),
-        Option("model", Kind.NAME, f"{_one_of(MODELS)}, or hidden widths as in mlp-300-100", PROBLEM, names=MODELS),
-        Option("dataset", Kind.NAME, _one_of(DATASETS), PROBLEM, names=DATASETS),
+        Option(
+            "model",
+            Kind.NAME,
+            f"{_one_of(MODELS)}, or hidden widths as in mlp-300-100, or yours",
+            PROBLEM,
+            names=MODELS,
+        ),
+        Option("dataset", Kind.NAME, f"{_one_of(DATASETS)}, or yours", PROBLEM, names=DATASETS),
         Option("data_split", Kind.NAME, _SPLITS, PROBLEM, "mixed", DATA_SPLITS),
         Option(
             "delays",
@@ -253,6 +258,3 @@ ALL_OF_THEM = ("delay",)
 def defaults() -> dict[str, Any]:
     """What holds where neither an option nor a preset says it."""
     return {name: option.default for name, option in OPTIONS.items() if option.default is not None}
-
-
-__all__ = ["MAX_SEED", "OPTIONS", "Chosen", "Kind", "Option", "defaults"]

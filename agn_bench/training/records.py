@@ -1,4 +1,4 @@
-"""What a run leaves in memory: values only. `simulate` makes them, `metrics` and `results` read them."""
+"""What a run leaves in memory: values only. `simulate` makes them, `columns` reads them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Replay:
     """What a replay measured. Arrays hold the exchanges up to the diverging one, if there is one, and it included."""
 
     center: Params
-    """The final one, NumPy arrays; None where nobody wanted it (see execution.cell)."""
+    """The final one, NumPy arrays; None where nobody wanted it (see execution.one)."""
     losses: np.ndarray
     """(exchanges, λ)."""
     correct: np.ndarray
