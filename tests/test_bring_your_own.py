@@ -32,6 +32,7 @@ from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
 from agn_bench.problems import datasets
 from agn_bench.problems.datasets import Dataset
+from agn_bench.store import folder
 from agn_bench.training.simulate import simulate
 
 Command = Callable[..., tuple[int, str, str]]
@@ -559,6 +560,9 @@ def test_a_number_that_comes_later_renames_no_run(monkeypatch: pytest.MonkeyPatc
     assert (new.run_id == before.run_id, new.optimizer.text) == (False, "easgd:alpha=0.05:decay=0.5")
 
 
+FOUR = Path(__file__).parent.parent / "experiments" / "four-methods.toml"
+
+
 def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
     monkeypatch: pytest.MonkeyPatch, command: Command, quick_dataset: str, here: Path
 ) -> None:
@@ -583,6 +587,8 @@ def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
     configs = read_experiment_file(here / "mine.toml").configs
     assert [config.caution for config in configs] == [0, 3, 0, 3]
     assert simulate(careful, datasets.load(quick_dataset)).config is careful
+    committed = folder.known(Path(__file__).parent.parent / "results" / "four-methods")
+    assert all(committed.finished(config.run_id) for config in read_experiment_file(FOUR).configs)
 
 
 def test_every_kind_of_thing_says_what_it_takes() -> None:

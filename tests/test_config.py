@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.config import run as config
+from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import auto_local_steps, with_seeds
 
@@ -114,6 +115,10 @@ def test_the_command_makes_the_same_configuration_again() -> None:
 def test_the_dictionary_is_plain_json() -> None:
     made = resolve({"optimizer": "easgd"})
     assert json.loads(json.dumps(made.as_dict())) == made.as_dict()
+
+
+def test_every_part_of_a_configuration_is_an_option() -> None:
+    assert {one.name for one in fields(config.RunConfig)} <= OPTIONS.keys()
 
 
 def test_seeds_count_up_from_the_first() -> None:
