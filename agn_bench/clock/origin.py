@@ -55,20 +55,28 @@ class Origin:
         is_a_path = key == "file" or (named is not None and named.is_in_a_file(value))
         self._short.append(f"{table}.{key}={Path(str(value)).name if is_a_path else text}")
         if named is not None and isinstance(value, str):
-            called, numbers = named.split(value)
-            if called in named or named.is_in_a_file(called):
-                _, kind = named.kind(called, "delay")
-                kept = {*declared_numbers(kind), "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
-                kept |= {"file", "column"} if kind is Empirical else set()
-                self.tables[table] = {name: value for name, value in content.items() if name in kept}
-                try:
-                    given = numbers_in(numbers, called.rpartition(":")[2], declared_numbers(kind))
-                except NotAccepted as wrong:
-                    raise BadInput("delay", setting, wrong.problem, wrong.accepted) from None
-                for number, said in given.items():
-                    self.tables[table][number] = list(said) if isinstance(said, tuple) else said
-                    self._settings[table, number] = setting.strip()
-                self.tables[table][key] = called
+            self._take(named, table, key, value, setting)
+
+    def _take(self, named: Named[Any], table: str, key: str, text: str, setting: str) -> None:
+        """Give a table another kind of thing: of the numbers that it has, keep those of that kind; set those that follow
+        its name. What is not known is left for whoever reads the table to refuse.
+        """
+        called, numbers = named.split(text)
+        if not (called in named or called in named.installed() or named.is_in_a_file(called)):
+            return
+        _, kind = named.kind(called, "delay")
+        declared = declared_numbers(kind)
+        kept = {*declared, "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
+        kept |= {"file", "column"} if kind is Empirical else set()
+        content = {name: value for name, value in self.tables[table].items() if name in kept}
+        try:
+            given = numbers_in(numbers, called.rpartition(":")[2], declared)
+        except NotAccepted as wrong:
+            raise BadInput("delay", setting, wrong.problem, wrong.accepted) from None
+        for number, value in given.items():
+            content[number] = list(value) if isinstance(value, tuple) else value
+            self._settings[table, number] = setting.strip()
+        self.tables[table] = {**content, key: called}
 
     def was_set(self, table: str, key: str) -> bool:
         """Whether a setting gave the value, and not the file."""
