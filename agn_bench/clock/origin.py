@@ -58,8 +58,8 @@ class Origin:
             self._take(named, table, key, value, setting)
 
     def _take(self, named: Named[Any], table: str, key: str, text: str, setting: str) -> None:
-        """Give a table another kind of thing: keep those of its numbers that the kind has, and set those that follow the
-        name. What is not known is left for whoever reads the table to refuse.
+        """Give a table another kind of thing: keep those of its numbers that the kind has, and set those that follow
+        the name. What is not known is left for whoever reads the table to refuse.
         """
         called, numbers = named.split(text)
         if not (called in named or called in named.installed() or named.is_in_a_file(called)):
