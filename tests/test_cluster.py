@@ -52,6 +52,12 @@ optimizer = ["easgd:alpha=0.05", "mine.py:Mine:beta=2"]
 RUNS = 12
 
 
+def write_experiment(file: Path) -> None:
+    """Write it, and beside it the file of one of its optimizers."""
+    file.write_text(EXPERIMENT)
+    file.with_name("mine.py").write_text(MINE)
+
+
 def hasty(*words: object) -> subprocess.Popen[str]:
     """The program, which soon says that there are no workers."""
     program = (
@@ -96,8 +102,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The experiment, one of its optimizers in a file beside it, and what a sweep without a cluster makes of it."""
     folder = tmp_path_factory.mktemp("local")
     file, out = folder / "clustered.toml", folder / "out"
-    file.write_text(EXPERIMENT)
-    (folder / "mine.py").write_text(MINE)
+    write_experiment(file)
     process = agn_bench("sweep", file, "--jobs", 1, "--out", out)
     said = process.communicate(timeout=180)
     assert process.returncode == 0, said
@@ -187,7 +192,7 @@ def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(com
 
 def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(tmp_path: Path) -> None:
     file = tmp_path / "clustered.toml"
-    file.write_text(EXPERIMENT)
+    write_experiment(file)
     with cluster(tmp_path, workers=0) as (address, *_):
         process = hasty("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
@@ -204,7 +209,7 @@ def test_what_listens_but_is_no_scheduler_is_refused(
 ) -> None:
     monkeypatch.setattr(clusters, "_SECONDS_TO_CONNECT", 0.2)
     file = tmp_path / "clustered.toml"
-    file.write_text(EXPERIMENT)
+    write_experiment(file)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         refuses(command("sweep", file, "--out", tmp_path / "out", "--scheduler", address), address)

@@ -17,7 +17,8 @@ from test_results import Silent
 
 from agn_bench.base import files
 from agn_bench.base.inputs import BadInput
-from agn_bench.config.run import RunConfig, resolve, with_seeds
+from agn_bench.config.resolving import resolve
+from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
 from agn_bench.execution.one import Terms
 from agn_bench.execution.sweep import Place, Report

@@ -41,6 +41,7 @@ def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str,
 def unprepared(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """As before JAX is imported; what the process has is put back."""
     monkeypatch.delitem(sys.modules, "jax")
+    monkeypatch.setattr(machine, "jax_has_started", lambda: False)
     monkeypatch.setattr(machine, "_keep_freed_memory", lambda: None)
     monkeypatch.setenv("NPROC", "2")
     monkeypatch.setenv("JAX_PLATFORMS", "")

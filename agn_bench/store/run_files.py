@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -115,11 +116,11 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
     numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]
     paths = [folder / SUMMARY, curves_path(folder)]
-    for path in paths:  # before pandas is imported, which takes longer than to say this
-        if not path.exists():
-            raise BadInput("DIR", folder, f"has no {path.name}", accepted)
     tables = []
     for path, columns, numbers, known in zip(paths, needed, numeric, finite, strict=True):
+        # Before pandas is imported, which takes longer than to say this.
+        if not os.path.exists(path):  # noqa: PTH110 (a name that no file can have is no error here)
+            raise BadInput("DIR", folder, f"has no {path.name}", accepted)
         table = _typed_table(path, accepted)
         for column in [*columns, *numbers]:
             if column not in table:
