@@ -52,9 +52,10 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
     Raises:
         BadInput: a folder has no such files.
     """
+    tables = [run_files.read_experiment(folder) for folder in folders]
+
     import pandas as pd
 
-    tables = [run_files.read_experiment(folder) for folder in folders]
     summary = pd.concat([table for table, _ in tables]).drop_duplicates("run_id")
     curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
     points = dict(tuple(curves.groupby("run_id")))

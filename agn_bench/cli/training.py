@@ -49,11 +49,12 @@ def run(
     """
     from agn_bench.config.resolving import resolve, resolve_like
     from agn_bench.config.run import with_seeds
-    from agn_bench.store.run_files import read_config
 
     if like is None:
         config = resolve(configuration)
     else:
+        from agn_bench.store.run_files import read_config
+
         config = resolve_like(configuration, read_config(path("like", like)), like)
     configs = with_seeds(config, 1 if seeds is None else seeds)
     with interrupts_wait() as stop_if_asked:

@@ -34,7 +34,6 @@ from agn_bench.base.inputs import (
 )
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_files import parse_toml
-from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.config.options import MAX_SEED, OPTIONS, Kind
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
@@ -289,6 +288,8 @@ class _Reader:
 
     def _located_setting(self, setting: Any) -> Any:
         """A setting of delays, as in `step.distribution=times.py:Uniform`."""
+        from agn_bench.clock.distributions import DISTRIBUTIONS
+
         key, equals, value = str(setting).partition("=")
         if not equals or not DISTRIBUTIONS.is_in_a_file(value.strip()):
             return setting

@@ -10,19 +10,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.base.user_code import BadUserFile
-from agn_bench.clock import Profile, load_profile, profile_of
-from agn_bench.clock.trace import Trace, read_trace
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
 from agn_bench.config.run import RunConfig, auto_local_steps
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
+
+if TYPE_CHECKING:
+    from agn_bench.clock import Profile
+    from agn_bench.clock.trace import Trace
 
 MAX_IMAGES_DRAWN = 10**9
 
@@ -63,6 +65,9 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
     train_images = alone["dataset"].thing.train_images
     batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
+
+    from agn_bench.clock.trace import Trace  # with NumPy: now that the names are right
+
     delays = _delays(merged, "delays" in given or "delay" in given)
     if isinstance(delays, Trace):
         workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, train_images, batch_size)
@@ -161,6 +166,9 @@ def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
     settings = [settings] if isinstance(settings, str) else settings
     if not isinstance(settings, list | tuple) or not all(isinstance(setting, str) for setting in settings):
         raise NeverAccepted("delay", shown(settings), "not a text or several", "as in server.mean=0.2")
+    from agn_bench.clock import load_profile, profile_of
+    from agn_bench.clock.trace import read_trace
+
     delays = merged["delays"]
     profile = profile_of(delays, settings) if isinstance(delays, Mapping) else load_profile(str(delays), settings)
     if "timeline" not in merged:

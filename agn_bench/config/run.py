@@ -7,15 +7,17 @@ import json
 import math
 import shlex
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import whole_number
-from agn_bench.clock import Profile
-from agn_bench.clock.trace import Trace
 from agn_bench.config.options import MAX_SEED
 from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.problems.catalogue import DatasetEntry, Mlp
+
+if TYPE_CHECKING:  # NumPy is imported when there is a configuration, and not for what is wrong with an option
+    from agn_bench.clock import Profile
+    from agn_bench.clock.trace import Trace
 
 SEMANTICS_VERSION = 2
 """Raised when the same configuration gives other results than before."""
@@ -71,6 +73,8 @@ class RunConfig:
 
     @property
     def exchanges(self) -> int:
+        from agn_bench.clock.trace import Trace
+
         return self.delays.timeline.exchanges if isinstance(self.delays, Trace) else self.workers * self.phases
 
     @property
@@ -137,7 +141,7 @@ class RunConfig:
         words = ["agn-bench", "run"]
         for name, value in self._values().items():
             flag = "--" + name.replace("_", "-")
-            if isinstance(value, Profile | Trace):
+            if name == "delays":
                 words += value.options or (flag, value.name)
             elif value is True:
                 words.append(flag)
@@ -157,7 +161,7 @@ class RunConfig:
 def _plain(value: Any) -> Any:
     if isinstance(value, Chosen):
         return value.text
-    return value.as_dict() if isinstance(value, Profile | Trace) else value
+    return value.as_dict() if hasattr(value, "as_dict") else value
 
 
 def digest_of(content: dict[str, Any], semantics: int | None = None) -> str:

@@ -37,6 +37,7 @@ def main(out: Path) -> int:
         for name in ("agn_bench", "tests", "experiments"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
+        shutil.copytree(ROOT / "results" / "four-methods", copy / "results" / "four-methods")
         sound, test = passes(copy, sorted({name for mutation in mutations for name in mutation["tests"]}))
         if not sound:
             raise SystemExit(f"the program fails {test} as it is")
