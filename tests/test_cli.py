@@ -332,11 +332,18 @@ def test_interrupting_before_training_is_as_clean(tmp_path: Path, library: str) 
         assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
     if library:
+        _, err = process.communicate(timeout=60)
         assert (process.returncode, err.splitlines()) == (130, INTERRUPTED)
-    else:  # it may end by the signal itself; a shell calls both 130
-        assert process.returncode in (130, -signal.SIGINT)
+    else:
+        # Python itself may end by the signal or with 1 before the program's first line, and seldom loses a first one
+        # (an exception in a callback of its import system is printed and ignored).
+        try:
+            process.communicate(timeout=2)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        assert process.returncode in (130, -signal.SIGINT, 1)
     assert list(tmp_path.iterdir()) == []
 
 
