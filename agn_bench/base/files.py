@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench.base.inputs import LONGEST_NAME, BadInput, check_writable
+from agn_bench.base.inputs import LONGEST_NAME, BadInput, check_writable, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def check_report(option: str, folder: Path) -> None:
         known = read_json(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
         problem = "" if isinstance(known, dict) else "not a table"
     except (ValueError, OSError) as error:
-        problem = str(error).splitlines()[0]
+        problem = reason_of(error)
     if problem:
         accepted = "a folder without that file, or with one that this program wrote"
         raise BadInput(option, folder, f"its provenance.json cannot be read ({problem})", accepted)

@@ -143,6 +143,16 @@ def check_writable(option: str, folder: Path) -> None:
         raise BadInput(option, folder, f"cannot be written ({error.strerror})", accepted) from None
 
 
+def first_line(error: BaseException) -> str:
+    """Of what an error says; nothing if it says nothing."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, in a line: the name of its class if it says nothing."""
+    return first_line(error) or type(error).__name__
+
+
 def content_hash(content: bytes) -> str:
     """8 hex digits that tell contents apart."""
     return hashlib.sha256(content).hexdigest()[:8]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from agn_bench.base.inputs import BadInput, content_hash, read_bytes
+from agn_bench.base.inputs import BadInput, content_hash, first_line, read_bytes
 
 _PROGRAM = Path(__file__).parent.parent
 _ACCEPTED = "a Python file that can be loaded on its own, with what is installed"
@@ -137,10 +137,6 @@ def python_says(error: BaseException, file: str) -> str:
 
 def _begins(there: str, file: str) -> bool:
     return there == file if file else "importlib" not in there and not Path(there).is_relative_to(_PROGRAM)
-
-
-def first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "")
 
 
 def jax_has_started() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, reason_of
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import load_profile, profile_names
@@ -59,7 +59,7 @@ def _all(named: Named[Any]) -> list[tuple[str, Any]]:
         try:
             found.append((name, named.kind(name)[1]))
         except BadInput as error:
-            problem = str(error).splitlines()[0]
+            problem = reason_of(error)
             found.append((name, type(name, (), {"__doc__": problem, "__dataclass_fields__": {}})))
     return found
 
@@ -176,7 +176,7 @@ def _experiments() -> list[Row]:
                 counts = {size: len(read_experiment_file(path, size=size).configs) for size in experiment.sizes}
                 runs = ", ".join(f"{size} {count}" for size, count in counts.items())
         except BadInput as error:
-            runs, what = "–", str(error).splitlines()[0]
+            runs, what = "–", reason_of(error)
         rows.append({"experiment": name, "runs": runs, "what": what})
     return rows
 

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from agn_bench.base import machine
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, reason_of
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import NOTHING_SPECIAL, Terms, make
 from agn_bench.execution.processes import portable
@@ -99,8 +99,7 @@ def connected(address: str) -> Iterator[Any]:
     except queue.Empty:
         answer = TimeoutError("it listens, but says nothing")
     if isinstance(answer, BaseException):
-        reason = (str(answer) or type(answer).__name__).splitlines()[0]
-        raise BadInput("scheduler", address, f"no answer ({reason})", _ACCEPTED)
+        raise BadInput("scheduler", address, f"no answer ({reason_of(answer)})", _ACCEPTED)
     try:
         yield answer
     finally:

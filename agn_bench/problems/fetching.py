@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agn_bench.base.inputs import BadInput, check_writable
+from agn_bench.base.inputs import BadInput, check_writable, reason_of
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to, idx_bytes
 
@@ -191,4 +191,4 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return reason_of(error)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.files import read_json, write_bytes
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,7 @@ def read_collected(folder: Path, whole: Collection[str] = ()) -> Collected:
             try:
                 found.append(text_table(path))
             except UNREADABLE as error:
-                problems[path] = str(error).splitlines()[0] if str(error) else type(error).__name__
+                problems[path] = reason_of(error)
         tables[kind] = first_of(found)
     provenance = _read_provenance(folder / PROVENANCE)
     read = Collected(tables, provenance)
@@ -168,7 +168,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     try:
         return {**read_json(path)}
     except (ValueError, TypeError, OSError, RecursionError) as error:
-        problem = f"cannot be read ({str(error).splitlines()[0]})"
+        problem = f"cannot be read ({reason_of(error)})"
         raise BadInput("out", path, problem, "the file as it was written, or the folder without it") from None
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.files import csv_text, locked, read_json, record_provenance, write_text
-from agn_bench.base.inputs import BadInput, check_writable
+from agn_bench.base.inputs import BadInput, check_writable, reason_of
 from agn_bench.config.run import RunConfig, digest_of
 from agn_bench.store import collected
 from agn_bench.store.collected import CURVES, CURVES_BEFORE, IN_EXPERIMENT, OWN, PROVENANCE, SUMMARY, Collected
@@ -93,7 +93,7 @@ def prepare(folder: Path) -> Known:
     try:
         return collect(folder)
     except (ValueError, KeyError, TypeError) as error:
-        problem = f"holds files that are not an experiment's ({str(error).splitlines()[0]})"
+        problem = f"holds files that are not an experiment's ({reason_of(error)})"
         raise BadInput("out", folder, problem, "an experiment folder, or a new one") from None
 
 

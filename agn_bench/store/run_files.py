@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench.base import files
-from agn_bench.base.inputs import BadInput, read_bytes
+from agn_bench.base.inputs import BadInput, read_bytes, reason_of
 from agn_bench.config.resolving import recorded_options
 from agn_bench.config.run import SEMANTICS_VERSION
 from agn_bench.store.collected import PROVENANCE, SUMMARY, UNREADABLE, curves_path
@@ -151,8 +151,7 @@ def _typed_table(path: Path, accepted: str) -> pd.DataFrame:
                 path, index_col=False, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""]
             )
     except (*UNREADABLE, pd.errors.ParserWarning) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput("DIR", path, f"cannot be read ({reason})", accepted) from None
+        raise BadInput("DIR", path, f"cannot be read ({reason_of(error)})", accepted) from None
     types = pd.api.types
     for column in table.columns.difference(list(TEXTS)):
         blank = table[column].isna().all()
