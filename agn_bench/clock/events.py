@@ -1,7 +1,8 @@
 """The clock: a discrete-event simulation of the workers, the network and the server, compiled by JAX.
 
 Each worker loops: compute λ steps, send (up link), queue at the server, be served, receive (down link). The server
-serves one exchange at a time and is never idle while one waits.
+serves one exchange at a time and is never idle while one waits. Where workers wait for one another, commits are dropped
+or several are served at once, ruled_events.py has the loop.
 
 Times are float64 seconds: float32 was measured to pick the wrong worker at 8 % of the exchanges after 10⁵ of them.
 """
@@ -14,29 +15,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 
+from agn_bench.clock import ruled_events
+from agn_bench.clock.compiled import MIN_EXCHANGES, at, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
+from agn_bench.clock.rules import ASYNCHRONOUS, Rules
+from agn_bench.clock.stops import NEVER, Stop, cut
 from agn_bench.clock.timeline import Timeline, by_worker, in_order
 
 _BLOCK = 64
 """Workers are held in blocks of so many, with the first arrival of each block beside them."""
 
-# Shapes are padded to few sizes, these at the least, so that other numbers of workers and exchanges run the same
-# compiled program.
-_MIN_EXCHANGES = 32_768
+def simulate_timeline(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Timeline:
+    """Run the event simulation on the given draws, up to the stop, or until nothing more can happen."""
+    asynchronous = rules == ASYNCHRONOUS and draws.channels == 1
+    simulate = _simulate if asynchronous else ruled_events.simulate
+    return cut(simulate(draws, rules, stop), draws, stop)
 
 
-def simulate_timeline(draws: Draws, exchanges: int | None = None) -> Timeline:
-    """Run the event simulation on the given draws.
-
-    Args:
-        exchanges: stop after so many; by default every worker's every phase, to the last.
-    """
+def _simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
     workers, drawn = draws.workers, len(draws.compute)
-    exchanges = drawn if exchanges is None else exchanges
-    room = _rounded(drawn, _MIN_EXCHANGES, bits=1)
-    places = _BLOCK * _rounded(-(-workers // _BLOCK), 1, bits=3)
+    most = stop.most_exchanges(draws.local_steps)
+    exchanges = drawn if most is None else min(drawn, most)
+    room = rounded(drawn, MIN_EXCHANGES, bits=1)
+    places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)
 
     def flat(times: np.ndarray) -> np.ndarray:
         return np.pad(times, (0, room - drawn))
@@ -46,30 +48,16 @@ def simulate_timeline(draws: Draws, exchanges: int | None = None) -> Timeline:
 
     arrive = draws.begin + draws.compute[draws.first] + draws.up[draws.first]
     arrive = per_worker(arrive, np.inf).reshape(-1, _BLOCK)
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        arguments = (
-            arrive,
-            arrive.min(axis=1),
-            per_worker(draws.first, 0),
-            per_worker(draws.first + draws.phases - 1, 0),
-            *map(flat, (draws.compute, draws.up, draws.down, draws.server, draws.order)),
-            exchanges,
-        )
-        try:
-            served_worker, served_s = jax.device_get(_serve(*arguments))
-        except jax.errors.JaxRuntimeError:  # another version of XLA may not compile it as one kernel
-            served_worker, served_s = jax.device_get(_serve_all(*arguments))
+    served_worker, served_s = on_the_cpu(
+        _serve_all,
+        arrive,
+        arrive.min(axis=1),
+        per_worker(draws.first, 0),
+        per_worker(draws.first + draws.phases - 1, 0),
+        *map(flat, (draws.compute, draws.up, draws.down, draws.server, draws.order)),
+        exchanges,
+    )
     return _complete(draws, served_worker[:exchanges], served_s[:exchanges])
-
-
-@jax.jit
-def _serve(*arguments: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """See _serve_all. The attributes are those that XLA itself gives to small loops: the whole loop becomes one kernel.
-
-    Otherwise it starts some twenty kernels an exchange on the CPU, which was measured to take 4-5 times as long.
-    """
-    with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):  # type: ignore[no-untyped-call]
-        return _serve_all(*arguments)
 
 
 @jax.jit
@@ -99,7 +87,7 @@ def _serve_all(
 
     def longest(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         block = earliest.argmin().astype(jnp.int32)
-        return block, _at(arrive, block).argmin().astype(jnp.int32)
+        return block, at(arrive, block).argmin().astype(jnp.int32)
 
     def at_random(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         waiting = (arrive <= now).sum(axis=1, dtype=jnp.int32)
@@ -107,30 +95,30 @@ def _serve_all(
         # The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too.
         rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
         block = (up_to <= rank).sum(dtype=jnp.int32)
-        rank = rank - (_at(up_to, block) - _at(waiting, block))
-        within = jnp.cumsum((_at(arrive, block) <= now).astype(jnp.int32))
+        rank = rank - (at(up_to, block) - at(waiting, block))
+        within = jnp.cumsum((at(arrive, block) <= now).astype(jnp.int32))
         return block, (within <= rank).sum(dtype=jnp.int32)
 
     def serve(exchange: jax.Array, state: tuple) -> tuple:  # type: ignore[type-arg]
         arrive, earliest, draw, free, served_worker, served_s = state
         now = jnp.maximum(free, earliest.min())
-        u = _at(order, exchange)
+        u = at(order, exchange)
         block, place = lax.cond(u < 0, longest, at_random, arrive, earliest, now, u)
         worker = block * _BLOCK + place
         # The barrier: all reads of the old array come first, so that it is changed in place and not copied.
-        this = lax.optimization_barrier(_at(draw, worker))  # type: ignore[no-untyped-call]
-        end = _at(last, worker)
-        applied = now + _at(server, this)
+        this = lax.optimization_barrier(at(draw, worker))  # type: ignore[no-untyped-call]
+        end = at(last, worker)
+        applied = now + at(server, this)
         following = jnp.minimum(this + 1, end)
-        next_arrive = applied + _at(down, this) + _at(compute, following) + _at(up, following)
-        row = jnp.where(places == place, jnp.where(this == end, jnp.inf, next_arrive), _at(arrive, block))
+        next_arrive = applied + at(down, this) + at(compute, following) + at(up, following)
+        row = jnp.where(places == place, jnp.where(this == end, jnp.inf, next_arrive), at(arrive, block))
         return (
-            _put(arrive, row, block),
-            _put(earliest, row.min(), block),
-            _put(draw, this + 1, worker),
+            put(arrive, row, block),
+            put(earliest, row.min(), block),
+            put(draw, this + 1, worker),
             applied,
-            _put(served_worker, worker, exchange),
-            _put(served_s, now, exchange),
+            put(served_worker, worker, exchange),
+            put(served_s, now, exchange),
         )
 
     state = (arrive, earliest, first, 0.0, jnp.zeros(len(compute), jnp.int32), jnp.zeros_like(compute))
@@ -138,45 +126,16 @@ def _serve_all(
     return served_worker, served_s
 
 
-def _at(array: jax.Array, index: jax.Array) -> jax.Array:
-    """array[index], an index known to be inside: nothing is checked."""
-    return lax.dynamic_index_in_dim(array, index, keepdims=False)
-
-
-def _put(array: jax.Array, value: jax.Array, index: jax.Array) -> jax.Array:
-    """`array` with `value` at an index known to be inside."""
-    return lax.dynamic_update_index_in_dim(array, value, index, 0)
-
-
 def _complete(draws: Draws, worker: np.ndarray, served_s: np.ndarray) -> Timeline:
     """Derive the other times from whom was served when, with the same additions in the same order."""
     exchange, phase = by_worker(worker, draws.workers)
     draw = draws.first[worker[exchange]] + phase
-    is_first = phase == 0
     applied = served_s[exchange] + draws.server[draw]
     resume = applied + draws.down[draw]
-    start = np.where(is_first, draws.begin[worker[exchange]], np.roll(resume, 1))
+    start = np.where(phase == 0, draws.begin[worker[exchange]], np.roll(resume, 1))
     compute_end = start + draws.compute[draw]
-    # A worker that pulls at exchange j has version j + 1; before its first pull it has version 0.
-    version = np.where(is_first, 0, np.roll(exchange + 1, 1))
-
     ordered = partial(in_order, exchange)
-    return Timeline(
-        workers=draws.workers,
-        local_steps=draws.local_steps,
-        worker=worker,
-        phase=ordered(phase.astype(np.int32)),
-        start_s=ordered(start),
-        compute_end_s=ordered(compute_end),
-        arrive_s=ordered(compute_end + draws.up[draw]),
-        served_s=served_s,
-        applied_s=ordered(applied),
-        resume_s=ordered(resume),
-        staleness=ordered((exchange - version).astype(np.int32)),
+    times = (start, compute_end, compute_end + draws.up[draw], served_s[exchange], applied, resume)
+    return Timeline.asynchronous(
+        draws.workers, draws.local_steps, worker, tuple(map(ordered, times)), (exchange, phase)
     )
-
-
-def _rounded(size: int, least: int, bits: int) -> int:
-    """`size` rounded up to a number with so many leading binary digits, at least `least`."""
-    unit = 1 << max(0, (size - 1).bit_length() - bits)
-    return max(least, -(-size // unit) * unit)

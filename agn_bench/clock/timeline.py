@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ MOST_EXCHANGES = 10_000_000
 
 
 def by_worker(worker: np.ndarray, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """The exchanges worker by worker, each one's in order, and which of its phases each of those ends, from 0.
+    """The exchanges worker by worker, each one's in order, and how many the worker has made before each, from 0.
 
     Args:
         worker: who exchanges, in the order applied.
@@ -26,6 +27,31 @@ def in_order(exchange: np.ndarray, values: np.ndarray) -> np.ndarray:
     ordered = np.empty_like(values)
     ordered[exchange] = values
     return ordered
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Local phases that no exchange ended; arrays of shape (phases,)."""
+
+    worker: np.ndarray
+    """int32."""
+    phase: np.ndarray
+    """Which of the worker's local phases, from 0, int32."""
+    start_s: np.ndarray
+    end_s: np.ndarray
+    """The worker stopped computing, or the run ended."""
+    steps: np.ndarray
+    """Made by then, int32."""
+    answered: np.ndarray
+    """The exchange after which an interrupted worker was told to begin again; −1 where it was not told, int32."""
+
+    def __len__(self) -> int:
+        return len(self.worker)
+
+    @classmethod
+    def none(cls) -> Phases:
+        whole, times = np.zeros(0, np.int32), np.zeros(0)
+        return cls(whole, whole, times, times, whole, whole)
 
 
 @dataclass(frozen=True)
@@ -47,24 +73,96 @@ class Timeline:
     served_s: np.ndarray
     """Service begins."""
     applied_s: np.ndarray
-    """Service ends; the center has changed."""
+    """Service ends; the commit counts, or is dropped."""
     resume_s: np.ndarray
-    """The worker has its new parameters."""
-    staleness: np.ndarray
-    """Versions the center gained between the worker's pull and this commit's application, int32."""
+    """The worker has its new parameters; NaN where it never got any."""
+    pulled: np.ndarray
+    """The version that the local phase began from, int32."""
+    version: np.ndarray
+    """The center's after this exchange, int32."""
+    accepted: np.ndarray
+    """Whether the commit counts, bool."""
+    answered: np.ndarray
+    """The exchange after whose application the worker was answered: its own, or a later one; −1: none, int32."""
+    interrupted: Phases = field(default_factory=Phases.none)
+    """Phases that workers were told to give up."""
+    unfinished: Phases = field(default_factory=Phases.none)
+    """Phases that the end of the run cut off, or whose commits it did."""
+    stopped_s: float | None = None
+    """When the run was ended; None: it ended by itself."""
+
+    @classmethod
+    def asynchronous(
+        cls,
+        workers: int,
+        local_steps: int,
+        worker: np.ndarray,
+        times: tuple[np.ndarray, ...],
+        grouped: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Timeline:
+        """Every commit is accepted, makes a version and is answered at once.
+
+        Args:
+            worker: who exchanges, in the order applied.
+            times: start_s, compute_end_s, arrive_s, served_s, applied_s, resume_s.
+            grouped: what by_worker says, if it is known.
+        """
+        exchange, phase = by_worker(worker, workers) if grouped is None else grouped
+        number = np.arange(len(worker), dtype=np.int32)
+        # A worker that pulls at exchange j has version j + 1; before its first pull it has version 0.
+        pulled = np.where(phase == 0, 0, np.roll(exchange + 1, 1))
+        return cls(
+            workers,
+            local_steps,
+            worker,
+            in_order(exchange, phase.astype(np.int32)),
+            *times,
+            pulled=in_order(exchange, pulled.astype(np.int32)),
+            version=number + 1,
+            accepted=np.ones(len(worker), bool),
+            answered=number,
+        )
 
     @property
     def exchanges(self) -> int:
         return len(self.worker)
 
     @property
+    def steps(self) -> np.ndarray:
+        """λ of each phase, int32."""
+        return np.full(self.exchanges, self.local_steps, np.int32)
+
+    @cached_property
+    def made(self) -> np.ndarray:
+        """Whether the commit completed a version, bool."""
+        return np.diff(self.version, prepend=0) > 0
+
+    @cached_property
+    def staleness(self) -> np.ndarray:
+        """τ, versions the center gained between the worker's pull and this commit's application, int32."""
+        return self.version - self.made - self.pulled
+
+    @property
     def queue_wait_s(self) -> np.ndarray:
         return self.served_s - self.arrive_s
 
     @property
+    def answer_wait_s(self) -> np.ndarray:
+        """From the application to when the answer leaves: what a worker waits for others; NaN where none left."""
+        left = self.applied_s[self.answered]
+        return np.where(self.answered < 0, np.nan, left - self.applied_s)
+
+    @property
+    def stranded(self) -> int:
+        """Workers that waited for an answer which could come no more."""
+        return int((self.answered < 0).sum()) if self.stopped_s is None else 0
+
+    @property
     def end_s(self) -> float:
-        """The last worker has its last parameters."""
-        return float(self.resume_s.max())
+        """The run was stopped, or the last worker has its last parameters."""
+        if self.stopped_s is not None:
+            return self.stopped_s
+        return float(np.nanmax(np.concatenate([self.resume_s, self.applied_s[-1:], self.interrupted.end_s])))
 
     def server_busy_s(self, exchanges: int) -> float:
         """How long the server was busy with the first so many exchanges."""

@@ -104,23 +104,10 @@ class _Checker:
             "before the worker had its parameters",
             "a start from resume_s of the worker's exchange before",
         )
-        number = np.arange(len(worker))
-        staleness = number - before(number + 1, 0)
-        self._agree("exchange", number, "counting from 0 in the order of the rows")
-        self._agree("staleness", staleness, "the number of rows since the worker's row before, as its order says")
-        return Timeline(
-            workers=workers,
-            local_steps=1,
-            worker=worker,
-            phase=in_order(exchange, phase.astype(np.int32)),
-            start_s=start,
-            compute_end_s=compute_end,
-            arrive_s=arrive,
-            served_s=served,
-            applied_s=applied,
-            resume_s=resume,
-            staleness=staleness.astype(np.int32),
-        )
+        timeline = Timeline.asynchronous(workers, 1, worker, times, (exchange, phase))
+        self._agree("exchange", np.arange(len(worker)), "counting from 0 in the order of the rows")
+        self._agree("staleness", timeline.staleness, "the number of rows since the worker's row before, as its order says")
+        return timeline
 
     def _workers(self) -> np.ndarray:
         accepted = f"whole numbers from 0 to {_MOST_WORKERS - 1}"

@@ -1,8 +1,9 @@
 """The optimizers, one file each: what the server does; and in local.py the rules of the workers' own steps.
 
-An optimizer is a class under `@optimizer` that declares its numbers as fields and has one pure function, `exchange`. It
-knows nothing of time, data or files. A shipped one is a file here and a line in `OPTIMIZERS`; anyone's own is a file
-anywhere, chosen as `--optimizer my.py:Mine`.
+A server knows three moments: a commit is served, a version is made, a worker is answered. An optimizer is a class under
+`@optimizer` that declares its numbers as fields and has a pure function for each moment that it needs; most need only
+`commit`. It knows nothing of time, data or files; `rules` says what it asks of the clock. A shipped one is a file here
+and a line in `OPTIMIZERS`; anyone's own is a file anywhere, chosen as `--optimizer my.py:Mine`.
 
 Nothing here imports JAX before it computes, so that lists and checks answer at once.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers, factor, positive, quantity, ratio, seconds
@@ -21,33 +22,98 @@ if TYPE_CHECKING:
     import jax
     import optax
 
-Params = TypeVar("Params")
+    from agn_bench.clock.draws import Draws
+    from agn_bench.clock.rules import Rules
+    from agn_bench.clock.stops import Stop
+    from agn_bench.clock.timeline import Timeline
+
+Params = Any
 """A pytree of arrays."""
 Class = TypeVar("Class")
 
 
+class Commit(NamedTuple):
+    """What is known of a commit beside where its steps arrived."""
+
+    start: Params
+    """What the local phase began from: the center that the worker pulled, or what `reply` gave instead."""
+    steps: int
+    """λ of this phase."""
+    staleness: jax.Array
+    """τ, versions the center gained since the worker's pull, int32 scalar."""
+    workers: jax.Array
+    """n, int32 scalar."""
+    learning_rate: jax.Array
+    """Of the local optimizer; NaN if it has none."""
+
+
+class Server(NamedTuple):
+    center: Params
+    memory: Any
+    """The optimizer's own, as `init` began it: a buffer, momentum, a count."""
+
+
+class Worker(NamedTuple):
+    params: Params
+    memory: Any
+    """What the server keeps of this one worker, as `init_worker` began it."""
+
+
 class Optimizer(ABC):
-    """What the server does at an exchange. The docstring's first line is its equation, as lists show it."""
+    """What the server does. The docstring's first line is its equation, as lists show it.
+
+    Memory is a pytree of arrays, whose shapes and types never change; where there is none, `()`, it costs nothing.
+    """
 
     source: ClassVar[str] = ""
     """Where it is from."""
 
+    def rules(self, workers: int) -> Rules:
+        """What it asks of the clock; by default nothing: every commit makes a version, and its worker goes on at once."""
+        from agn_bench.clock.rules import ASYNCHRONOUS
+
+        return ASYNCHRONOUS
+
+    def init(self, center: Params, workers: int) -> Any:
+        """The server's memory before the first exchange."""
+        return ()
+
+    def init_worker(self, center: Params) -> Any:
+        """The memory of one worker before its first exchange."""
+        return ()
+
     @abstractmethod
-    def exchange(
-        self, center: Params, start: Params, end: Params, local_steps: int, staleness: jax.Array
-    ) -> tuple[Params, Params]:
-        """Apply a commit, at the moment the server serves the worker.
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        """An accepted commit is served. `worker.params` is where its λ local steps arrived; Δ = that − commit.start."""
+
+    def version(self, server: Server) -> Server:
+        """As many commits were accepted as make a version (see Rules.quorum). By default they have changed the center
+        already.
+        """
+        return server
+
+    def reply(self, server: Server, worker: Worker) -> Worker:
+        """A worker is answered: what it goes on from. By default the center's very arrays, which are not copied.
+
+        An interrupted worker is answered too; its params are then what its phase began from.
+        """
+        return worker._replace(params=server.center)
+
+    def gradient(self, gradient: Params, params: Params, start: Params, memory: Any) -> Params:
+        """What the local optimizer is given at each step of a phase, in place of the gradient.
 
         Args:
-            center: c, the center then.
-            start: what the worker's local phase began with, at its last pull.
-            end: what its λ local steps arrived at; Δ = end − start.
-            local_steps: λ.
-            staleness: τ, versions the center gained since the worker's pull, int32 scalar.
-
-        Returns:
-            The new center, and what the worker goes on from.
+            params: where the worker is.
+            start: what the phase began from.
+            memory: the worker's.
         """
+        return gradient
+
+    def timeline(self, draws: Draws, rules: Rules, stop: Stop) -> Timeline:
+        """The exchanges of a run. For an optimizer of whose clock no rules say it: any loop that returns a Timeline."""
+        from agn_bench.clock.events import simulate_timeline
+
+        return simulate_timeline(draws, rules, stop)
 
 
 class LocalOptimizer(ABC):
@@ -138,12 +204,25 @@ LOCAL_OPTIMIZERS: Named[LocalOptimizer] = Named(
     "@optimizer",
 )
 
+def __getattr__(name: str) -> Any:
+    """Rules, which are the clock's, without importing the clock, and with it NumPy, before somebody needs them."""
+    if name == "Rules":
+        from agn_bench.clock.rules import Rules
+
+        return Rules
+    raise AttributeError(name)
+
+
 __all__ = [
     "LOCAL_OPTIMIZERS",
     "OPTIMIZERS",
+    "Commit",
     "LocalOptimizer",
     "Optimizer",
     "Params",
+    "Rules",
+    "Server",
+    "Worker",
     "as_pytree",
     "each",
     "factor",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from agn_bench.optimizers import Optimizer, Params, each, optimizer
-
-if TYPE_CHECKING:
-    import jax
+from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, optimizer
 
 
 @optimizer
@@ -16,8 +13,6 @@ class Downpour(Optimizer):
 
     source: ClassVar[str] = "Dean et al. 2012, NeurIPS"
 
-    def exchange(
-        self, center: Params, start: Params, end: Params, local_steps: int, staleness: jax.Array
-    ) -> tuple[Params, Params]:
-        new = each(lambda c, s, e: c + (e - s), center, start, end)
-        return new, new
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        new = each(lambda c, s, e: c + (e - s), server.center, commit.start, worker.params)
+        return server._replace(center=new), worker

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from agn_bench.optimizers import Optimizer, Params, each, factor, optimizer
-
-if TYPE_CHECKING:
-    import jax
+from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, factor, optimizer
 
 
 @optimizer
@@ -22,10 +19,11 @@ class Easgd(Optimizer):
 
     alpha: float = factor("Elastic force α, a fraction.", high=1.0, default=0.05)
 
-    def exchange(
-        self, center: Params, start: Params, end: Params, local_steps: int, staleness: jax.Array
-    ) -> tuple[Params, Params]:
-        elastic = each(lambda c, x: self.alpha * (x - c), center, end)
-        new = each(lambda c, e: c + e, center, elastic)
-        following = each(lambda x, e: x - e, end, elastic)
-        return new, following
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        elastic = each(lambda c, x: self.alpha * (x - c), server.center, worker.params)
+        center = each(lambda c, e: c + e, server.center, elastic)
+        params = each(lambda x, e: x - e, worker.params, elastic)
+        return server._replace(center=center), worker._replace(params=params)
+
+    def reply(self, server: Server, worker: Worker) -> Worker:
+        return worker

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.timeline import Timeline, in_order
 from agn_bench.optimizers import LocalOptimizer, Optimizer, as_pytree
+from agn_bench.training.checks import check_local_optimizer, check_optimizer
 from agn_bench.training.exchange import (
+    PLAIN,
+    Kind,
     Loss,
     Record,
     Work,
     WorkerState,
+    answer_later,
+    answers_with_own,
     begin,
-    check_local_optimizer,
+    begin_server,
     exchange_apart,
     exchange_sharing,
-    resumes_at_center,
 )
 from agn_bench.training.records import Params
 
@@ -61,27 +66,36 @@ class Training:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
         self._initial = initial
+        self._plan = _Plan(timeline)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
-        optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
+        self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
         check_local_optimizer(self._local, initial)
-        sharing = resumes_at_center(optimizer, initial, timeline.local_steps)
-        self._alone = sharing and timeline.workers == 1
+        self._sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
+        self._alone = self._sharing and timeline.workers == 1 and self._plan.plain
+        self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
-        self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together)
+        self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together, self._plan.plain)
         self.segment_size = _segment_size(initial, timeline.local_steps, together)
+        rules = {"optimizer": self._optimizer, "local": self._local, "reset_local_optimizer": reset_local_optimizer}
+        self._answer_later = partial(answer_later, **rules)
         self._exchange = partial(
-            exchange_sharing if sharing else exchange_apart,
+            exchange_sharing if self._sharing else exchange_apart,
             images=images,
             labels=labels,
-            optimizer=optimizer,
-            local=self._local,
+            count=jnp.int32(timeline.workers),
             loss=loss,
-            reset_local_optimizer=reset_local_optimizer,
             watch_center=watch_center,
             together=together,
+            **rules,
         )
         self.center = _copy(initial)
+        self._memory = begin_server(self.center, self._optimizer, workers=timeline.workers)
         self._workers: list[WorkerState | None] = [None] * timeline.workers
+        self._centers = 0
+        """How many there have been; the present one's number."""
+        self._holds: list[int | None] = [None] * timeline.workers
+        """The number of the center whose very buffers are a worker's params."""
+        self._holders: Counter[int] = Counter()
 
     def along(
         self, segments: Iterable[tuple[int, int]], look: Callable[[int], Any]
@@ -104,32 +118,160 @@ class Training:
         """Compute exchanges [first, last), the next ones; the record is on the device."""
         dtype = jax.tree.leaves(self.center)[0].dtype
         work, record = _segment(self.timeline, self.batches, first, last, self.segment_size, dtype)
-        for block in _blocks(self.timeline.worker[first:last].tolist(), self._block_sizes):
-            states = [self._workers[worker] or begin(_copy(self._initial), self._local) for worker in block]
-            if self._alone:
-                start = None
-            else:
-                start = self.center
-                # Who pulled the center as it still is goes on from a copy: the one buffer is written to by two.
-                states = [s._replace(params=_copy(start)) if s.params is start else s for s in states]
-            self.center, states, record = self._exchange(start, states, work, record)
-            for worker, state in zip(block, states, strict=True):
-                self._workers[worker] = state._replace(params=self.center) if state.params is None else state
+        for block in self._plan.blocks(first, last, self._block_sizes):
+            workers = self.timeline.worker[block.first : block.last].tolist()
+            states = [self._state(worker) for worker in workers]
+            center = None if self._alone else self.center
+            center, self._memory, states, record = self._exchange(
+                center, self._memory, states, work, record, kind=block.kind
+            )
+            if center is not None:
+                self.center = center
+                self._centers += 1
+            for worker, state in zip(workers, states, strict=True):
+                self._resumes(worker, state, answered=block.kind.answer != "none")
+            for worker in self._plan.others(block):
+                self._answer(worker)
         return record
+
+    def _state(self, worker: int) -> WorkerState:
+        """A worker whose params nobody else trains on."""
+        state = self._workers[worker]
+        if state is None:
+            return begin(_copy(self._initial), self._local, self._optimizer)
+        held = self._holds[worker]
+        if held is None or self._alone:
+            return state
+        self._holds[worker] = None
+        self._holders[held] -= 1
+        # The buffers are written to: who holds what another holds, or what is the center still, goes on from a copy.
+        if self._holders[held] or held == self._centers:
+            return state._replace(params=_copy(state.params))
+        del self._holders[held]
+        return state
+
+    def _answer(self, worker: int) -> None:
+        """Answer a worker after an exchange of another one."""
+        state = self._workers[worker]
+        if state is None:  # interrupted in its first phase
+            state = begin(_copy(self._initial), self._local, self._optimizer)
+        elif self._holds[worker] is not None:
+            self._holders[self._holds[worker]] -= 1
+            if self._at_once:
+                state = state._replace(params=_copy(state.params))
+        self._holds[worker] = None
+        if self._at_once:
+            state = self._answer_later(self.center, self._memory, state)
+        else:
+            state = state._replace(params=None)
+        self._resumes(worker, state, answered=True)
+
+    def _resumes(self, worker: int, state: WorkerState, answered: bool) -> None:
+        """Keep what a worker goes on from, or what it has until it is answered."""
+        if state.params is None and answered:
+            state = state._replace(params=self.center)
+            self._holds[worker] = self._centers
+            self._holders[self._centers] += 1
+        self._workers[worker] = state
+
+
+class Block(NamedTuple):
+    """Exchanges [first, last) that one call makes."""
+
+    first: int
+    last: int
+    kind: Kind
+
+
+class _Plan:
+    """Which exchanges of a timeline are made in one call: those whose phases depend on none of their commits."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._own = timeline.answered == np.arange(timeline.exchanges)
+        self.plain = bool((self._own & timeline.accepted & timeline.made).all()) and not len(timeline.interrupted)
+        if not self.plain:
+            self._begun_after = _begun_after(timeline)
+            self._others = _answered_later(timeline)
+
+    def others(self, block: Block) -> list[int]:
+        """The workers that are answered after a block's last exchange, and have none in it."""
+        return [] if self.plain else [w for row, w in self._others.get(block.last - 1, ()) if row < block.first]
+
+    def blocks(self, first: int, last: int, sizes: tuple[int, ...]) -> Iterator[Block]:
+        """Exchanges [first, last) in order, each time as many as the first of `sizes` that can be taken together."""
+        if self.plain:
+            for workers in _blocks(self._timeline.worker[first:last].tolist(), sizes):
+                yield Block(first, first + len(workers), PLAIN)
+                first += len(workers)
+            return
+        while first < last:
+            kinds = ((size, self._kind(first, first + size)) for size in sizes if first + size <= last)
+            block = next(Block(first, first + size, kind) for size, kind in kinds if kind is not None)
+            yield block
+            first = block.last
+
+    def _kind(self, first: int, last: int) -> Kind | None:
+        """What happens at exchanges [first, last); None if that is not the same for all but the last."""
+        accepted, made, own = (part[first:last] for part in (self._timeline.accepted, self._timeline.made, self._own))
+        answered = self._timeline.answered[first:last]
+        if last - first == 1:
+            return Kind(bool(accepted[0]), "each" if made[0] else "none", "each" if own[0] else "none")
+        depends = self._begun_after[first:last].max() >= first
+        if depends or not accepted.all() or any(row in self._others for row in range(first, last - 1)):
+            return None
+        if made[:-1].all() != made[:-1].any():
+            return None
+        version = ("each" if made[0] else "last") if made[-1] else "none"
+        if made[0] and not made[-1]:
+            return None
+        if own.all():
+            return Kind(True, version, "each")
+        if (answered == last - 1).all():
+            return Kind(True, version, "last")
+        return Kind(True, version, "none") if ((answered < 0) | (answered >= last)).all() else None
+
+
+def _begun_after(timeline: Timeline) -> np.ndarray:
+    """The exchange after which each exchange's phase began, (exchanges,); −1: it is its worker's first."""
+    worker, phase, answered = (
+        np.concatenate([getattr(part, name) for part in (timeline, timeline.interrupted)])
+        for name in ("worker", "phase", "answered")
+    )
+    order = np.lexsort((phase, worker))
+    before = np.roll(answered[order], 1)
+    before[np.diff(worker[order], prepend=-1) != 0] = -1
+    return in_order(order, before)[: timeline.exchanges]
+
+
+def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int]]]:
+    """After which exchange who else is answered: the exchange that ended the worker's phase, −1 of one that was
+    interrupted, and the worker.
+    """
+    later = defaultdict(list)
+    lost = timeline.interrupted
+    for row in np.flatnonzero((timeline.answered >= 0) & (timeline.answered != np.arange(timeline.exchanges))).tolist():
+        later[int(timeline.answered[row])].append((row, int(timeline.worker[row])))
+    for worker, answered in zip(lost.worker.tolist(), lost.answered.tolist(), strict=True):
+        later[answered].append((-1, worker))
+    return dict(later)
 
 
 def _copy(params: Params) -> Params:
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
 
 
-def _block_sizes(workers: int, params: Params, local_steps: int, together: bool) -> tuple[int, ...]:
+def _block_sizes(
+    workers: int, params: Params, local_steps: int, together: bool, plain: bool = True
+) -> tuple[int, ...]:
     """How many exchanges of different workers make one call, the most first: more than one where phases are batched, or
     where a phase costs little more than a call.
 
     Few sizes, each for many numbers of workers: runs share programs.
     """
     if together:
-        return *(size for size in _BATCHED if size <= workers), 1
+        sizes = {size for size in _BATCHED if size <= workers}
+        return *sorted(sizes if plain else {workers, *sizes}, reverse=True), 1  # a round of all who wait is one batch
     if local_steps * _size(params) >= _SHORT_PHASE:
         return (1,)
     # Of n exchanges in a row about the first half are by different workers.

@@ -1,4 +1,4 @@
-"""What is compiled: a worker's local phase and the exchange that ends it, or a few of them by different workers.
+"""What is compiled: local phases and the exchanges that end them, a few of different workers in one call.
 
 Pure functions on arrays. Shapes (λ, batch, model) and the optimizer's class compile; numbers do not.
 """
@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
 
-from agn_bench.base.user_code import UserCodeError, called
-from agn_bench.optimizers import LocalOptimizer, Optimizer
+from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
 from agn_bench.training.records import Params
 
 Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -24,11 +22,30 @@ Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class WorkerState(NamedTuple):
-    """What a worker holds between two exchanges."""
+    """What a worker holds between two exchanges, and what the server keeps of it."""
 
     params: Params
     local_state: optax.OptState
     """Of its local optimizer."""
+    memory: Any = ()
+    """The optimizer's."""
+
+
+class Kind(NamedTuple):
+    """What happens at the exchanges of one call: at each, after the last of them, or at none."""
+
+    accepted: bool = True
+    """The commits."""
+    version: Literal["each", "last", "none"] = "each"
+    """A version is made."""
+    answer: Literal["each", "last", "none"] = "each"
+    """The workers are answered."""
+
+    def versions(self, last: bool) -> bool:
+        return self.version == "each" or (last and self.version == "last")
+
+
+PLAIN = Kind()
 
 
 class Work(NamedTuple):
@@ -54,140 +71,156 @@ class Record(NamedTuple):
 
 
 def local_phase(
-    worker: WorkerState, batches: jax.Array, images: jax.Array, labels: jax.Array, local: LocalOptimizer, loss: Loss
+    worker: WorkerState,
+    batches: jax.Array,
+    images: jax.Array,
+    labels: jax.Array,
+    local: LocalOptimizer,
+    loss: Loss,
+    optimizer: Optimizer | None = None,
 ) -> tuple[WorkerState, jax.Array, jax.Array]:
     """A worker's λ steps: the worker after them; the losses before each, (λ,); the images classified correctly, (λ,).
 
     Args:
         batches: indices into `images` and `labels`, (λ, batch).
+        optimizer: may change what the local optimizer is given.
     """
     transformation = local.transformation()
     gradient = jax.value_and_grad(loss, has_aux=True)
+    Carry = tuple[Params, optax.OptState]
 
-    def step(state: WorkerState, batch: jax.Array) -> tuple[WorkerState, tuple[jax.Array, jax.Array]]:
-        (value, correct), slope = gradient(state.params, images[batch], labels[batch])
-        updates, local_state = transformation.update(slope, state.local_state, state.params)
-        return WorkerState(optax.apply_updates(state.params, updates), local_state), (value, correct)
+    def step(state: Carry, batch: jax.Array) -> tuple[Carry, tuple[jax.Array, jax.Array]]:
+        params, local_state = state
+        (value, correct), slope = gradient(params, images[batch], labels[batch])
+        if optimizer is not None:
+            slope = optimizer.gradient(slope, params, worker.params, worker.memory)
+        updates, local_state = transformation.update(slope, local_state, params)
+        return (optax.apply_updates(params, updates), local_state), (value, correct)
 
-    end, (losses, correct) = lax.scan(step, worker, batches)
-    return end, losses, correct
+    (params, local_state), (losses, correct) = lax.scan(step, (worker.params, worker.local_state), batches)
+    return WorkerState(params, local_state, worker.memory), losses, correct
 
 
 def _apply_exchanges(
     center: Params,
+    memory: Any,
     workers: Sequence[WorkerState],
     work: Work,
     record: Record,
     images: jax.Array,
     labels: jax.Array,
+    count: jax.Array,
     optimizer: Optimizer,
     local: LocalOptimizer,
     *,
+    kind: Kind,
     loss: Loss,
     reset_local_optimizer: bool,
     watch_center: bool,
     together: bool,
-) -> tuple[Params, list[WorkerState], Record]:
+    shared: bool,
+) -> tuple[Params, Any, list[WorkerState], Record]:
     """The segment's next local phases, each by another worker, and the exchanges that end them.
 
     Args:
         center: None where it is what the one worker started from.
+        memory: the server's.
+        count: n.
         together: compute several phases as one batch, which fills a GPU; on a CPU one after another is faster.
+        shared: the center's buffers are what workers train on.
 
     Returns:
-        The new center; the workers after their pulls, the params of the last being None where they are that center;
+        The new center, None if it is shared and has not changed; the server's memory; the workers after their answers,
+        the params being None of those who go on from that center, or who do not need theirs until they are answered;
         and the record.
     """
-    center = workers[0].params if center is None else center
-    phase = partial(local_phase, images=images, labels=labels, local=local, loss=loss)
+    alone = center is None
+    before = workers[0].params if alone else center
+    server = Server(before, memory)
+    phase = partial(local_phase, images=images, labels=labels, local=local, loss=loss, optimizer=optimizer)
     together = together and len(workers) > 1
     if together:
         positions = record.position + jnp.arange(len(workers))
         stacked = jax.vmap(phase)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers), work.batches[positions])
         ends = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(workers))]
+    rate = getattr(local, "learning_rate", jnp.nan)
     following = []
     for index, worker in enumerate(workers):
         position = record.position
         batches = work.batches[position]
         end, losses, correct = ends[index] if together else phase(worker, batches)
-        center, pulled = optimizer.exchange(center, worker.params, end.params, len(batches), work.staleness[position])
-        local_state = local.transformation().init(pulled) if reset_local_optimizer else end.local_state
-        following.append(WorkerState(pulled, local_state))
+        if kind.accepted:
+            commit = Commit(worker.params, len(batches), work.staleness[position], count, rate)
+            server, committed = optimizer.commit(server, Worker(end.params, worker.memory), commit)
+            end = end._replace(params=committed.params, memory=committed.memory)
+        if kind.versions(last=index == len(workers) - 1):
+            server = optimizer.version(server)
+        if kind.answer == "each":
+            end = _answered(server, end, optimizer, local, reset_local_optimizer)
+        following.append(end)
         record = Record(
             position + 1,
             record.losses.at[position].set(losses),
             record.correct.at[position].set(correct),
-            record.finite.at[position].set(all_finite(center)) if watch_center else record.finite,
+            record.finite.at[position].set(all_finite(server.center)) if watch_center else record.finite,
         )
-    if _is_same(center, pulled):
-        following[-1] = following[-1]._replace(params=None)
-    return center, following, record
+    if kind.answer == "last":
+        following = [_answered(server, end, optimizer, local, reset_local_optimizer) for end in following]
+    if kind.answer == "none" and not answers_with_own(optimizer):
+        following = [end._replace(params=None) for end in following]
+    following = [
+        end._replace(params=None) if end.params is not None and is_same(server.center, end.params) else end
+        for end in following
+    ]
+    unchanged = shared and not alone and is_same(server.center, before)
+    return None if unchanged else server.center, server.memory, following, record
 
 
-_exchange = partial(jax.jit, static_argnames=("loss", "reset_local_optimizer", "watch_center", "together"))
-exchange_sharing = _exchange(_apply_exchanges, donate_argnames=("workers", "record"))
+_exchange = partial(
+    jax.jit, static_argnames=("kind", "loss", "reset_local_optimizer", "watch_center", "together", "shared")
+)
+exchange_sharing = partial(
+    _exchange(_apply_exchanges, donate_argnames=("memory", "workers", "record")),
+    shared=True,
+)
 """Where a worker goes on from the new center: the old one is still what another trains on."""
-exchange_apart = _exchange(_apply_exchanges, donate_argnames=("center", "workers", "record"))
+exchange_apart = partial(
+    _exchange(_apply_exchanges, donate_argnames=("center", "memory", "workers", "record")),
+    shared=False,
+)
 """Where a worker goes on from something of its own: the new center is written over the old one."""
 
 
-def resumes_at_center(optimizer: Optimizer, params: Params, local_steps: int) -> bool:
-    """Whether workers go on from the very center that the optimizer returns. Computes shapes only.
-
-    Raises:
-        UserCodeError: it is a user's, and fails or gives something else than parameters.
-    """
-    kind = type(optimizer)
-    answers: list[bool] = []
-
-    def exchange(optimizer: Optimizer, center: Params, start: Params, end: Params, staleness: jax.Array) -> None:
-        answer = optimizer.exchange(center, start, end, local_steps, staleness)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise UserCodeError(f"{call} gave {_shapes(answer)}, not the new center and what the worker goes on from")
-        for what, given in zip(("as the new center", "for the worker to go on from"), answer, strict=True):
-            if _shapes(given) != _shapes(center):
-                raise UserCodeError(f"{call} gave {_shapes(given)} {what}, not arrays of the center's shapes and types")
-        answers.append(_is_same(*answer))
-
-    shapes = _shapes(params)
-    call = f"{kind.__name__}.exchange(center, start and end: {shapes}; local_steps: {local_steps}; staleness: int32[])"
-    with called(kind, call):
-        jax.eval_shape(exchange, optimizer, params, params, params, np.int32(0))  # its numbers traced, as in training
-    return answers[0]
+def _answered(
+    server: Server, worker: WorkerState, optimizer: Optimizer, local: LocalOptimizer, reset_local_optimizer: bool
+) -> WorkerState:
+    """The worker with what it goes on from."""
+    params, memory = optimizer.reply(server, Worker(worker.params, worker.memory))
+    local_state = local.transformation().init(params) if reset_local_optimizer else worker.local_state
+    return WorkerState(params, local_state, memory)
 
 
-def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
-    """Raise UserCodeError if a user's local optimizer fails, or gives something else than a step of the parameters."""
-    kind = type(local)
-    call = f"{kind.__name__}.transformation() for {_shapes(params)}"
-
-    def step(local: LocalOptimizer, params: Params) -> tuple[Params, Any, Any]:
-        transformation = local.transformation()
-        state = transformation.init(params)
-        return *transformation.update(params, state, params), state
-
-    with called(kind, call):
-        updates, after, before = jax.eval_shape(step, local, params)
-    if _shapes(updates) != _shapes(params):
-        raise UserCodeError(f"{call} gave updates {_shapes(updates)}")
-    same = bool(jax.tree.structure(after) == jax.tree.structure(before))  # type: ignore[operator, unused-ignore]
-    if not same or _shapes(after) != _shapes(before):
-        raise UserCodeError(f"{call} has another state after a step: {_shapes(after)}, before it {_shapes(before)}")
+@partial(jax.jit, static_argnames=("reset_local_optimizer",), donate_argnames=("worker",))
+def answer_later(
+    center: Params,
+    memory: Any,
+    worker: WorkerState,
+    optimizer: Optimizer,
+    local: LocalOptimizer,
+    *,
+    reset_local_optimizer: bool,
+) -> WorkerState:
+    """A worker that was answered after another one's exchange; its params are None if it goes on from the center."""
+    answered = _answered(Server(center, memory), worker, optimizer, local, reset_local_optimizer)
+    return answered._replace(params=None) if is_same(center, answered.params) else answered
 
 
-def _shapes(tree: object) -> str:
-    """The arrays of a pytree, as in `[{biases: float32[10], weights: float32[784, 10]}]`."""
-    if isinstance(tree, dict):
-        return "{" + ", ".join(f"{name}: {_shapes(tree[name])}" for name in sorted(tree)) + "}"
-    if isinstance(tree, list | tuple):
-        inside = ", ".join(map(_shapes, tree))
-        return f"[{inside}]" if isinstance(tree, list) else f"({inside})"
-    if hasattr(tree, "dtype") and hasattr(tree, "shape"):
-        return f"{tree.dtype}[{', '.join(map(str, tree.shape))}]"
-    return type(tree).__name__
+def answers_with_own(optimizer: Optimizer) -> bool:
+    """Whether a worker goes on from something else than the center alone."""
+    return type(optimizer).reply is not Optimizer.reply
 
 
-def _is_same(center: Params, following: Params) -> bool:
+def is_same(center: Params, following: Params) -> bool:
     """Whether these are the same arrays, not only equal ones."""
     pairs = zip(jax.tree.leaves(center), jax.tree.leaves(following), strict=True)
     return all(one is other for one, other in pairs)
@@ -200,6 +233,13 @@ def all_finite(tree: Params) -> jax.Array:
 
 
 @jax.jit
-def begin(params: Params, local: LocalOptimizer) -> WorkerState:
-    """A worker before its first step."""
-    return WorkerState(params, local.transformation().init(params))
+def begin(params: Params, local: LocalOptimizer, optimizer: Optimizer) -> WorkerState:
+    """A worker before its first step; the params are the initial center."""
+    memory = jax.tree.map(jnp.copy, optimizer.init_worker(params))
+    return WorkerState(params, local.transformation().init(params), memory)
+
+
+@partial(jax.jit, static_argnames=("workers",))
+def begin_server(center: Params, optimizer: Optimizer, *, workers: int) -> Any:
+    """The server's memory before the first exchange."""
+    return jax.tree.map(jnp.copy, optimizer.init(center, workers))

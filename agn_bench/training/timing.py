@@ -10,6 +10,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.clock import Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.speeds import slowness_of
+from agn_bench.clock.stops import Stop
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
@@ -43,7 +44,7 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
     expected = np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10
     phases = np.minimum(expected, exchanges + 1).astype(np.int64)
     while True:
-        timeline = simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps, size), exchanges)
+        timeline = simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps, size), stop=Stop(exchanges))
         stopped = np.bincount(timeline.worker, minlength=workers) >= phases
         if not stopped.any():
             return timeline

@@ -22,7 +22,7 @@ from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.timeline import Timeline
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, as_pytree
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.problems import datasets, mlp
@@ -131,7 +131,7 @@ class Problem:
         calls = self.scale.steps // _SCANNED
         shape = (calls * (self.repetitions + 1), _SCANNED, _BATCH)
         batches = [jax.device_put(batch) for batch in np.resize(self.batches, shape)]
-        state = begin(self._on_device(self.initial), local)
+        state = begin(self._on_device(self.initial), local, as_pytree(Agn()))
         position = 0
 
         def train() -> None:
@@ -218,13 +218,13 @@ class ExchangeCost:
             stream(0, Kind.PARAMETERS), MODELS[cell.model].widths(DATASETS[SCALES[cell.model].dataset])
         )
         self._center, self._start, self._end = (Problem._on_device(initial) for _ in range(3))
+        commit = Commit(None, cell.local_steps, jnp.int32(0), jnp.int32(cell.workers), jnp.nan)
+
+        def exchange(optimizer: Optimizer, center: Any, start: Any, end: Any) -> Any:
+            return optimizer.commit(Server(center, ()), Worker(end, ()), commit._replace(start=start))[0].center
+
         self._exchanges = {
-            name: jax.jit(
-                lambda center, start, end, optimizer=optimizer: optimizer.exchange(
-                    center, start, end, cell.local_steps, jnp.int32(0)
-                )[0],
-                donate_argnums=1,
-            )
+            name: jax.jit(partial(exchange, optimizer), donate_argnums=1)
             for name, optimizer in (("agn", Agn()), ("downpour", Downpour()))
         }
 

@@ -1,0 +1,124 @@
+"""Stops: when a run ends before its workers have nothing left to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from agn_bench.clock.draws import Draws
+from agn_bench.clock.timeline import Phases, Timeline
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Whichever comes first; None: never."""
+
+    exchanges: int | None = None
+    seconds: float | None = None
+    """Simulated."""
+    gradient_steps: int | None = None
+    """Of all workers together, those of dropped commits and of interrupted phases too."""
+
+    def most_exchanges(self, local_steps: int) -> int | None:
+        """Exchanges beyond which nothing is kept; None: no limit."""
+        limits = [] if self.exchanges is None else [self.exchanges]
+        if self.gradient_steps is not None:
+            limits.append(self.gradient_steps // local_steps)
+        return min(limits, default=None)
+
+    def kept(self, timeline: Timeline) -> int:
+        """How many of a timeline's exchanges come before the stop."""
+        count = timeline.exchanges
+        if self.exchanges is not None:
+            count = min(count, self.exchanges)
+        if self.seconds is not None:
+            count = min(count, int(np.searchsorted(timeline.applied_s, self.seconds, side="right")))
+        if self.gradient_steps is not None:
+            ended = np.sort(timeline.interrupted.end_s)
+            in_vain = np.concatenate([[0], np.cumsum(timeline.interrupted.steps[_order(timeline.interrupted)])])
+            made = np.cumsum(timeline.steps, dtype=np.int64)
+            made += in_vain[np.searchsorted(ended, timeline.applied_s, side="right")]
+            count = min(count, int(np.searchsorted(made, self.gradient_steps, side="right")))
+        return count
+
+
+NEVER = Stop()
+
+
+def cut(timeline: Timeline, draws: Draws, stop: Stop) -> Timeline:
+    """The timeline up to the stop; the phases that this leaves unfinished are noted."""
+    kept = stop.kept(timeline)
+    seconds = math.inf if stop.seconds is None else stop.seconds
+    if kept == timeline.exchanges and (timeline.stopped_s is not None or timeline.end_s <= seconds):
+        return timeline
+    first_lost = timeline.applied_s[kept] if kept < timeline.exchanges else math.inf
+    end = float(timeline.applied_s[kept - 1]) if kept else 0.0
+    if first_lost > seconds:
+        end = seconds
+    answered = np.where(timeline.answered < kept, timeline.answered, -1).astype(np.int32)
+    rows = {
+        one.name: getattr(timeline, one.name)[:kept]
+        for one in fields(Timeline)
+        if isinstance(getattr(timeline, one.name), np.ndarray)
+    }
+    rows |= {
+        "answered": answered[:kept],
+        "resume_s": np.where(answered < 0, np.nan, timeline.resume_s)[:kept],
+        "interrupted": _some(
+            timeline.interrupted, (timeline.interrupted.answered < kept) & (timeline.interrupted.end_s <= end)
+        ),
+    }
+    shorter = replace(timeline, **rows, stopped_s=end)
+    return replace(shorter, unfinished=_unfinished(shorter, draws, end))
+
+
+def used(timeline: Timeline) -> np.ndarray:
+    """How many of each worker's phases have ended, (workers,)."""
+    return sum(
+        np.bincount(ended, minlength=timeline.workers) for ended in (timeline.worker, timeline.interrupted.worker)
+    )
+
+
+def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
+    """The phases that workers are in when the run ends, or whose commits are on their way."""
+    start, phase = draws.begin.copy(), np.zeros(timeline.workers, np.int64)
+    # In the order of phases: the last of a worker's is what remains.
+    for worker, number, resumed in (
+        (timeline.worker, timeline.phase, timeline.resume_s),
+        (timeline.interrupted.worker, timeline.interrupted.phase, timeline.interrupted.end_s),
+    ):
+        order = np.argsort(number, kind="stable")
+        latest = np.full(timeline.workers, -1)
+        latest[worker[order]] = order
+        there = np.flatnonzero(latest >= 0)
+        there = there[number[latest[there]] + 1 > phase[there]]
+        phase[there], start[there] = number[latest[there]] + 1, resumed[latest[there]]
+    begun = np.flatnonzero((start < end) & (phase < draws.phases))  # NaN, for those who have no answer, is not
+    draw = draws.first[begun] + phase[begun]
+    compute_end = start[begun] + draws.compute[draw]
+    return Phases(
+        begun.astype(np.int32),
+        phase[begun].astype(np.int32),
+        start[begun],
+        np.minimum(compute_end, end),
+        steps_made(start[begun], np.minimum(compute_end, end), draws.compute[draw], timeline.local_steps),
+        np.full(len(begun), -1, np.int32),
+    )
+
+
+def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_steps: int) -> np.ndarray:
+    """The steps of phases that began at `start` and were given up at `end`, λ of which take `compute` seconds, int32."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(compute > 0, (end - start) / compute, 1.0)
+    whole = end >= start + compute
+    return np.where(whole, local_steps, np.floor(local_steps * share)).clip(0, local_steps).astype(np.int32)
+
+
+def _order(phases: Phases) -> np.ndarray:
+    return np.argsort(phases.end_s, kind="stable")
+
+
+def _some(phases: Phases, which: np.ndarray) -> Phases:
+    return Phases(*(getattr(phases, one.name)[which] for one in fields(Phases)))

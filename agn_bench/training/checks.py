@@ -1,0 +1,83 @@
+"""What a user's optimizer or local optimizer gives is checked by shapes alone, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from agn_bench.base.user_code import UserCodeError, called
+from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
+from agn_bench.training.exchange import is_same
+from agn_bench.training.records import Params
+
+
+def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, workers: int) -> bool:
+    """Whether workers go on from the very arrays of the center. Computes shapes only.
+
+    Raises:
+        UserCodeError: it is a user's, and a function of it fails or gives something else than what it should.
+    """
+    kind = type(optimizer)
+    shared: list[bool] = []
+
+    def call(what: str, function: Any, *arguments: Any, like: Any = None) -> Any:
+        """What a function gives; it must be of the shapes and types of `like`."""
+        says = f"{kind.__name__}.{what}"
+        with called(kind, says):
+            answer = function(*arguments)
+        if like is not None and shapes(answer) != shapes(like):
+            raise UserCodeError(f"{says} gave {shapes(answer)}, not {shapes(like)}")
+        return answer
+
+    def moments(optimizer: Optimizer, params: Params, commit: Commit) -> None:
+        """Each function once, its numbers traced, as in training."""
+        given = f"center: {shapes(params)}"
+        memory = call(f"init({given}; workers: {workers})", optimizer.init, params, workers)
+        own = call(f"init_worker({given})", optimizer.init_worker, params)
+        server, worker = Server(params, memory), Worker(params, own)
+        given = f"server: {shapes(server)}; worker: {shapes(worker)}"
+        both = call(f"commit({given}; commit: {shapes(commit)})", optimizer.commit, server, worker, commit, like=(server, worker))
+        server = call(f"version(server: {shapes(server)})", optimizer.version, Server(*both[0]), like=server)
+        worker = call(f"reply({given})", optimizer.reply, Server(*server), Worker(*both[1]), like=worker)
+        shared.append(is_same(server[0], worker[0]))
+        given = f"gradient, params and start: {shapes(params)}; memory: {shapes(own)}"
+        call(f"gradient({given})", optimizer.gradient, params, params, params, own, like=params)
+
+    commit = Commit(params, local_steps, np.int32(0), np.int32(workers), np.float32(0))
+    jax.eval_shape(lambda *given: moments(given[0], given[1], commit._replace(start=given[1])), optimizer, params)
+    return shared[0]
+
+
+def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
+    """Raise UserCodeError if a user's local optimizer fails, or gives something else than a step of the parameters."""
+    kind = type(local)
+    call = f"{kind.__name__}.transformation() for {shapes(params)}"
+
+    def step(local: LocalOptimizer, params: Params) -> tuple[Params, Any, Any]:
+        transformation = local.transformation()
+        state = transformation.init(params)
+        return *transformation.update(params, state, params), state
+
+    with called(kind, call):
+        updates, after, before = jax.eval_shape(step, local, params)
+    if shapes(updates) != shapes(params):
+        raise UserCodeError(f"{call} gave updates {shapes(updates)}")
+    same = bool(jax.tree.structure(after) == jax.tree.structure(before))  # type: ignore[operator, unused-ignore]
+    if not same or shapes(after) != shapes(before):
+        raise UserCodeError(f"{call} has another state after a step: {shapes(after)}, before it {shapes(before)}")
+
+
+def shapes(tree: object) -> str:
+    """The arrays of a pytree, as in `[{biases: float32[10], weights: float32[784, 10]}]`."""
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{name}: {shapes(tree[name])}" for name in sorted(tree)) + "}"
+    if hasattr(tree, "_fields"):
+        return "{" + ", ".join(f"{name}: {shapes(getattr(tree, name))}" for name in tree._fields) + "}"
+    if isinstance(tree, list | tuple):
+        inside = ", ".join(map(shapes, tree))
+        return f"[{inside}]" if isinstance(tree, list) else f"({inside})"
+    if hasattr(tree, "dtype") and hasattr(tree, "shape"):
+        return f"{tree.dtype}[{', '.join(map(str, tree.shape))}]"
+    return type(tree).__name__
