@@ -33,6 +33,7 @@ from typing import Any
 
 import hypothesis
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
@@ -46,7 +47,7 @@ from agn_bench.clock import Constant, Draws, Gamma, Profile
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import processes
 from agn_bench.execution.one import Terms, make
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optimizer, Server, Worker
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.training.records import Progress, RunResult
@@ -235,6 +236,17 @@ def compilations() -> Callable[[Callable[[], object]], int]:
         return len(events) - before
 
     return count
+
+
+def exchanged(
+    optimizer: Optimizer, center: Any, start: Any, end: Any, local_steps: int, staleness: Any
+) -> tuple[Any, Any]:
+    """An exchange of one worker that makes a version and is answered at once: the new center, what the worker has."""
+    worker = Worker(end, optimizer.init_worker(center))
+    server = Server(center, optimizer.init(center, 1))
+    server, worker = optimizer.commit(server, worker, Commit(start, local_steps, staleness, jnp.int32(1), jnp.nan))
+    server = optimizer.version(server)
+    return server.center, optimizer.reply(server, worker).params
 
 
 def profiles() -> list[Profile]:

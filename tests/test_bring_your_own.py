@@ -52,10 +52,10 @@ class Mine(Optimizer):
     beta: float = quantity(0, 10, default=1.0, help="How much staleness counts.")
     power: float = quantity(0, 4, default=0.5, help="By which power.")
 
-    def exchange(self, center, start, end, local_steps, staleness):
-        weight = (1 + self.beta * staleness) ** -self.power
-        new = jax.tree.map(lambda c, s, e: c + weight * (e - s), center, start, end)
-        return new, new
+    def commit(self, server, worker, commit):
+        weight = (1 + self.beta * commit.staleness) ** -self.power
+        new = jax.tree.map(lambda c, s, e: c + weight * (e - s), server.center, commit.start, worker.params)
+        return server._replace(center=new), worker
 '''
 UNIFORM = '''
 from dataclasses import dataclass
@@ -283,11 +283,12 @@ class Odd(Optimizer):
         if self.low > self.high:
             raise ValueError("low is above high")
 
-    def exchange(self, center, start, end, local_steps, staleness):
-        new = center
+    def commit(self, server, worker, commit):
+        new = server.center
         for _ in range(self.repeats):
-            new = jax.tree.map(lambda c, s, e: c + self.low * self.weights[1] * (e - s), new, start, end)
-        return new, new
+            factor = self.low * self.weights[1]
+            new = jax.tree.map(lambda c, s, e: c + factor * (e - s), new, commit.start, worker.params)
+        return server._replace(center=new), worker
 '''
 
 
@@ -382,7 +383,7 @@ def mistake(text: str, *changes: str) -> str:
     return text
 
 
-SIGNATURE = "def exchange(self, center, start, end, local_steps, staleness):"
+SIGNATURE = "def commit(self, server, worker, commit):"
 WRONG = {
     "does not import": (
         mistake(MINE, "import jax\n", "import jaxx\n"),
@@ -394,10 +395,10 @@ WRONG = {
     "has no such class": (mistake(MINE, "class Mine(", "class Yours("), "my.py has no Mine; accepted: my.py:Yours"),
     "is another kind of thing": (mistake(MINE, "class Mine(Optimizer)", "class Mine"), "Mine is no optimizer"),
     "has no decorator": (mistake(MINE, "@optimizer\n", ""), "Mine is not under @optimizer"),
-    "has no function": (mistake(MINE, "def exchange", "def exchanged"), "Mine has no exchange"),
+    "has no function": (mistake(MINE, "def commit", "def committed"), "Mine has no commit"),
     "has another signature": (
-        mistake(MINE, SIGNATURE, "def exchange(self, center, start, end):"),
-        "Mine.exchange(self, center, start, end) cannot be called with center, start, end, local_steps, staleness",
+        mistake(MINE, SIGNATURE, "def commit(self, server, worker):"),
+        "Mine.commit(self, server, worker) cannot be called with server, worker, commit",
     ),
     "has a number without limits": (
         mistake(MINE, 'quantity(0, 10, default=1.0, help="How much staleness counts.")', "1.0"),
@@ -452,20 +453,20 @@ def test_a_number_that_is_not_accepted(command: Command, numbers: str, says: str
     assert says in err
 
 
-ANSWER = "return new, new"
+ANSWER = "return server._replace(center=new), worker"
 FAILS = {
     "raises": (
-        "weight = ", "raise KeyError(staleness)\n        weight = ", "failed in my.py:|line 17, in exchange|KeyError",
+        "weight = ", "raise KeyError(commit)\n        weight = ", "failed in my.py:|line 17, in commit|KeyError",
     ),
     "ends the program": (ANSWER, "raise SystemExit(0)", "SystemExit: 0"),
-    "misuses JAX": (ANSWER, "return (new, new) if staleness > 1 else (new, new)", "TracerBoolConversionError"),
-    "asks what a number is": (ANSWER, "return (new, new) if self.beta else (new, new)", "TracerBoolConversion"),
+    "misuses JAX": (ANSWER, "return (server, worker) if commit.staleness > 1 else (server, worker)", "TracerBoolConversionError"),
+    "asks what a number is": (ANSWER, "return (server, worker) if self.beta else (server, worker)", "TracerBoolConversion"),
     "gives one thing": (ANSWER, "return new", "gave [{biases: float32[8], weights: float32[12, 8]}, {biases: float32["),
     "gives other shapes": (
-        ANSWER, "return jax.tree.map(lambda leaf: leaf[:1], new), new", "as the new center, not arrays of the center's",
+        ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf[:1], new)), worker", "biases: float32[1]",
     ),
-    "gives another structure": (ANSWER, "return new, new[:1]", "for the worker to go on from, not arrays of the"),
-    "gives other types": (ANSWER, "return jax.tree.map(lambda leaf: leaf > 0, new), new", "bool[8]"),
+    "gives another structure": (ANSWER, "return server, worker._replace(params=new[:1])", "weights: float32[12, 8]}]"),
+    "gives other types": (ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf > 0, new)), worker", "bool[8]"),
 }  # fmt: skip
 
 
@@ -479,9 +480,9 @@ def test_a_mistake_in_a_function_is_shown_with_the_shapes_it_was_called_with(
     assert code == 1
     first, *rest = err.splitlines()
     assert first.startswith(
-        "agn-bench: Mine.exchange(center, start and end: [{biases: float32[8], weights: float32[12, 8]}"
+        "agn-bench: Mine.commit(server: {center: [{biases: float32[8], weights: float32[12, 8]}"
     )
-    assert "local_steps: 3; staleness: int32[])" in first
+    assert "steps: int, staleness: int32[], workers: int32[]" in first
     for part in says.split("|"):
         assert part in err
     assert not rest or rest[0].startswith('  File "my.py", line ')
@@ -527,7 +528,7 @@ def test_a_sweep_goes_on_without_runs_whose_code_fails(command: Command, quick_d
     (here / "mine.toml").write_text(EXPERIMENT.replace("model =", f'dataset = "{quick_dataset}"\nmodel ='))
     code, out, _ = command("sweep", "mine.toml", "--threads", 2, "--jobs", 1, "--out", "out")
     assert (code, "1 runs made, 0 found finished, 2 failed" in out) == (1, True)
-    assert "UserCodeError: Mine.exchange(" in out
+    assert "UserCodeError: Mine.commit(" in out
     error = UserCodeError("Mine failed:\n  File")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 

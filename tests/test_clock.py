@@ -34,6 +34,7 @@ from agn_bench.clock import (
     profile_names,
 )
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.stops import Stop
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.resolving import resolve
@@ -354,7 +355,7 @@ def test_active_workers_never_stop(profile: Profile, workers: int) -> None:
     for exchanges in (1, 40, 3000):
         plenty = draw_delays(profile, 6, workers, exchanges + 1, 2, 1000)
         assert_same(
-            active_timeline(profile, 6, workers, 2, 1000, exchanges), simulate_timeline(plenty, exchanges=exchanges)
+            active_timeline(profile, 6, workers, 2, 1000, exchanges), simulate_timeline(plenty, stop=Stop(exchanges))
         )
 
 

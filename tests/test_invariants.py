@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Figure, examples, initial_params, local_optimizer, reference_log, tried
+from conftest import Figure, examples, exchanged, initial_params, local_optimizer, reference_log, tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,7 +156,7 @@ def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
     @examples(300)
     @given(coordinates, coordinates, st.floats(1e-6, 1.0), st.integers(1, 50), st.integers(0, 50))
     def attempt(center: np.ndarray, end: np.ndarray, alpha: float, local_steps: int, staleness: int) -> None:
-        new, following = Easgd(alpha=alpha).exchange([center], [center], [end], local_steps, staleness)
+        new, following = exchanged(Easgd(alpha=alpha), [center], [center], [end], local_steps, staleness)
         largest = np.abs(center) + np.abs(end)
         np.testing.assert_array_less(
             np.abs(new[0] + following[0] - center - end), 8 * np.finfo(float).eps * largest + 1e-300
@@ -173,7 +173,7 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
     def attempt(center: np.ndarray, start: np.ndarray, local_steps: int, staleness: int) -> None:
         for name, optimizer in EVERY_OPTIMIZER.items():
             at = center if name == "easgd" else start
-            new, following = optimizer.exchange([center], [at], [at], local_steps, staleness)
+            new, following = exchanged(optimizer, [center], [at], [at], local_steps, staleness)
             np.testing.assert_array_equal(new[0], center)
             np.testing.assert_array_equal(following[0], center)
 

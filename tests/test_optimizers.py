@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import exchanged
 
 from agn_bench.base.named import Named
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, as_pytree
@@ -31,7 +32,7 @@ EXCHANGES = [
 
 @pytest.mark.parametrize(("optimizer", "local_steps", "staleness", "center", "following"), EXCHANGES)
 def test_an_exchange_worked_out_by_hand(optimizer, local_steps, staleness, center, following) -> None:  # type: ignore[no-untyped-def]
-    new, goes_on = optimizer.exchange(CENTER, START, END, local_steps, jnp.int32(staleness))
+    new, goes_on = exchanged(optimizer, CENTER, START, END, local_steps, jnp.int32(staleness))
     np.testing.assert_array_equal(new["w"], center)
     np.testing.assert_array_equal(goes_on["w"], following)
     assert new["w"].dtype == jnp.float32
@@ -41,7 +42,7 @@ def test_easgd_conserves_center_plus_worker() -> None:
     """To rounding: four float32 operations on numbers below 16."""
     generator = np.random.default_rng(0)
     center, end = ({"w": jnp.asarray(generator.uniform(-8, 8, 1000), jnp.float32)} for _ in range(2))
-    new, goes_on = Easgd(alpha=0.05).exchange(center, center, end, 3, jnp.int32(0))
+    new, goes_on = exchanged(Easgd(alpha=0.05), center, center, end, 3, jnp.int32(0))
     before, after = (np.float64(a["w"]) + np.float64(b["w"]) for a, b in ((center, end), (new, goes_on)))
     np.testing.assert_allclose(after, before, rtol=0, atol=4 * 16 * 2**-24)
 

@@ -24,7 +24,7 @@ from test_simulate import LOCAL, OPTIMIZERS, Case, distance
 
 from agn_bench.clock.timeline import Timeline
 from agn_bench.config.resolving import resolve
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer, optimizer
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optimizer, Server, Worker, optimizer
 from agn_bench.problems import mlp
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.problems.datasets import Dataset
@@ -54,8 +54,8 @@ class Script(Case):
             self.log.append({"worker": worker, "phase": phases[worker], "staleness": version - pulled[worker]})
             phases[worker] += 1
             pulled[worker] = version + 1
-        who, phase, staleness = (np.array([row[name] for row in self.log], np.int32) for name in self.log[0])
-        self.timeline = Timeline(workers, local_steps, who, phase, *[np.arange(len(order)) / 2] * 6, staleness)
+        times = (np.arange(len(order)) / 2,) * 6
+        self.timeline = Timeline.asynchronous(workers, local_steps, np.array(order, np.int32), times)
         shape = (workers, max(phases) * local_steps, 16)
         self.batches = np.random.default_rng(1).integers(0, len(tiny.train_labels), shape).astype(np.int32)
         self.tiny = tiny
@@ -167,9 +167,13 @@ def custom(rule: Callable[..., Any]) -> Any:
     """An optimizer that does this at an exchange."""
 
     @optimizer
-    class Custom:
-        def exchange(self, *given: Any) -> Any:
-            return rule(*given)
+    class Custom(Optimizer):
+        def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+            center, params = rule(server.center, commit.start, worker.params, commit.steps, commit.staleness)
+            return server._replace(center=center), worker._replace(params=params)
+
+        def reply(self, server: Server, worker: Worker) -> Worker:
+            return worker
 
     return Custom()
 
@@ -221,16 +225,20 @@ def test_any_method_agrees_with_a_plain_loop(tiny: Dataset, engine: Engine, monk
 
 
 @optimizer
-class Struck:
+class Struck(Optimizer):
     """At the exchange `at`, told by its τ, one bias of the center becomes `value`; no worker ever sees it."""
 
     at: int
     value: float
 
-    def exchange(self, center: Any, start: Any, end: Any, local_steps: int, staleness: Any) -> Any:
-        blow = jnp.where(staleness == self.at, self.value, 0)
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        blow, center = jnp.where(commit.staleness == self.at, self.value, 0), server.center
         last = jax.tree.map(lambda c: jnp.shape(c) == WIDTHS[-1:], center)
-        return jax.tree.map(lambda c, e, last: c + 0.1 * (e - c) + (blow if last else 0), center, end, last), end
+        new = jax.tree.map(lambda c, e, last: c + 0.1 * (e - c) + (blow if last else 0), center, worker.params, last)
+        return server._replace(center=new), worker
+
+    def reply(self, server: Server, worker: Worker) -> Worker:
+        return worker
 
 
 @pytest.mark.parametrize(("at", "value"), [(0, np.inf), (21, np.nan), (22, -np.inf), (47, np.inf), (None, np.nan)])
@@ -240,7 +248,7 @@ def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
     """All losses are finite, before it and after."""
     engine(at_once=(2,))
     case = Script(tiny, ORDERS["turns"], 1)
-    case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
+    case.timeline = replace(case.timeline, pulled=np.zeros(48, np.int32))
     run, seen = partial(case.replay, local=LOCAL["sgd"], dtype=np.float32), list[Progress]()
     result = run(Struck(-1 if at is None else at, value), evaluate_at={0, 10, 20, 22, 40, 48}, on_progress=seen.append)
     made = 48 if at is None else at + 1
@@ -264,7 +272,7 @@ def held() -> int:
 def test_a_run_that_is_made_again_holds_nothing_of_the_first_try(tiny: Dataset) -> None:
     """The memory that all workers take is there once, not twice."""
     case = Script(tiny, ORDERS["turns"], 1)
-    case.timeline = replace(case.timeline, staleness=np.arange(48, dtype=np.int32))
+    case.timeline = replace(case.timeline, pulled=np.zeros(48, np.int32))
     gc.collect()
     before, seen = held(), []
     options = {"evaluate_at": range(4, 48, 4), "on_progress": lambda _: seen.append(held() - before)}

@@ -26,13 +26,14 @@ from agn_bench.clock import (
     Profile,
     Stragglers,
     Tiers,
+    compiled,
     draw_delays,
-    events,
     load_profile,
     profile_names,
 )
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.measures import measures, staleness_counts
+from agn_bench.clock.stops import Stop
 from agn_bench.clock.timeline import Timeline
 
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
@@ -116,7 +117,7 @@ def test_agrees_with_the_heapq_simulation_over_a_hundred_thousand_exchanges() ->
 @EVERY_PROFILE
 def test_a_timeline_cut_short_is_the_beginning_of_the_whole_one(profile: Profile, exchanges: int) -> None:
     draws = draw_delays(profile, 2, 40, 20, 3, MESSAGE)
-    whole, cut = simulate_timeline(draws), simulate_timeline(draws, exchanges=exchanges)
+    whole, cut = simulate_timeline(draws), simulate_timeline(draws, stop=Stop(exchanges))
     assert (cut.workers, cut.local_steps, cut.exchanges) == (40, 3, exchanges)
     for column in COLUMNS:
         np.testing.assert_array_equal(getattr(cut, column), getattr(whole, column)[:exchanges], column)
@@ -128,15 +129,17 @@ def test_where_it_does_not_compile_as_one_kernel_it_gives_the_same(name: str, mo
         raise jax.errors.JaxRuntimeError("INTERNAL: no such kernel")
 
     draws = draw_delays(load_profile(name), 8, 70, 20, 3, MESSAGE)
-    as_one = simulate_timeline(draws, 1000)
-    monkeypatch.setattr(events, "_serve", refuse)
-    otherwise = simulate_timeline(draws, 1000)
+    as_one = simulate_timeline(draws, stop=Stop(1000))
+    monkeypatch.setattr(compiled, "_as_one_kernel", refuse)
+    otherwise = simulate_timeline(draws, stop=Stop(1000))
     for column in COLUMNS:
         np.testing.assert_array_equal(getattr(as_one, column), getattr(otherwise, column), column)
 
 
 def test_all_columns_of_a_timeline_are_looked_at_here() -> None:
-    assert {field.name for field in fields(Timeline)} == {"workers", "local_steps", *COLUMNS}
+    others = {"workers", "local_steps", "interrupted", "unfinished", "stopped_s"}
+    looked_at = {*COLUMNS, "pulled", "version", "accepted", "answered"} - {"staleness"}
+    assert {field.name for field in fields(Timeline)} == others | looked_at
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, 40])
@@ -281,7 +284,7 @@ def test_neither_orders_nor_speeds_nor_ends_compile_anything(
         (draws(30, np.arange(1, 31), profiles()[2]), None),
         *((draws(64, 512, profiles()[3]), exchanges) for exchanges in (1, 100, 32_768)),
     ]
-    assert compilations(lambda: [simulate_timeline(these, exchanges) for these, exchanges in others]) == 0
+    assert compilations(lambda: [simulate_timeline(these, stop=Stop(exchanges)) for these, exchanges in others]) == 0
 
 
 def hand_made(**columns: list[float]) -> Timeline:
@@ -295,9 +298,8 @@ def hand_made(**columns: list[float]) -> Timeline:
         "resume_s": [4.0, 8.0, 14.0, 13.0],
         **columns,
     }
-    whole: dict[str, Any] = {"worker": [0, 0, 0, 1], "phase": [0, 1, 2, 0], "staleness": [0, 0, 0, 3]}
-    arrays = {name: np.array(values, np.int32) for name, values in whole.items()}
-    return Timeline(2, 3, **arrays, **{name: np.array(values) for name, values in times.items()})
+    worker = np.array([0, 0, 0, 1], np.int32)
+    return Timeline.asynchronous(2, 3, worker, tuple(map(np.array, times.values())))
 
 
 def test_measures_are_those_counted_by_hand() -> None:

@@ -51,26 +51,24 @@ def cut(timeline: Timeline, draws: Draws, stop: Stop) -> Timeline:
     """The timeline up to the stop; the phases that this leaves unfinished are noted."""
     kept = stop.kept(timeline)
     seconds = math.inf if stop.seconds is None else stop.seconds
-    if kept == timeline.exchanges and (timeline.stopped_s is not None or timeline.end_s <= seconds):
+    most = stop.most_exchanges(timeline.local_steps)
+    reached = most is not None and kept >= most and used(timeline).sum() < len(draws.compute)
+    if kept == timeline.exchanges and (timeline.stopped_s is not None or not (reached or timeline.end_s > seconds)):
         return timeline
     first_lost = timeline.applied_s[kept] if kept < timeline.exchanges else math.inf
     end = float(timeline.applied_s[kept - 1]) if kept else 0.0
     if first_lost > seconds:
         end = seconds
     answered = np.where(timeline.answered < kept, timeline.answered, -1).astype(np.int32)
-    rows = {
-        one.name: getattr(timeline, one.name)[:kept]
-        for one in fields(Timeline)
-        if isinstance(getattr(timeline, one.name), np.ndarray)
-    }
-    rows |= {
+    rows = {name: column[:kept] for name, column in timeline.rows().items()}
+    changed = {
         "answered": answered[:kept],
         "resume_s": np.where(answered < 0, np.nan, timeline.resume_s)[:kept],
         "interrupted": _some(
             timeline.interrupted, (timeline.interrupted.answered < kept) & (timeline.interrupted.end_s <= end)
         ),
     }
-    shorter = replace(timeline, **rows, stopped_s=end)
+    shorter = replace(timeline, **{**rows, **changed}, stopped_s=end)
     return replace(shorter, unfinished=_unfinished(shorter, draws, end))
 
 

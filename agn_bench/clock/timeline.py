@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -126,6 +126,11 @@ class Timeline:
     @property
     def exchanges(self) -> int:
         return len(self.worker)
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """What is known of each exchange, by name."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     @property
     def steps(self) -> np.ndarray:

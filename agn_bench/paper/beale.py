@@ -56,12 +56,14 @@ def path(local_steps: int) -> np.ndarray:
     Args:
         local_steps: λ; 0 for a phase that goes on until it has arrived.
     """
+    from agn_bench.optimizers import Commit, Server, Worker
     from agn_bench.optimizers.agn import Agn
 
     optimizer, center, kept = Agn(), START, [START]
     for _ in range(_MOST_STEPS):
         end = descend(center, local_steps or _MOST_STEPS)
-        new, _ = optimizer.exchange(center, center, end, local_steps or 1 / FRACTION, 0)  # type: ignore[arg-type]
+        commit = Commit(center, local_steps or 1 / FRACTION, 0, 1, LEARNING_RATE)  # type: ignore[arg-type]
+        new = optimizer.commit(Server(center, ()), Worker(end, ()), commit)[0].center
         if np.hypot(new[0] - kept[-1][0], new[1] - kept[-1][1]) >= SPACING:
             kept.append(new)
         if np.hypot(new[0] - MINIMUM[0], new[1] - MINIMUM[1]) < SPACING / 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -85,4 +85,8 @@ def recognised(config: RunConfig) -> RunConfig:
 
 
 def _same(one: Timeline, other: Timeline) -> bool:
-    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Timeline))
+    """Whether two timelines have the very same exchanges."""
+    columns = zip(one.rows().values(), other.rows().values(), strict=True)
+    return (one.workers, one.local_steps, one.exchanges) == (other.workers, other.local_steps, other.exchanges) and all(
+        np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f") for mine, theirs in columns
+    )
