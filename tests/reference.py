@@ -281,6 +281,172 @@ def train(
     return centers, np.array(losses).reshape(-1, local_steps), np.array(correct).reshape(-1, local_steps)
 
 
+class Plain:
+    """A commit changes the center at once. Who is answered goes on from the center."""
+
+    method = None
+
+    def begin(self, initial, workers):
+        self.center = initial
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.center, _ = exchange(self.method, self.center, start, end, local_steps, staleness)
+
+    def version(self):
+        pass
+
+    def reply(self, worker, end):
+        return self.center
+
+
+class Agn(Plain):
+    method = "agn"
+
+
+class Downpour(Plain):
+    method = "downpour"
+
+
+class Dynsgd(Plain):
+    method = "dynsgd"
+
+
+class Ringmaster(Plain):
+    """c ← c + Δ of what is accepted (Maranjyan et al. 2025); what is too stale the clock drops or interrupts."""
+
+    method = "downpour"
+
+
+class StaleSynchronous(Plain):
+    """Who is too far ahead waits (Ho et al. 2013), which is the clock's affair; commits of any plain method."""
+
+    def __init__(self, method="downpour"):
+        self.method = method
+
+
+class Easgd(Plain):
+    """Worker and center are drawn towards each other (Zhang et al. 2015). The worker goes on from its own point."""
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.own = {}
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.center, self.own[worker] = exchange("easgd", self.center, start, end, local_steps, staleness, self.alpha)
+
+    def reply(self, worker, end):
+        return self.own.pop(worker, end)  # where it arrived, if its commit was not accepted
+
+
+class LocalSgd(Plain):
+    """c ← c + the mean of a version's commits."""
+
+    def __init__(self, quorum):
+        self.quorum = quorum
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.displacements = []
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.displacements.append(combine(lambda s, e: e - s, start, end))
+
+    def version(self):
+        total = combine(lambda *all_of_them: sum(all_of_them), *self.displacements)
+        self.center = combine(lambda c, t: c + t / self.quorum, self.center, total)
+        self.displacements = []
+
+
+class FedBuff(Plain):
+    """A buffer of commits, each divided by √(1 + τ), then a step along their mean (Nguyen et al. 2022)."""
+
+    def __init__(self, size, rate):
+        self.size, self.rate = size, rate
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.buffer = combine(np.zeros_like, initial)
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.buffer = combine(lambda b, s, e: b + (e - s) / math.sqrt(1 + staleness), self.buffer, start, end)
+
+    def version(self):
+        self.center = combine(lambda c, b: c + self.rate * b / self.size, self.center, self.buffer)
+        self.buffer = combine(np.zeros_like, self.buffer)
+
+
+class Dana(Plain):
+    """Each worker's momentum at the server, and a look ahead along all of them (Hakimi et al. 2019).
+
+    In units of displacement: d = −η v of the paper.
+    """
+
+    def __init__(self, momentum):
+        self.momentum = momentum
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.moving = [combine(np.zeros_like, initial) for _ in range(workers)]
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        before = self.moving[worker]
+        self.moving[worker] = combine(lambda d, s, e: self.momentum * d + (e - s), before, start, end)
+        self.center = combine(lambda c, d: c + d, self.center, self.moving[worker])
+
+    def reply(self, worker, end):
+        total = combine(lambda *all_of_them: sum(all_of_them), *self.moving)
+        return combine(lambda c, t: c + self.momentum * t, self.center, total)
+
+
+def train_with(
+    optimizer, log, interrupted, batches, images, labels, initial, local, rate, momentum=None, reset=False,
+    workers=None, local_steps=None,
+):  # fmt: skip
+    """Train along a log under rules, with an optimizer that has a memory.
+
+    Returns the centers after every row, losses and correct images of every mini-batch, and all that the optimizer
+    knows in the end. `workers` and `local_steps` are needed where log and interrupted phases do not tell them.
+    """
+    phases = [*log, *interrupted]
+    if workers is None:
+        workers = 1 + max(phase["worker"] for phase in phases)
+    if local_steps is None:
+        local_steps = batches.shape[1] // (1 + max(phase["phase"] for phase in phases))
+    optimizer.begin(initial, workers)
+    own = [LocalOptimizer(local, rate, momentum) for _ in range(workers)]
+    begun = [initial] * workers  # what each worker's phase begins from
+    centers, losses, correct, ends, version = [], [], [], [], 0
+    for this, row in enumerate(log):
+        worker = row["worker"]
+        end = begun[worker]
+        first = row["phase"] * local_steps
+        for batch in batches[worker, first : first + local_steps]:
+            loss, gradient, right = loss_and_gradient(end, images[batch], labels[batch])
+            losses.append(loss)
+            correct.append(right)
+            end = own[worker].update(end, gradient)
+        ends.append(end)
+        if reset:
+            own[worker].reset()
+        if row["accepted"]:
+            optimizer.commit(worker, begun[worker], end, row["staleness"], local_steps)
+        if row["version"] > version:
+            optimizer.version()
+            version = row["version"]
+        for earlier, its_end in zip(log[: this + 1], ends, strict=True):
+            if earlier["answered"] == this:
+                begun[earlier["worker"]] = optimizer.reply(earlier["worker"], its_end)
+        for phase in interrupted:
+            if phase["answered"] == this:
+                begun[phase["worker"]] = optimizer.reply(phase["worker"], begun[phase["worker"]])
+        centers.append(optimizer.center)
+    losses, correct = (np.array(of_all).reshape(-1, local_steps) for of_all in (losses, correct))
+    return centers, losses, correct, vars(optimizer)
+
+
 def learning_curve(log, losses, correct, batch_size, window, evaluations):
     """The rows of curve.csv by plain loops; `evaluations`: (time, accuracy)."""
     stamped = []
