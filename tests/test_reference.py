@@ -36,7 +36,7 @@ def test_a_grace_period_gives_the_published_clock() -> None:
 @pytest.mark.parametrize("order", ["first", "random"])
 def test_an_endless_grace_period_is_a_synchronous_round(order: str) -> None:
     generator = np.random.default_rng(3)
-    compute, up, down, server = generator.gamma(1.0, (1, 0.3, 0.3, 0.2), (4, 6, 4)).T.swapaxes(1, 2)[:, :4].tolist()
+    compute, up, down, server = (generator.exponential(mean, (4, 6)).tolist() for mean in (1, 0.3, 0.3, 0.2))
     draws = [-1.0] * 24 if order == "first" else generator.random(24)
     runs = [reference.clock([0.0] * 4, compute, up, down, server, draws, {"quorum": 4, **rules})
             for rules in ({"waits": True}, {"grace_s": math.inf})]  # fmt: skip
