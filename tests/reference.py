@@ -8,58 +8,185 @@ from __future__ import annotations
 
 import heapq
 import math
+from types import SimpleNamespace
 
 import numpy as np
 
-ARRIVAL, LOOK = 0, 1  # at equal times all arrivals come before the server looks at its queue
+RULES = {"quorum": 1, "waits": False, "drop_at": None, "cancels": False, "ahead": None, "grace_s": 0.0}
+ARRIVAL, SERVED, LOOK = 0, 1, 2  # at equal times all that arrives or is served comes before the server looks
 
 
-def event_log(begin, compute, up, down, server, order):
+def event_log(begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1):
     """The timeline as a list of dicts, in the order applied.
 
     begin: a number a worker; the other times: a list of each worker's phases; order: a number an exchange, in [0, 1)
-    for who is taken of those who wait, negative for the first in line.
+    for who is taken of those who wait, negative for the first in line. For the rest see `clock`.
     """
-    workers = len(begin)
-    events, queue, log = [], [], []
-    phase, start, pulled = [0] * workers, list(begin), [0] * workers
-    busy_until, version = 0.0, 0
+    return clock(begin, compute, up, down, server, order, rules, channels, collective, local_steps).rows
 
-    def send(worker):
-        compute_end = start[worker] + compute[worker][phase[worker]]
-        heapq.heappush(events, (compute_end + up[worker][phase[worker]], ARRIVAL, worker, compute_end))
 
-    for worker in range(workers):
-        send(worker)
+def clock(
+    begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1,
+    exchanges=None, seconds=None, gradient_steps=None,
+):  # fmt: skip
+    """A run under rules: its rows, phases that were interrupted or are unfinished, who is stranded, when it ends.
+
+    rules: a dict like RULES; what is missing is as there. channels: so many are served at once. collective: the
+    latency and the transfer of one message in seconds, for those who wait for each other and need no server.
+    exchanges, seconds, gradient_steps: the run stops at what comes first.
+    """
+    rules = {**RULES, **(rules or {})}
+    drop_at = math.inf if rules["drop_at"] is None else rules["drop_at"]
+    ahead = math.inf if rules["ahead"] is None else rules["ahead"]
+    all_reduce = 0.0
+    if rules["waits"] and collective is not None:
+        up = down = server = [[0.0] * len(phases) for phases in compute]
+        channels, others = 1, rules["quorum"] - 1
+        all_reduce = 2 * others * collective[0] + 2 * others / rules["quorum"] * collective[1]
+
+    crew = [
+        {"worker": worker, "doing": "nothing", "phase": -1, "pulled": 0, "commits": 0, "active": True}
+        for worker in range(len(begin))
+    ]
+    events, rows, interrupted, begun = [], [], [], []
+    version = count = services = busy = 0
+    window_end = None  # until when one may arrive and belong to the group, while there is one
+
+    def begin_phase(me, start):
+        me["phase"] += 1
+        if me["phase"] == len(compute[me["worker"]]):
+            me["doing"], me["active"] = "ended", False
+            return
+        me["doing"], me["start"] = "under way", start
+        me["compute_end"] = start + compute[me["worker"]][me["phase"]]
+        me["arrive"] = me["compute_end"] + up[me["worker"]][me["phase"]]
+        begun.append((me["worker"], me["phase"], start, me["compute_end"]))
+        heapq.heappush(events, (me["arrive"], ARRIVAL, me["phase"], me["worker"]))
+
+    for me in crew:
+        begin_phase(me, begin[me["worker"]])
     while events:
-        now, kind, worker, compute_end = heapq.heappop(events)
+        now, kind, number, worker = heapq.heappop(events)
+
         if kind == ARRIVAL:
-            queue.append((now, worker, compute_end))
-            if busy_until <= now:
-                heapq.heappush(events, (now, LOOK, -1, None))
+            if crew[worker]["phase"] == number:  # else this phase was interrupted, and nothing was sent
+                crew[worker]["doing"] = "waiting"
+                heapq.heappush(events, (now, LOOK, 0, -1))
             continue
-        if not queue or busy_until > now:
+
+        if kind == LOOK:
+            waiting = [me for me in crew if me["doing"] == "waiting"]
+            if window_end is not None:
+                waiting = [me for me in waiting if me["arrive"] <= window_end]
+            if not waiting or busy == channels:
+                continue
+            first = min(waiting, key=lambda me: me["arrive"])
+            me = first if order[services] < 0 else waiting[math.floor(order[services] * len(waiting))]
+            if rules["grace_s"] > 0 and window_end is None:
+                window_end = first["arrive"] + rules["grace_s"]
+            me["doing"], me["served"] = "in service", now
+            applied = now + server[me["worker"]][me["phase"]]
+            if count + 1 == rules["quorum"] and version - me["pulled"] < drop_at:
+                applied = applied + all_reduce
+            heapq.heappush(events, (applied, SERVED, services, me["worker"]))
+            services += 1
+            busy += 1
+            heapq.heappush(events, (now, LOOK, 0, -1))  # for the next channel
             continue
-        queue.sort(key=lambda waiting: waiting[1])
-        chosen = min(queue) if order[version] < 0 else queue[math.floor(order[version] * len(queue))]
-        queue.remove(chosen)
-        arrive, worker, compute_end = chosen
-        applied = now + server[worker][phase[worker]]
-        resume = applied + down[worker][phase[worker]]
-        log.append({
-            "worker": worker, "phase": phase[worker], "start_s": start[worker], "compute_end_s": compute_end,
-            "arrive_s": arrive, "served_s": now, "applied_s": applied, "resume_s": resume,
-            "staleness": version - pulled[worker],
+
+        # The commit is applied, if it is not too stale.
+        me = crew[worker]
+        busy -= 1
+        this = len(rows)
+        staleness = version - me["pulled"]
+        accepted = staleness < drop_at
+        me["needs"] = version + 1 if rules["waits"] and accepted else 0
+        before = version
+        if accepted:
+            count += 1
+            if count == rules["quorum"]:
+                version, count = version + 1, 0
+        rows.append({
+            "worker": me["worker"], "phase": me["phase"], "start_s": me["start"], "compute_end_s": me["compute_end"],
+            "arrive_s": me["arrive"], "served_s": me["served"], "applied_s": now, "resume_s": math.nan,
+            "staleness": staleness, "pulled": me["pulled"], "version": version, "accepted": accepted, "answered": -1,
         })  # fmt: skip
-        version += 1
-        pulled[worker] = version
-        busy_until = applied
-        heapq.heappush(events, (applied, LOOK, -1, None))
-        start[worker] = resume
-        phase[worker] += 1
-        if phase[worker] < len(compute[worker]):
-            send(worker)
-    return log
+        me["doing"], me["row"] = "held", rows[-1]
+        me["commits"] += 1
+        me["active"] = me["phase"] + 1 < len(compute[me["worker"]])
+
+        # Who computes what would be too stale is told, and begins again where that is not too late.
+        if rules["cancels"] and version > before:
+            for other in crew:
+                if other["doing"] != "under way" or version - other["pulled"] < drop_at:
+                    continue
+                told = max(other["start"], now + down[other["worker"]][other["phase"]])
+                if told >= other["compute_end"]:
+                    continue
+                length = compute[other["worker"]][other["phase"]]
+                interrupted.append({
+                    "worker": other["worker"], "phase": other["phase"], "start_s": other["start"], "end_s": told,
+                    "steps": math.floor(local_steps * (told - other["start"]) / length), "answered": this,
+                    "pulled": other["pulled"],
+                })  # fmt: skip
+                other["pulled"] = version
+                begin_phase(other, told)
+
+        # The group is complete once nobody of it is served, waits or is still to come.
+        together = rules["grace_s"] == 0
+        if window_end is not None and busy == 0:
+            to_come = [you for you in crew if you["doing"] in ("under way", "waiting") and you["arrive"] <= window_end]
+            if not to_come:
+                together, window_end = True, None
+
+        # Whoever may go on is answered.
+        least = min([you["commits"] for you in crew if you["active"]], default=0)
+        for you in crew:
+            not_ahead = not you["active"] or you["commits"] - least <= ahead
+            if you["doing"] == "held" and version >= you["needs"] and not_ahead and together:
+                resume = now + down[you["worker"]][you["phase"]]
+                you["row"]["answered"], you["row"]["resume_s"] = this, resume
+                you["pulled"] = version
+                begin_phase(you, resume)
+        heapq.heappush(events, (now, LOOK, 0, -1))
+
+    stranded = [me["worker"] for me in crew if me["doing"] == "held"]
+
+    # It stops after so many rows, or at a time.
+    in_time = len(rows) if seconds is None else sum(row["applied_s"] <= seconds for row in rows)
+    kept = len(rows) if exchanges is None else min(exchanges, len(rows))
+    if gradient_steps is not None:
+        for index, row in enumerate(rows[:kept]):
+            in_vain = sum(phase["steps"] for phase in interrupted if phase["end_s"] <= row["applied_s"])
+            if local_steps * (index + 1) + in_vain > gradient_steps:
+                kept = index
+                break
+    if seconds is not None and (in_time < kept or kept == len(rows)):
+        kept, end = in_time, seconds
+    elif kept < len(rows):
+        end = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
+    else:
+        answers = [row["resume_s"] for row in rows if row["answered"] >= 0]
+        end = max(answers or [row["applied_s"] for row in rows], default=0.0)
+
+    # What would have come later is not known then.
+    if kept < len(rows):
+        rows, stranded = rows[:kept], []
+    for row in rows:
+        if row["answered"] >= kept:
+            row["answered"], row["resume_s"] = -1, math.nan
+    interrupted = [phase for phase in interrupted if phase["answered"] < kept and phase["end_s"] <= end]
+    over = {(phase["worker"], phase["phase"]) for phase in rows + interrupted}
+    unfinished = []
+    for worker, phase, start, compute_end in begun:
+        if start < end and (worker, phase) not in over:
+            steps = local_steps
+            if compute_end > end:
+                steps = math.floor(local_steps * (end - start) / compute[worker][phase])
+            unfinished.append({
+                "worker": worker, "phase": phase, "start_s": start, "end_s": min(compute_end, end), "steps": steps,
+            })  # fmt: skip
+    return SimpleNamespace(rows=rows, interrupted=interrupted, unfinished=unfinished, stranded=stranded, end_s=end)
 
 
 def loss_and_gradient(params, images, labels):
@@ -152,6 +279,172 @@ def train(
         workers[row["worker"]] = (following, optimizer)
         centers.append(center)
     return centers, np.array(losses).reshape(-1, local_steps), np.array(correct).reshape(-1, local_steps)
+
+
+class Plain:
+    """A commit changes the center at once. Who is answered goes on from the center."""
+
+    method = None
+
+    def begin(self, initial, workers):
+        self.center = initial
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.center, _ = exchange(self.method, self.center, start, end, local_steps, staleness)
+
+    def version(self):
+        pass
+
+    def reply(self, worker, end):
+        return self.center
+
+
+class Agn(Plain):
+    method = "agn"
+
+
+class Downpour(Plain):
+    method = "downpour"
+
+
+class Dynsgd(Plain):
+    method = "dynsgd"
+
+
+class Ringmaster(Plain):
+    """c ← c + Δ of what is accepted (Maranjyan et al. 2025); what is too stale the clock drops or interrupts."""
+
+    method = "downpour"
+
+
+class StaleSynchronous(Plain):
+    """Who is too far ahead waits (Ho et al. 2013), which is the clock's affair; commits of any plain method."""
+
+    def __init__(self, method="downpour"):
+        self.method = method
+
+
+class Easgd(Plain):
+    """Worker and center are drawn towards each other (Zhang et al. 2015). The worker goes on from its own point."""
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.own = {}
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.center, self.own[worker] = exchange("easgd", self.center, start, end, local_steps, staleness, self.alpha)
+
+    def reply(self, worker, end):
+        return self.own.pop(worker, end)  # where it arrived, if its commit was not accepted
+
+
+class LocalSgd(Plain):
+    """c ← c + the mean of a version's commits."""
+
+    def __init__(self, quorum):
+        self.quorum = quorum
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.displacements = []
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.displacements.append(combine(lambda s, e: e - s, start, end))
+
+    def version(self):
+        total = combine(lambda *all_of_them: sum(all_of_them), *self.displacements)
+        self.center = combine(lambda c, t: c + t / self.quorum, self.center, total)
+        self.displacements = []
+
+
+class FedBuff(Plain):
+    """A buffer of commits, each divided by √(1 + τ), then a step along their mean (Nguyen et al. 2022)."""
+
+    def __init__(self, size, rate):
+        self.size, self.rate = size, rate
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.buffer = combine(np.zeros_like, initial)
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        self.buffer = combine(lambda b, s, e: b + (e - s) / math.sqrt(1 + staleness), self.buffer, start, end)
+
+    def version(self):
+        self.center = combine(lambda c, b: c + self.rate * b / self.size, self.center, self.buffer)
+        self.buffer = combine(np.zeros_like, self.buffer)
+
+
+class Dana(Plain):
+    """Each worker's momentum at the server, and a look ahead along all of them (Hakimi et al. 2019).
+
+    In units of displacement: d = −η v of the paper.
+    """
+
+    def __init__(self, momentum):
+        self.momentum = momentum
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.moving = [combine(np.zeros_like, initial) for _ in range(workers)]
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        before = self.moving[worker]
+        self.moving[worker] = combine(lambda d, s, e: self.momentum * d + (e - s), before, start, end)
+        self.center = combine(lambda c, d: c + d, self.center, self.moving[worker])
+
+    def reply(self, worker, end):
+        total = combine(lambda *all_of_them: sum(all_of_them), *self.moving)
+        return combine(lambda c, t: c + self.momentum * t, self.center, total)
+
+
+def train_with(
+    optimizer, log, interrupted, batches, images, labels, initial, local, rate, momentum=None, reset=False,
+    workers=None, local_steps=None,
+):  # fmt: skip
+    """Train along a log under rules, with an optimizer that has a memory.
+
+    Returns the centers after every row, losses and correct images of every mini-batch, and all that the optimizer
+    knows in the end. `workers` and `local_steps` are needed where log and interrupted phases do not tell them.
+    """
+    phases = [*log, *interrupted]
+    if workers is None:
+        workers = 1 + max(phase["worker"] for phase in phases)
+    if local_steps is None:
+        local_steps = batches.shape[1] // (1 + max(phase["phase"] for phase in phases))
+    optimizer.begin(initial, workers)
+    own = [LocalOptimizer(local, rate, momentum) for _ in range(workers)]
+    begun = [initial] * workers  # what each worker's phase begins from
+    centers, losses, correct, ends, version = [], [], [], [], 0
+    for this, row in enumerate(log):
+        worker = row["worker"]
+        end = begun[worker]
+        first = row["phase"] * local_steps
+        for batch in batches[worker, first : first + local_steps]:
+            loss, gradient, right = loss_and_gradient(end, images[batch], labels[batch])
+            losses.append(loss)
+            correct.append(right)
+            end = own[worker].update(end, gradient)
+        ends.append(end)
+        if reset:
+            own[worker].reset()
+        if row["accepted"]:
+            optimizer.commit(worker, begun[worker], end, row["staleness"], local_steps)
+        if row["version"] > version:
+            optimizer.version()
+            version = row["version"]
+        for earlier, its_end in zip(log[: this + 1], ends, strict=True):
+            if earlier["answered"] == this:
+                begun[earlier["worker"]] = optimizer.reply(earlier["worker"], its_end)
+        for phase in interrupted:
+            if phase["answered"] == this:
+                begun[phase["worker"]] = optimizer.reply(phase["worker"], begun[phase["worker"]])
+        centers.append(optimizer.center)
+    losses, correct = (np.array(of_all).reshape(-1, local_steps) for of_all in (losses, correct))
+    return centers, losses, correct, vars(optimizer)
 
 
 def learning_curve(log, losses, correct, batch_size, window, evaluations):
