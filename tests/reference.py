@@ -161,13 +161,14 @@ def clock(
             if local_steps * (index + 1) + in_vain > gradient_steps:
                 kept = index
                 break
-    if seconds is not None and (in_time < kept or kept == len(rows)):
+    last = max([row[time] for row in rows for time in ("applied_s", "resume_s") if row[time] == row[time]], default=0.0)
+    last = max([last, *(phase["end_s"] for phase in interrupted)])
+    if seconds is not None and (in_time < kept or (kept == len(rows) and last > seconds)):
         kept, end = in_time, seconds
     elif kept < len(rows):
         end = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
     else:
-        answers = [row["resume_s"] for row in rows if row["answered"] >= 0]
-        end = max(answers or [row["applied_s"] for row in rows], default=0.0)
+        end = last
 
     # What would have come later is not known then.
     if kept < len(rows):

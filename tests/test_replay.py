@@ -335,9 +335,9 @@ def test_an_exchange_copies_only_what_it_started_from(tiny: Dataset, local_steps
     training = Script(tiny, ORDERS["turns"], local_steps).training(OPTIMIZERS["agn"], LOCAL["sgd"])
     exchange, programs = training._exchange, []
 
-    def compiled(*arguments: Any) -> Any:
-        programs.append(exchange.func.lower(*arguments, **exchange.keywords).compile().as_text())
-        return exchange(*arguments)
+    def compiled(*arguments: Any, **more: Any) -> Any:
+        programs.append(exchange.func.lower(*arguments, **exchange.keywords, **more).compile().as_text())
+        return exchange(*arguments, **more)
 
     training._exchange = compiled
     training.apply(0, 1)

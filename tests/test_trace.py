@@ -20,7 +20,7 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace, read_trace
 from agn_bench.training import columns
 
-COLUMNS = [field.name for field in fields(Timeline) if field.name not in ("workers", "local_steps")]
+COLUMNS = [field.name for field in fields(Timeline) if field.type == "np.ndarray"]
 
 Read = Callable[[str | bytes], Trace]
 

@@ -33,8 +33,6 @@ class Draws:
     """For each exchange, whom the server takes: with m waiting, u in [0, 1) the ⌊u m⌋-th of them by worker index,
     LONGEST the one whose message came first (ties to the lower worker index); (all phases,).
     """
-    channels: int = 1
-    collective: object = None
 
     @property
     def workers(self) -> int:

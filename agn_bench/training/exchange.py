@@ -176,17 +176,13 @@ def _apply_exchanges(
     return None if unchanged else server.center, server.memory, following, record
 
 
-_exchange = partial(
-    jax.jit, static_argnames=("kind", "loss", "reset_local_optimizer", "watch_center", "together", "shared")
-)
-exchange_sharing = partial(
-    _exchange(_apply_exchanges, donate_argnames=("memory", "workers", "record")),
-    shared=True,
+_exchange = partial(jax.jit, static_argnames=("kind", "loss", "reset_local_optimizer", "watch_center", "together"))
+exchange_sharing = _exchange(
+    partial(_apply_exchanges, shared=True), donate_argnames=("memory", "workers", "record")
 )
 """Where a worker goes on from the new center: the old one is still what another trains on."""
-exchange_apart = partial(
-    _exchange(_apply_exchanges, donate_argnames=("center", "memory", "workers", "record")),
-    shared=False,
+exchange_apart = _exchange(
+    partial(_apply_exchanges, shared=False), donate_argnames=("center", "memory", "workers", "record")
 )
 """Where a worker goes on from something of its own: the new center is written over the old one."""
 
