@@ -26,14 +26,25 @@ from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_
 from agn_bench.base.user_files import parse_toml, read_csv
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical, Moments
 from agn_bench.clock.origin import Origin
-from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile
+from agn_bench.clock.profile import (
+    BESIDE,
+    BYTES_PER_S,
+    NOTHING,
+    ORDERS,
+    PARTS,
+    TABLES,
+    Bandwidth,
+    Collective,
+    Profile,
+)
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
 _TEXTS = ("description", "source")
 _LONGEST_NAME = 1000
 _EMPIRICAL = "empirical"
-_BANDWIDTH = Accepted(1e-3, 1e18)
+_BANDWIDTH = Accepted(*BYTES_PER_S)
 _SHARE = Accepted(0, 1)
+_CHANNELS = Accepted(1, 100_000, whole=True)
 _INTERVAL = Accepted(0, MOST_SECONDS)
 
 
@@ -170,9 +181,11 @@ class _Reader:
             server=self._distribution("server"),
             order=order,
             fifo_share=share,
+            channels=self._number("server", "channels", _CHANNELS, 1),
             bandwidth=Bandwidth(*(self._number(part, "bandwidth", _BANDWIDTH, math.inf) for part in PARTS[1:])),
             speeds=self._speeds(),
             start_interval=self._number("workers", "start_interval", _INTERVAL, 0.0),
+            collective=self._collective(),
             description=self._tables.get("description", ""),
             source=self._tables.get("source", ""),
         )
@@ -206,6 +219,12 @@ class _Reader:
             what = f"workers.{last} with {lists[last]} numbers"
             raise self._origin.refuse("workers", last, what, "not one each", f"as many {' as '.join(lists)}", lists)
         return speeds
+
+    def _collective(self) -> Collective | None:
+        if "collective" not in self._tables:
+            return None
+        self._known("collective", declared_numbers(Collective))
+        return self._filled("collective", Collective)
 
     def _filled(self, part: str, kind: type) -> Any:
         """A dataclass with the numbers that the table gives."""
