@@ -20,7 +20,7 @@ import numpy as np
 
 from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, shown
 from agn_bench.base.named import Named, NotAccepted, made, numbers_in
-from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, declared_numbers
+from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_of
 from agn_bench.base.user_files import parse_toml, read_csv
@@ -247,10 +247,10 @@ class _Reader:
             accepted = f"{name} with a cap from the floor, {floor}"
             raise self._origin.refuse(part, "cap", f"{part}.cap = {cap}", "below the floor", accepted, ("floor",))
 
-    def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
-        """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
+    def _number(self, part: str, key: str, accepted: Accepted | OneOf, default: Any) -> Any:
+        """The number, the tuple of numbers or the word that a table has under `key`; `default` if it has none."""
         table = self._tables.get(part, {})
-        says = str(accepted._replace(several=False))
+        says = accepted.one
         if key not in table:
             if default is MISSING:
                 says = f"a list of such: {says}" if accepted.several else says
