@@ -20,16 +20,17 @@ import pytest
 from agn_bench.base import named
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import quantity
+from agn_bench.base.quantities import choice, quantity
 from agn_bench.base.user_code import UserCodeError
 from agn_bench.cli.base import completion
 from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.profile_files import as_toml
 from agn_bench.config import options, resolving
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
-from agn_bench.optimizers import OPTIMIZERS, Optimizer
+from agn_bench.optimizers import OPTIMIZERS, Optimizer, as_pytree
 from agn_bench.problems import datasets
 from agn_bench.problems.datasets import Dataset
 from agn_bench.store import folder
@@ -77,6 +78,25 @@ class Uniform(Distribution):
     def draw(self, generator, count):
         return self.mean * (1 + self.spread * (2 * generator.random(count) - 1))
 '''
+LAWS = (
+    MINE.replace("optimizer, quantity", "choice, optimizer, quantity")
+    .replace(
+        "    power: float",
+        '    law: str = choice("power", "inverse", default="power", help="By which law.")\n    power: float',
+    )
+    .replace("weight = ", 'raised = self.power if self.law == "power" else 1\n        weight = ')
+    .replace("-self.power", "-raised")
+)
+"""The same with a word to choose, which an `if` asks for."""
+SIDED = (
+    UNIFORM.replace("import positive", "import choice, positive")
+    .replace(
+        "    spread: float",
+        '    side: str = choice("both", "later", help="To which side of the mean.")\n    spread: float',
+    )
+    .replace("(2 * generator", '((1 if self.side == "later" else 2) * generator')
+    .replace("- 1))", '- (self.side == "both")))')
+)
 TINY = {"model": "mlp-8", "batch_size": 8, "workers": 4, "local_steps": 3, "gradient_steps": 120, "window": 2}
 
 
@@ -198,6 +218,132 @@ def test_a_run_is_made_like_another_of_a_users_file_when_the_file_is_given(here:
     with pytest.raises(BadInput, match=r"a user's file.*as in my\.py:Mine:beta=2\.0"):
         resolve({}, like.as_dict())
     assert resolve({"optimizer": "my.py:Mine:beta=2"}, like.as_dict()) == like
+
+
+# --- a choice among words ---
+
+
+def test_a_word_is_chosen_and_has_a_column_and_runs_of_its_own(
+    command: Command, quick_dataset: str, here: Path
+) -> None:
+    """The power 1 is the inverse law, but for how it is rounded. The word not given is the default."""
+    (here / "my.py").write_text(LAWS)
+    given = {**TINY, "dataset": quick_dataset}
+    for law in ("", ":law=power", ":law=inverse", ":power=1"):
+        code, _, err = command("run", *words(optimizer=f"my.py:Mine{law}", **given), "--save-center", "--out", "out")
+        assert (code, err) == (0, "")
+    rows = pd.read_csv("out/summary.csv").sort_values(["law", "power"])
+    assert rows[["law", "power"]].values.tolist() == [["inverse", 0.5], ["power", 0.5], ["power", 1.0]]
+    inverse, other, power = (np.load(f"out/runs/{name}/center.npz")["weights_0"] for name in rows["run_id"])
+    assert np.abs(inverse - power).max() < 1e-5 < 1e-3 < np.abs(inverse - other).max()
+    made = [json.loads(Path(f"out/runs/{name}/run.json").read_text()) for name in rows["run_id"]]
+    assert [run["config"]["optimizer"].partition("Mine:")[2] for run in made] == [
+        "beta=1.0:law=inverse:power=0.5",
+        "beta=1.0:law=power:power=0.5",
+        "beta=1.0:law=power:power=1.0",
+    ]
+    assert "my.py:Mine:beta=1.0:law=inverse:power=0.5" in made[0]["command"]
+    assert "Mine, inverse" in command("table", "out")[1].replace("\n", " ")
+    listed = " ".join(command("list", "my.py:Mine")[1].replace("│", " ").split())
+    assert "law By which law one of power or inverse power" in listed
+
+
+def test_a_word_that_is_none_of_them_is_refused(command: Command, here: Path) -> None:
+    (here / "my.py").write_text(LAWS.replace("beta: float", "gamma: float").replace("beta", "gamma"))
+    accepted = "accepted: law, one of power or inverse"
+    for word, says in {
+        "inverted": f"law is unknown, did you mean inverse?; {accepted}",
+        "": f"law is unknown; {accepted}",
+        "Power": f"law is unknown, did you mean power?; {accepted}",
+        "1": f"law is unknown; {accepted}",
+    }.items():
+        code, _, err = command("run", "--optimizer", f"my.py:Mine:law={word}")
+        assert (code, err) == (2, f"agn-bench: --optimizer my.py:Mine:law={word}: {says}\n")
+
+
+def test_an_example_of_a_choice_is_one_of_its_words(command: Command, here: Path) -> None:
+    (here / "my.py").write_text(
+        LAWS.replace("    beta: float", "    beta: float = 1.0 #").replace("\n    beta", "\n    #")
+    )
+    assert "as in Mine:law=power" in command("run", "--optimizer", "my.py:Mine:inverse")[2]
+
+
+def test_a_word_compiles_and_is_no_leaf(here: Path, quick_dataset: str) -> None:
+    (here / "my.py").write_text(LAWS)
+    given = {**TINY, "dataset": quick_dataset}
+    one, other, inverse = (
+        resolve({**given, "optimizer": f"my.py:Mine{chosen}"}) for chosen in ("", ":beta=2", ":law=inverse")
+    )
+    assert one.program == other.program != inverse.program
+    (beta, power), structure = jax.tree.flatten(as_pytree(inverse.optimizer.thing))
+    assert (beta, power) == (1.0, 0.5)
+    assert structure != jax.tree.structure(as_pytree(one.optimizer.thing))
+    assert jax.tree.unflatten(structure, (2.0, 0.25)).law == "inverse"
+
+
+def test_a_sweep_goes_over_words_and_selects_by_them(command: Command, quick_dataset: str, here: Path) -> None:
+    (here / "my.py").write_text(LAWS)
+    (here / "mine.toml").write_text(
+        EXPERIMENT.replace("Mine:beta=0", "Mine:law=inverse").replace(
+            "model =", f'dataset = "{quick_dataset}"\nmodel ='
+        )
+    )
+    code, out, _ = command("sweep", "mine.toml", "--only", "law=inverse", "--jobs", 1, "--threads", 2, "--out", "out")
+    assert (code, "1 runs made" in out) == (0, True)
+    assert pd.read_csv("out/summary.csv")["law"].tolist() == ["inverse"]
+    (here / "mine.toml").write_text(EXPERIMENT.replace("Mine:beta=0", "Mine:law=invers"))
+    assert (
+        "line 10, optimizer = my.py:Mine:law=invers: law is unknown, did you mean" in command("sweep", "mine.toml")[2]
+    )
+
+
+TIMES = '[step]\ndistribution = "times.py:Uniform"\nmean = 2\n'
+
+
+def test_a_word_of_a_distribution_stands_in_its_table(here: Path) -> None:
+    (here / "times.py").write_text(SIDED)
+    (here / "mine.toml").write_text(TIMES + 'side = "later"\n')
+    later = load_profile("mine.toml")
+    assert draw_delays(later, 0, 2, 50, 1).compute.min() >= 2
+    assert later.as_dict()["step"]["side"] == "later"
+    assert 'side = "later"' in as_toml(later)
+    set_over = load_profile("mine.toml", ["step.side=both"])
+    assert draw_delays(set_over, 0, 2, 50, 1).compute.min() < 2
+    for settings in (["step.side=later"], ['step.side="later"'], ["step.distribution=times.py:Uniform:side=later"]):
+        assert load_profile("ideal", ["step.distribution=times.py:Uniform:side=both", *settings]).step.side == "later"
+
+
+@pytest.mark.parametrize(
+    ("side", "says"),
+    [
+        ('"latr"', 'line 4, step.side = "latr": unknown, did you mean later?; accepted: one of both or later'),
+        ("1", "line 4, step.side = 1: not a word; accepted: one of both or later"),
+        ('["both"]', 'line 4, step.side = ["both"]: not a word; accepted: one of both or later'),
+        (None, "line 1, step.side: missing; accepted: one of both or later"),
+    ],
+)
+def test_a_wrong_word_in_a_table_is_refused_with_its_line(here: Path, side: str | None, says: str) -> None:
+    (here / "times.py").write_text(SIDED)
+    (here / "mine.toml").write_text(TIMES + (f"side = {side}\n" if side else ""))
+    with pytest.raises(BadInput) as refused:
+        load_profile("mine.toml")
+    assert str(refused.value) == f"--delays mine.toml, {says}"
+
+
+@pytest.mark.parametrize("bad", [(), ("one",), ("one", ""), ("one", "two:three"), ("one", "2"), ("one", "my.py")])
+def test_a_choice_of_what_cannot_be_told_apart_on_a_command_line_is_refused(bad: tuple[str, ...]) -> None:
+    choice("one", "Two-3_4")
+    with pytest.raises(ValueError, match="not two or more words"):
+        choice(*bad)
+
+
+def test_a_rate_that_is_a_word_is_not_set_by_the_option_of_numbers(here: Path) -> None:
+    rate = 'learning_rate: str = choice("low", "high", default="low", help="Step length.")'
+    before = 'learning_rate: float = quantity(1e-30, 1, default=0.01, help="Step length.")'
+    (here / "local.py").write_text(mistake(OTHERS["local"], before, rate, "import Local", "import choice, Local"))
+    assert resolve({**TINY, "local_optimizer": "local.py:Rms:learning_rate=high"}).local_optimizer.thing.decay == 0.9
+    with pytest.raises(BadInput, match="has none; accepted: a local optimizer that has a learning rate"):
+        resolve({**TINY, "local_optimizer": "local.py:Rms", "learning_rate": 0.1})
 
 
 # --- a distribution, speeds, a local optimizer, a data set, a model ---
@@ -408,6 +554,13 @@ WRONG = {
     "has a default that is not finite": (
         mistake(MINE, "default=1.0", 'default=float("nan")'), "the default of beta is not a finite number",
     ),
+    "has a default that is none of the words": (
+        mistake(LAWS, 'default="power"', 'default="powers"'),
+        "the default of law is unknown, did you mean power?; accepted: one of power or inverse",
+    ),
+    "has a default that is no word": (
+        mistake(LAWS, 'default="power"', "default=1"), "the default of law is not a word; accepted: one of power or",
+    ),
 }  # fmt: skip
 
 
@@ -542,6 +695,11 @@ def test_the_shell_completes_names_and_numbers(quick_dataset: str) -> None:
     assert complete("easgd:") == ["easgd:alpha="]
     assert complete("my.py:Mine:") == ["my.py:Mine:beta=", "my.py:Mine:power="]
     assert complete("my.py:Mine:beta=2:") == ["my.py:Mine:beta=2:power="]
+    assert complete("my.py:Mine:beta=") == complete("my.py:Mine:gamma=") == []
+    Path("laws.py").write_text(LAWS)
+    assert complete("laws.py:Mine:law=") == ["laws.py:Mine:law=power", "laws.py:Mine:law=inverse"]
+    assert complete("laws.py:Mine:beta=2:law=i") == ["laws.py:Mine:beta=2:law=inverse"]
+    assert complete("laws.py:Mine:law=power:law=") == []
     assert complete("nowhere.py:Mine:") == complete("easgd:alpha=0.1:") == []
 
 
@@ -552,13 +710,15 @@ def test_a_number_that_comes_later_renames_no_run(monkeypatch: pytest.MonkeyPatc
     @dataclass(frozen=True)
     class Later(OPTIMIZERS["easgd"]):  # type: ignore[misc]
         decay: float = quantity(0, 1, default=0.0, help="New.", later=True)
+        rule: str = choice("old", "new", default="old", help="New.", later=True)
 
     monkeypatch.setitem(OPTIMIZERS.shipped, "easgd", Later)
     assert resolve({**TINY, "optimizer": "easgd"}).run_id == before.run_id
-    assert resolve({**TINY, "optimizer": "easgd:decay=0"}).run_id == before.run_id
+    assert resolve({**TINY, "optimizer": "easgd:decay=0:rule=old"}).run_id == before.run_id
     assert resolve({}, before.as_dict()).run_id == before.run_id
     new = resolve({**TINY, "optimizer": "easgd:decay=0.5"})
     assert (new.run_id == before.run_id, new.optimizer.text) == (False, "easgd:alpha=0.05:decay=0.5")
+    assert resolve({**TINY, "optimizer": "easgd:rule=new"}).optimizer.text == "easgd:alpha=0.05:rule=new"
 
 
 FOUR = Path(__file__).parent.parent / "experiments" / "four-methods.toml"

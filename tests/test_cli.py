@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from agn_bench import __version__
+from agn_bench.clock import load_profile
 from agn_bench.store import run_files
 from agn_bench.training import simulate
 
@@ -125,6 +126,15 @@ def test_list_shows_every_name(command: Command) -> None:
         assert name in shown
     assert "server: constant, mean 0.397," in shown
     assert "arXiv 1907.11612" in shown
+
+
+def test_the_list_of_delays_shows_numbers_with_their_names(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole ones too."""
+    settings = ["server.channels=4", "collective.latency=0.5"]
+    monkeypatch.setattr("agn_bench.cli.catalogue.load_profile", lambda name: load_profile(name, settings))
+    shown = " ".join(command("list", "delays")[1].replace("│", " ").split())
+    assert "random, channels 4" in shown
+    assert "collective: latency 0.5" in shown
 
 
 def test_alone_it_shows_its_help(command: Command) -> None:

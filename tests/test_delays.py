@@ -18,6 +18,7 @@ from scipy import integrate, stats
 from agn_bench.clock import (
     LONGEST,
     Bandwidth,
+    Collective,
     Constant,
     Distribution,
     Draws,
@@ -32,6 +33,7 @@ from agn_bench.clock import (
     Pareto,
     Profile,
     RootLadder,
+    RoundTime,
     ShiftedExponential,
     Speeds,
     Stragglers,
@@ -399,6 +401,20 @@ def test_workers_start_an_interval_apart() -> None:
     apart = draw_delays(replace(EVERYTHING_RANDOM, start_interval=1.5), 0, 4, 5, 2)
     np.testing.assert_array_equal(apart.begin, [0.0, 1.5, 3.0, 4.5])
     assert_same_but("begin", apart, together)
+
+
+@pytest.mark.parametrize("collective", [None, Collective(), Collective(0.25, 4e6)])
+def test_channels_and_a_collective_change_no_draw_and_are_handed_on(collective: Collective | None) -> None:
+    plain = draw_delays(EVERYTHING_RANDOM, 0, 3, 5, 2, message_bytes=1_000_000)
+    assert (plain.channels, plain.collective) == (1, None)
+    profile = replace(EVERYTHING_RANDOM, channels=7, collective=collective)
+    draws = draw_delays(profile, 0, 3, 5, 2, message_bytes=1_000_000)
+    assert_same_but("", draws, plain)
+    assert draws.channels == 7
+    seconds = None if collective is None else collective.round_s(5, 1_000_000)
+    assert (draws.collective and draws.collective.seconds(5)) == seconds
+    if collective == Collective(0.25, 4e6):
+        assert draws.collective == RoundTime(latency_s=0.25, transfer_s=0.25)
 
 
 # --- whom the server takes ---

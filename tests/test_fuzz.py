@@ -32,7 +32,7 @@ from agn_bench import cli
 from agn_bench.analysis import comparison
 from agn_bench.base import files, machine
 from agn_bench.base.inputs import BadFile, BadInput
-from agn_bench.clock import draw_delays, parse_profile, profile_names
+from agn_bench.clock import draw_delays, parse_profile, profile_names, profile_of
 from agn_bench.clock.timeline import MOST_EXCHANGES
 from agn_bench.clock.trace import TIMES, read_trace
 from agn_bench.config.defaults import PRESETS
@@ -129,7 +129,8 @@ RIGHT = {
     "local_steps": ["1", "auto", "5", "5,10"], "local_optimizer": ["sgd", "adam", "momentum"],
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
-    "delay": ["server.mean=0.2", "step.distribution=gamma"], "timeline": ["commits.csv"],
+    "delay": ["server.mean=0.2", "step.distribution=gamma", "server.channels=4", "collective.latency=0.001"],
+    "timeline": ["commits.csv"],
     "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
     "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
@@ -213,6 +214,10 @@ distribution = "constant"
 mean = 0.02
 order = "random"
 fifo_share = 0.1
+channels = 2
+[collective]
+latency = 0.001
+bandwidth = 1.25e8
 """
 TRACE = "worker,start_s,applied_s,resume_s,staleness\n0,0,1,1.5,0\n1,0,2,2.5,1\n0,1.5,3,3,1\n1,2.5,4,4.25,1\n"
 MEASURED = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
@@ -407,6 +412,10 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
             times = getattr(draws, part)
             assert np.isfinite(times).all()
             assert (times >= 0).all()
+        assert draws.channels >= 1
+        if draws.collective is not None:
+            assert 0 <= draws.collective.seconds(1) <= draws.collective.seconds(1000) < np.inf
+        assert profile_of(json.loads(json.dumps(profile.as_dict()))).as_dict() == profile.as_dict()
 
     attempt()
     tally.note(figure, "delay profiles and settings")

@@ -19,6 +19,7 @@ from agn_bench.base import inputs
 from agn_bench.base.inputs import BadInput
 from agn_bench.clock import (
     Bandwidth,
+    Collective,
     Constant,
     Empirical,
     Gamma,
@@ -33,6 +34,7 @@ from agn_bench.clock import (
     load_profile,
     parse_profile,
     profile_names,
+    profile_of,
 )
 from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.clock.profile_files import as_toml
@@ -103,6 +105,11 @@ floor = 0.2
 bandwidth = 4e6
 order = "random"
 fifo_share = 0.25
+channels = 3
+
+[collective]
+latency = 0.001
+bandwidth = 8e6
 """
 MEASURED = "node,seconds\na,0.5\nb,0.25\nc,0\n"
 
@@ -120,9 +127,11 @@ def test_a_file_becomes_what_it_says(write: Write) -> None:
         server=ShiftedExponential(0.3, 0.2),
         order="random",
         fifo_share=0.25,
+        channels=3,
         bandwidth=Bandwidth(1e6, 2e6, 4e6),
         speeds=Tiers((1.0, 2.5), (3.0, 1.0)),
         start_interval=0.5,
+        collective=Collective(0.001, 8e6),
         description="of everything something",
         source="invented",
     )
@@ -233,9 +242,62 @@ def test_a_profile_written_out_has_everything_that_changes_a_result(write: Write
             "bandwidth": 4e6,
             "order": "random",
             "fifo_share": 0.25,
+            "channels": 3,
         },
         "workers": {"speeds": "tiers", "factors": [1.0, 2.5], "weights": [3.0, 1.0], "start_interval": 0.5},
+        "collective": {"latency": 0.001, "bandwidth": 8e6},
     }
+
+
+LATER = {
+    "channels": ("[server]\nchannels = 4", {"channels": 4}, {"server": {"channels": 4}}),
+    "free": ("[collective]", {"collective": Collective()}, {"collective": {}}),
+    "latency": ("[collective]\nlatency = 1e-3", {"collective": Collective(1e-3)}, {"collective": {"latency": 1e-3}}),
+    "bandwidth": (
+        "[collective]\nbandwidth = 1e6",
+        {"collective": Collective(bandwidth=1e6)},
+        {"collective": {"bandwidth": 1e6}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "changed", "says"), LATER.values(), ids=LATER.keys())
+def test_channels_and_a_collective_are_written_out_where_they_are_given(
+    text: str, changed: dict[str, Any], says: dict[str, dict[str, Any]]
+) -> None:
+    """And the profile is the same again, from its TOML and from what a run.json holds."""
+    plain, profile = (parse_profile("mine", (BASE + more).encode()) for more in ("", text))
+    assert profile == replace(plain, **changed)
+    without = plain.as_dict()
+    assert profile.as_dict() == {**without, **{part: {**without.get(part, {}), **own} for part, own in says.items()}}
+    assert parse_profile("mine", as_toml(profile).encode()) == profile
+    assert profile_of(json.loads(json.dumps(profile.as_dict()))) == profile
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_channels_and_a_collective_at_their_defaults_rename_no_profile(name: str) -> None:
+    settings = ["server.channels=1", "collective.latency=0"]
+    plain, spelled = load_profile(name), load_profile(name, settings)
+    assert replace(spelled, name=name, collective=None).as_dict() == plain.as_dict()
+    assert "collective" not in plain.as_dict()
+    assert "channels" not in plain.as_dict()["server"]
+
+
+@pytest.mark.parametrize(
+    ("members", "seconds"),
+    [
+        (1, 0.0),  # nobody to exchange with
+        (2, 2 * 0.25 + 8.0),  # each sends a half and gets the other, then the sums of them
+        (4, 6 * 0.25 + 1.5 * 8.0),
+        (1_000_000, 1_999_998 * 0.25 + 2 * 8.0 * 0.999_999),  # nearly the whole message, twice
+    ],
+)
+def test_a_round_of_all_reduce_is_a_rings(members: int, seconds: float) -> None:
+    """2 (q − 1) messages, each of a q-th; message of 8 s, latency of 0.25 s. Within rounding."""
+    collective = Collective(latency=0.25, bandwidth=125.0)
+    assert collective.round_s(members, 1000) == pytest.approx(seconds, rel=1e-15)
+    assert collective.round_time(1000).seconds(members) == collective.round_s(members, 1000)
+    assert Collective().round_s(members, 1000) == 0.0
 
 
 # --- what it is called ---
@@ -288,6 +350,9 @@ def test_settings_change_values_and_are_part_of_the_name(write: Write) -> None:
         ("paper-cluster", "server.order=fifo", "order", "fifo"),
         ("paper-cluster", "server.fifo_share=0.25", "fifo_share", 0.25),
         ("ideal", "workers.start_interval=2", "start_interval", 2.0),
+        ("paper-cluster", "server.channels=4", "channels", 4),
+        ("paper-cluster", "collective.latency=0.001", "collective", Collective(0.001)),
+        ("ideal", "collective.bandwidth=1e9", "collective", Collective(bandwidth=1e9)),
         ("ideal", "workers.speeds=ladder", "speeds", Ladder()),
         ("stragglers", "workers.speeds=ladder", "speeds", Ladder()),
         ("stragglers", "workers.factor=3", "speeds", Stragglers(0.1, 3.0)),
@@ -366,7 +431,11 @@ def number(text: str) -> str:
     return step(f'distribution = "constant"\nmean = {text}  # here')
 
 
-TABLES = "step, up, down, server, workers"
+def collective(lines: str) -> str:
+    return f"{BASE}[collective]\n{lines}\n"
+
+
+TABLES = "step, up, down, server, workers, collective"
 BAD = {
     "unknown-table": (
         f"{BASE}[sever]  # here\n",
@@ -482,6 +551,54 @@ BAD = {
         f"{BASE}[server]\nbandwidth = 0  # here",
         "server.bandwidth = 0",
         "too small; accepted: a number from 0.001 to 1e+18",
+    ),
+    "channels-0": (
+        f"{BASE}[server]\nchannels = 0  # here",
+        "server.channels = 0",
+        "too small; accepted: a whole number from 1 to 100000",
+    ),
+    "channels-negative": (f"{BASE}[server]\nchannels = -1  # here", "server.channels = -1", "negative; accepted: "),
+    "channels-too-many": (f"{BASE}[server]\nchannels = 100_001  # here", "server.channels = 100001", "too large"),
+    "channels-not-whole": (
+        f"{BASE}[server]\nchannels = 1.5  # here",
+        "server.channels = 1.5",
+        "not a whole number; accepted: a whole number from 1 to 100000",
+    ),
+    "channels-a-text": (f'{BASE}[server]\nchannels = "2"  # here', 'server.channels = "2"', "not a number"),
+    "channels-of-the-way-up": (
+        f"{BASE}[up]\nbandwidth = 1\nmean = 1\ndistribution = 'constant'\nchannels = 2  # here",
+        "up.channels",
+        "accepted: distribution, mean, bandwidth",
+    ),
+    "collective-latency": (
+        collective("latency = -1  # here"),
+        "collective.latency = -1",
+        "negative; accepted: a number from 0 to 1e+12",
+    ),
+    "collective-latency-a-text": (
+        collective('latency = "short"  # here'),
+        'collective.latency = "short"',
+        "not a number; accepted: a number from 0 to 1e+12",
+    ),
+    "collective-bandwidth": (
+        collective("latency = 1\nbandwidth = 0  # here"),
+        "collective.bandwidth = 0",
+        "too small; accepted: a number from 0.001 to 1e+18",
+    ),
+    "collective-bandwidth-inf": (
+        collective("bandwidth = inf  # here"),
+        "collective.bandwidth = inf",
+        "not a finite number",
+    ),
+    "unknown-key-of-a-collective": (
+        collective("latancy = 1  # here"),
+        "collective.latancy",
+        "unknown, did you mean latency?; accepted: latency, bandwidth",
+    ),
+    "collective-not-a-table": (
+        f"collective = true  # here\n{BASE}",
+        "collective = true",
+        "of the wrong kind; accepted: a table, [collective]",
     ),
     "start-interval": (
         workers("start_interval = -1  # here"),
@@ -875,7 +992,10 @@ def test_a_folder_of_measured_times_is_refused(write: Write) -> None:
         ("a.b.c=1", "not TABLE.KEY=VALUE"),
         ("sever.mean=1", f"unknown, did you mean server?; accepted: {TABLES}"),
         ("description.x=1", f"accepted: {TABLES}"),
-        ("server.maen=1", "unknown, did you mean mean?; accepted: distribution, mean, bandwidth, order, fifo_share"),
+        (
+            "server.maen=1",
+            "unknown, did you mean mean?; accepted: distribution, mean, bandwidth, order, fifo_share, channels",
+        ),
         ("workers.spedes=ladder", "unknown, did you mean speeds?; accepted: speeds, start_interval"),
         ("step.speeds=gamma", "unknown; accepted: distribution, mean, cv"),
         ("server.mean=-0.2", "negative; accepted: a number from 0 to 1e+12"),
@@ -890,6 +1010,11 @@ def test_a_folder_of_measured_times_is_refused(write: Write) -> None:
         ("workers.speeds=lader", "unknown, did you mean ladder?; accepted: equal, ladder, "),
         ("server.order=lifo", "accepted: fifo, random"),
         ("server.fifo_share=2", "too large; accepted: a number from 0 to 1"),
+        ("server.channels=0", "too small; accepted: a whole number from 1 to 100000"),
+        ("server.channels=2.5", "not a whole number"),
+        ("collective.latency=-1", "negative; accepted: a number from 0 to 1e+12"),
+        ("collective.distribution=gamma", "unknown; accepted: latency, bandwidth"),
+        ("colective.latency=1", f"unknown, did you mean collective?; accepted: {TABLES}"),
     ],
 )
 def test_a_bad_setting_is_refused_as_it_was_given(setting: str, says: str) -> None:

@@ -62,8 +62,8 @@ class Chosen(Generic[T]):
 
     @property
     def program(self) -> tuple[str, ...]:
-        """What of it is compiled: the name and whole numbers; changing others compiles nothing."""
-        return self.name, *(f"{name}={value}" for name, value in self.numbers if isinstance(value, int))
+        """What of it is compiled: the name, whole numbers and words; changing others compiles nothing."""
+        return self.name, *(f"{name}={value}" for name, value in self.numbers if isinstance(value, int | str))
 
     def number(self, name: str) -> Any:
         """One of its numbers; None if it has none of that name."""

@@ -69,9 +69,13 @@ def choose(option: str, value: object, known: Collection[str]) -> str:
     """Return `value` if it is one of `known`; otherwise raise BadInput and suggest the nearest name."""
     if isinstance(value, str) and value in known:
         return value
+    raise BadInput(option, value, unknown(value, known), ", ".join(known))
+
+
+def unknown(value: object, known: Collection[str]) -> str:
+    """What is wrong with a name that is none of `known`, with the nearest of them."""
     near = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.5)
-    hint = f", did you mean {near[0]}?" if near else ""
-    raise BadInput(option, value, f"unknown{hint}", ", ".join(known))
+    return "unknown" + (f", did you mean {near[0]}?" if near else "")
 
 
 def whole_number(option: str, value: object, low: int, high: int, note: str = "") -> int:

@@ -160,7 +160,7 @@ class Named(Mapping[str, Any], Generic[T]):
         )
 
     def complete(self, begun: str) -> list[str]:
-        """Texts that begin so: names, and after a name's colon its numbers."""
+        """Texts that begin so: names, after a name's colon its numbers, and after the = of a choice its words."""
         if ":" not in begun:
             return [name for name in self.names() if name.startswith(begun)]
         whole, _, last = begun.rpartition(":")
@@ -169,8 +169,12 @@ class Named(Mapping[str, Any], Generic[T]):
             found = found_at(self.option, whole, home)
         except BadInput:
             return []
-        taken = whole.split(":")[1:]
-        free = [name for name in _declared(found) if not any(part.startswith(f"{name}=") for part in taken)]
+        declared, taken = _declared(found), whole.split(":")[1:]
+        free = [name for name in declared if not any(part.startswith(f"{name}=") for part in taken)]
+        name, equals, word = last.partition("=")
+        if equals:
+            words = declared[name].accepted.words if name in free else ()
+            return [f"{whole}:{name}={one}" for one in words if one.startswith(word)]
         return [f"{whole}:{name}=" for name in free if name.startswith(last)]
 
     def _find(self, option: str, text: str) -> tuple[str, Any, str]:
@@ -222,7 +226,7 @@ class Named(Mapping[str, Any], Generic[T]):
         for one in fields(found):
             if "accepted" not in one.metadata:
                 problem = f"its field {one.name} does not say what it takes"
-                accepted = f"{one.name}: float = quantity(low, high, default=…, help=…)"
+                accepted = f"{one.name}: float = quantity(low, high, default=…, help=…), or a choice(…) of words"
                 raise BadInput(option, text, problem, accepted)
         for number in declared_numbers(found).values():
             values = number.default if number.accepted.several else [number.default]
@@ -254,7 +258,9 @@ def numbers_in(text: str, label: str, declared: Mapping[str, Number]) -> dict[st
     for part in text.split(":") if text else []:
         key, equals, word = (piece.strip() for piece in part.partition("="))
         if not equals:
-            accepted = f"numbers after colons, as in {label}:{next(iter(declared), 'name')}=1"
+            first = next(iter(declared), "name")
+            example = next(iter(declared[first].accepted.words if declared else ()), 1)
+            accepted = f"numbers after colons, as in {label}:{first}={example}"
             raise NotAccepted(f"{shown(part)} is not NAME=VALUE", accepted)
         if key not in declared:
             raise NotAccepted(f"{label} has no {key}", ", ".join(declared) or f"{label} alone, which has no numbers")

@@ -1,9 +1,11 @@
-"""Numbers that are declared once, as fields of a class: what they take, their default, and a sentence of help.
+"""Numbers that are declared once, as fields of a class: what they take, their default, and a sentence of help. A number
+may also be a choice: one of some words.
 
     @dataclass(frozen=True)
     class Uniform(Distribution):
         mean: float = positive("Seconds, on average.")
         spread: float = quantity(0, 1, default=0.5, help="By how much of the mean a time is off at most.")
+        side: str = choice("both", "later", default="both", help="To which side of the mean.")
 
 Options, checks, shell completion, columns and lists are made from that.
 """
@@ -11,9 +13,12 @@ Options, checks, shell completion, columns and lists are made from that.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+from agn_bench.base.inputs import unknown
 
 LEAST_SECONDS, MOST_SECONDS = 1e-9, 1e12
 """Of times that are not 0: with room to square and to divide."""
@@ -30,8 +35,22 @@ class Accepted(NamedTuple):
     whole: bool = False
 
     def __str__(self) -> str:
-        one = f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
-        return f"a list, each {one}" if self.several else one
+        return f"a list, each {self.one}" if self.several else self.one
+
+    @property
+    def one(self) -> str:
+        """What one number is, in words."""
+        return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
+
+    @property
+    def static(self) -> bool:
+        """Whether programs are compiled for its value, as a loop may run so often."""
+        return self.whole
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Those it may be: none."""
+        return ()
 
     def problem(self, value: object) -> str:
         """What is wrong with one number; nothing if it is accepted."""
@@ -71,11 +90,40 @@ class Accepted(NamedTuple):
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """The words that a field takes. It answers what Accepted answers."""
+
+    words: tuple[str, ...]
+    several: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return self.one
+
+    @property
+    def one(self) -> str:
+        *others, last = self.words
+        return f"one of {', '.join(others)} or {last}"
+
+    def problem(self, value: object) -> str:
+        if not isinstance(value, str):
+            return "not a word"
+        return "" if value in self.words else unknown(value, self.words)
+
+    def normal(self, value: Any) -> Any:
+        return value
+
+    def of_text(self, text: str) -> tuple[Any, str]:
+        problem = self.problem(text)
+        return (None, problem) if problem else (text, "")
+
+
+@dataclass(frozen=True)
 class Number:
     """A number as a class declares it."""
 
     name: str
-    accepted: Accepted
+    accepted: Accepted | OneOf
     help: str
     default: Any = MISSING
     later: bool = False
@@ -108,6 +156,21 @@ def quantity(
     accepted = Accepted(low, high, several, whole)
     default = default if default is MISSING else accepted.normal(default)
     return field(default=default, metadata={"accepted": accepted, "help": help, "later": later})
+
+
+def choice(*words: str, default: Any = MISSING, help: str = "", later: bool = False) -> Any:  # noqa: A002
+    """A field that takes one of some words, two or more, of letters, digits, dashes and underscores.
+
+    Args:
+        help: what it is, a sentence.
+        later: see quantity.
+
+    Raises:
+        ValueError: they are no such words.
+    """
+    if len(words) < 2 or not all(re.fullmatch("[A-Za-z][A-Za-z0-9_-]*", word) for word in words):
+        raise ValueError(f"{words}: not two or more words of letters, digits, dashes and underscores")
+    return field(default=default, metadata={"accepted": OneOf(words), "help": help, "later": later})
 
 
 def seconds(help: str = "", **more: Any) -> Any:  # noqa: A002

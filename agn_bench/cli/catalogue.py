@@ -152,7 +152,7 @@ def _delays() -> list[Row]:
 def _parameter(item: tuple[str, object]) -> str:
     """A number with its name; a word says what it is by itself."""
     key, value = item
-    return f"{key} {value:g}" if isinstance(value, float) else str(value)
+    return f"{key} {value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _presets() -> list[Row]:

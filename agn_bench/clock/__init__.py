@@ -27,13 +27,14 @@ from agn_bench.clock.distributions import (
     ShiftedExponential,
 )
 from agn_bench.clock.draws import LONGEST, Draws, draw_delays
-from agn_bench.clock.profile import Bandwidth, Profile
+from agn_bench.clock.profile import Bandwidth, Collective, Profile, RoundTime
 from agn_bench.clock.profile_files import load_profile, parse_profile, profile_names, profile_of
 from agn_bench.clock.speeds import Equal, GammaSpeeds, Ladder, RootLadder, Speeds, Stragglers, Tiers
 
 __all__ = [
     "LONGEST",
     "Bandwidth",
+    "Collective",
     "Constant",
     "Distribution",
     "Draws",
@@ -48,6 +49,7 @@ __all__ = [
     "Pareto",
     "Profile",
     "RootLadder",
+    "RoundTime",
     "ShiftedExponential",
     "Speeds",
     "Stragglers",

@@ -8,7 +8,7 @@ import numpy as np
 
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock.distributions import Constant, Distribution, draw_sums
-from agn_bench.clock.profile import Profile
+from agn_bench.clock.profile import Profile, RoundTime
 from agn_bench.clock.speeds import slowness_of
 
 LONGEST = -1.0
@@ -33,6 +33,10 @@ class Draws:
     """For each exchange, whom the server takes: with m waiting, u in [0, 1) the ⌊u m⌋-th of them by worker index,
     LONGEST the one whose message came first (ties to the lower worker index); (all phases,).
     """
+    channels: int = 1
+    """How many exchanges the server serves at once."""
+    collective: RoundTime | None = None
+    """What a round costs workers that wait for one another; None: they exchange through the server."""
 
     @property
     def workers(self) -> int:
@@ -74,6 +78,8 @@ def draw_delays(
         down=exchanged("down", Kind.DOWN),
         server=exchanged("server", Kind.SERVER),
         order=_order(profile, seed, total),
+        channels=profile.channels,
+        collective=None if profile.collective is None else profile.collective.round_time(message_bytes),
     )
 
 

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agn_bench.base.quantities import declared_numbers, named_numbers
+from agn_bench.base.quantities import declared_numbers, named_numbers, quantity, seconds
 from agn_bench.clock.distributions import DISTRIBUTIONS, Constant, Distribution
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
 ORDERS = ("fifo", "random")
 PARTS = ("step", "up", "down", "server")
-TABLES = (*PARTS, "workers")
-BESIDE = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share")}
+TABLES = (*PARTS, "workers", "collective")
+BESIDE = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share", "channels")}
 """Keys of a part's table that are not its distribution's."""
+BYTES_PER_S = (1e-3, 1e18)
+"""What a bandwidth is from and to."""
 NOTHING = Constant(0.0)
 
 
@@ -26,6 +28,39 @@ class Bandwidth(NamedTuple):
     up: float = math.inf
     down: float = math.inf
     server: float = math.inf
+
+
+class RoundTime(NamedTuple):
+    """What a round of all-reduce of one message takes, by a ring (Patarasuk and Yuan 2009, J. Parallel Distrib. Comput.
+    69, 117-124): each of q workers sends a q-th of the message to the next one, 2 (q − 1) times.
+    """
+
+    latency_s: float
+    """Of each sending."""
+    transfer_s: float
+    """Of the whole message: its bytes over the bandwidth."""
+
+    def seconds(self, members: int) -> float:
+        """2 (q − 1) latency + 2 (q − 1)/q transfer, of q members."""
+        sendings = 2 * (members - 1)
+        return sendings * self.latency_s + sendings / members * self.transfer_s
+
+
+@dataclass(frozen=True)
+class Collective:
+    """How workers that wait for one another exchange what they have: by a ring, without the server."""
+
+    latency: float = seconds("Seconds from a worker to the next.", default=0.0, later=True)
+    bandwidth: float = quantity(
+        *BYTES_PER_S, default=math.inf, later=True, help="Bytes a second, from a worker to the next."
+    )
+
+    def round_time(self, message_bytes: int) -> RoundTime:
+        return RoundTime(self.latency, message_bytes / self.bandwidth)
+
+    def round_s(self, members: int, message_bytes: int) -> float:
+        """Seconds of a round: 2 (q − 1) latency + 2 (q − 1)/q · bytes / bandwidth, of q members (see RoundTime)."""
+        return self.round_time(message_bytes).seconds(members)
 
 
 UNLIMITED = Bandwidth()
@@ -49,10 +84,14 @@ class Profile:
     """Whom the server takes next: `fifo`, first come first served, or `random`, anyone who waits."""
     fifo_share: float = 0.0
     """With `random`: the fraction of the exchanges that goes to the longest waiting instead."""
+    channels: int = 1
+    """How many exchanges the server serves at once."""
     bandwidth: Bandwidth = UNLIMITED
     speeds: Speeds = EQUAL
     start_interval: float = 0.0
     """Seconds between one worker's first start and the next one's; 0: all start at once."""
+    collective: Collective | None = None
+    """None: workers that wait for one another exchange through the server too."""
     description: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
@@ -69,10 +108,16 @@ class Profile:
         table["server"]["order"] = self.order
         if self.fifo_share:
             table["server"]["fifo_share"] = self.fifo_share
+        if self.channels > 1:
+            table["server"]["channels"] = self.channels
         workers = {} if self.speeds == EQUAL else {"speeds": SPEEDS.name_of(self.speeds), **numbers(self.speeds)}
         if self.start_interval:
             workers["start_interval"] = self.start_interval
-        return {**table, "workers": workers} if workers else table
+        if workers:
+            table["workers"] = workers
+        if self.collective is not None:
+            table["collective"] = numbers(self.collective)
+        return table
 
     def transfer_s(self, part: str, message_bytes: int) -> float:
         """Seconds that the size of a message adds to `part` of an exchange."""
@@ -80,8 +125,8 @@ class Profile:
 
 
 def numbers(value: Any) -> dict[str, Any]:
-    """The keys and values of a distribution or of speeds as in a TOML file, but for numbers that came later and have
-    their default (see quantities.quantity).
+    """The keys and values of a distribution, of speeds or of a collective as in a TOML file, but for numbers that came
+    later and have their default (see quantities.quantity).
     """
     declared = declared_numbers(type(value))
     kept = [one.name for one in fields(value) if one.name not in declared] + list(named_numbers(value))

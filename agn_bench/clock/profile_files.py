@@ -20,20 +20,31 @@ import numpy as np
 
 from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, shown
 from agn_bench.base.named import Named, NotAccepted, made, numbers_in
-from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, declared_numbers
+from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_of
 from agn_bench.base.user_files import parse_toml, read_csv
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical, Moments
 from agn_bench.clock.origin import Origin
-from agn_bench.clock.profile import BESIDE, NOTHING, ORDERS, PARTS, TABLES, Bandwidth, Profile
+from agn_bench.clock.profile import (
+    BESIDE,
+    BYTES_PER_S,
+    NOTHING,
+    ORDERS,
+    PARTS,
+    TABLES,
+    Bandwidth,
+    Collective,
+    Profile,
+)
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
 
 _TEXTS = ("description", "source")
 _LONGEST_NAME = 1000
 _EMPIRICAL = "empirical"
-_BANDWIDTH = Accepted(1e-3, 1e18)
+_BANDWIDTH = Accepted(*BYTES_PER_S)
 _SHARE = Accepted(0, 1)
+_CHANNELS = Accepted(1, 100_000, whole=True)
 _INTERVAL = Accepted(0, MOST_SECONDS)
 
 
@@ -170,9 +181,11 @@ class _Reader:
             server=self._distribution("server"),
             order=order,
             fifo_share=share,
+            channels=self._number("server", "channels", _CHANNELS, 1),
             bandwidth=Bandwidth(*(self._number(part, "bandwidth", _BANDWIDTH, math.inf) for part in PARTS[1:])),
             speeds=self._speeds(),
             start_interval=self._number("workers", "start_interval", _INTERVAL, 0.0),
+            collective=self._collective(),
             description=self._tables.get("description", ""),
             source=self._tables.get("source", ""),
         )
@@ -207,6 +220,12 @@ class _Reader:
             raise self._origin.refuse("workers", last, what, "not one each", f"as many {' as '.join(lists)}", lists)
         return speeds
 
+    def _collective(self) -> Collective | None:
+        if "collective" not in self._tables:
+            return None
+        self._known("collective", declared_numbers(Collective))
+        return self._filled("collective", Collective)
+
     def _filled(self, part: str, kind: type) -> Any:
         """A dataclass with the numbers that the table gives."""
         numbers = {
@@ -228,10 +247,10 @@ class _Reader:
             accepted = f"{name} with a cap from the floor, {floor}"
             raise self._origin.refuse(part, "cap", f"{part}.cap = {cap}", "below the floor", accepted, ("floor",))
 
-    def _number(self, part: str, key: str, accepted: Accepted, default: Any) -> Any:
-        """The number, or the tuple of numbers, that a table has under `key`; `default` if it has none."""
+    def _number(self, part: str, key: str, accepted: Accepted | OneOf, default: Any) -> Any:
+        """The number, the tuple of numbers or the word that a table has under `key`; `default` if it has none."""
         table = self._tables.get(part, {})
-        says = str(accepted._replace(several=False))
+        says = accepted.one
         if key not in table:
             if default is MISSING:
                 says = f"a list of such: {says}" if accepted.several else says

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import declared_numbers
+from agn_bench.base.quantities import Accepted, declared_numbers
 from agn_bench.base.user_code import BadUserFile
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
@@ -152,7 +152,7 @@ def _with_rate(
         return chosen
     rate = merged["learning_rate"]
     declared = declared_numbers(type(chosen.thing)).get("learning_rate")
-    if declared is None:
+    if declared is None or not isinstance(declared.accepted, Accepted):
         raise BadInput("learning_rate", rate, f"{chosen} has none", "a local optimizer that has a learning rate")
     if "learning_rate=" in str(given.get("local_optimizer", "")):
         problem = f"given together with --local-optimizer {given['local_optimizer']}"

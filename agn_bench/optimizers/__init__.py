@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import declared_numbers, factor, positive, quantity, ratio, seconds
+from agn_bench.base.quantities import choice, declared_numbers, factor, positive, quantity, ratio, seconds
 
 if TYPE_CHECKING:
     import jax
@@ -127,7 +127,7 @@ class LocalOptimizer(ABC):
         """The rule, as Optax has it."""
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(quantity, seconds, positive, ratio, factor))
+@dataclass_transform(frozen_default=True, field_specifiers=(quantity, choice, seconds, positive, ratio, factor))
 def optimizer(cls: type[Class]) -> type[Class]:
     """Make an optimizer, or a local optimizer, of a class: a frozen dataclass, whose fields are its numbers."""
     return dataclass(frozen=True)(cls)
@@ -143,7 +143,8 @@ def each(function: Callable[..., Any], *trees: Any) -> Any:
 def as_pytree(thing: Class) -> Class:
     """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing.
 
-    Whole numbers are no leaves, since a loop may run so often: changing one compiles anew.
+    Whole numbers and words are no leaves, since a loop may run so often and an `if` may ask for the word: changing one
+    compiles anew.
     """
     if type(thing) not in _registered:
         _register(type(thing))
@@ -164,7 +165,7 @@ def _register(kind: Any) -> None:
     import jax
 
     declared = declared_numbers(kind)
-    fixed = [name for name, number in declared.items() if number.accepted.whole]
+    fixed = [name for name, number in declared.items() if number.accepted.static]
     leaves = [one.name for one in fields(kind) if one.name not in fixed]
 
     def flatten(thing: Any) -> tuple[list[Any], Any]:
@@ -224,6 +225,7 @@ __all__ = [
     "Server",
     "Worker",
     "as_pytree",
+    "choice",
     "each",
     "factor",
     "optimizer",
