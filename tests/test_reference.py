@@ -113,6 +113,6 @@ def test_a_run_stops_at_what_comes_first() -> None:
     """Applied at 1, 2 (worker 0), 2.5 (worker 1), 3, 4, 5."""
     stops = [{"seconds": 2.75}, {"exchanges": 2}, {"gradient_steps": 5}, {"seconds": 9}, {}]
     runs = [run([[1] * 4, [2.5] * 2], local_steps=2, **stop) for stop in stops]
-    assert [(len(result.rows), result.end_s) for result in runs] == [(3, 2.75), (2, 2), (2, 2), (6, 9), (6, 5)]
+    assert [(len(result.rows), result.end_s) for result in runs] == [(3, 2.75), (2, 2), (2, 2), (6, 5), (6, 5)]
     left = [of(result.unfinished, "worker", "phase", "start_s", "end_s", "steps") for result in runs]
     assert left == [[(0, 2, 2, 2.75, 1), (1, 1, 2.5, 2.75, 0)], [(1, 0, 0, 2, 1)], [(1, 0, 0, 2, 1)], [], []]

@@ -26,6 +26,7 @@ from agn_bench.clock.timeline import Timeline, by_worker, in_order
 _BLOCK = 64
 """Workers are held in blocks of so many, with the first arrival of each block beside them."""
 
+
 def simulate_timeline(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Timeline:
     """Run the event simulation on the given draws, up to the stop, or until nothing more can happen."""
     asynchronous = rules == ASYNCHRONOUS and draws.channels == 1

@@ -349,9 +349,7 @@ def _begun(
     )
 
 
-def _complete(
-    draws: Draws, times: Times, made: int, rows: Rows, interrupted: Interrupted, state: Workers
-) -> Timeline:
+def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: Interrupted, state: Workers) -> Timeline:
     """Derive the other times, with the same additions in the same order."""
     rows = Rows(*(column[:made] for column in rows))
     compute_end = rows.start + times.compute[rows.draw]

@@ -107,7 +107,7 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
 
 
 def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_steps: int) -> np.ndarray:
-    """The steps of phases that began at `start` and were given up at `end`, λ of which take `compute` seconds, int32."""
+    """The steps of phases that began at `start` and were given up at `end`, λ of which take `compute` s, int32."""
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(compute > 0, (end - start) / compute, 1.0)
     whole = end >= start + compute

@@ -106,7 +106,9 @@ class _Checker:
         )
         timeline = Timeline.asynchronous(workers, 1, worker, times, (exchange, phase))
         self._agree("exchange", np.arange(len(worker)), "counting from 0 in the order of the rows")
-        self._agree("staleness", timeline.staleness, "the number of rows since the worker's row before, as its order says")
+        self._agree(
+            "staleness", timeline.staleness, "the number of rows since the worker's row before, as its order says"
+        )
         return timeline
 
     def _workers(self) -> np.ndarray:

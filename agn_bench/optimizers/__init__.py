@@ -69,7 +69,7 @@ class Optimizer(ABC):
     """Where it is from."""
 
     def rules(self, workers: int) -> Rules:
-        """What it asks of the clock; by default nothing: every commit makes a version, and its worker goes on at once."""
+        """What it asks of the clock. By default every commit makes a version, and its worker goes on at once."""
         from agn_bench.clock.rules import ASYNCHRONOUS
 
         return ASYNCHRONOUS
@@ -204,6 +204,7 @@ LOCAL_OPTIMIZERS: Named[LocalOptimizer] = Named(
     },
     "@optimizer",
 )
+
 
 def __getattr__(name: str) -> Any:
     """Rules, which are the clock's, without importing the clock, and with it NumPy, before somebody needs them."""

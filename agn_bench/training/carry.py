@@ -89,7 +89,8 @@ class Training:
             **rules,
         )
         self.center = _copy(initial)
-        self._memory = begin_server(self.center, self._optimizer, workers=timeline.workers)
+        remembers = type(optimizer).init is not Optimizer.init
+        self._memory = begin_server(self.center, self._optimizer, workers=timeline.workers) if remembers else ()
         self._workers: list[WorkerState | None] = [None] * timeline.workers
         self._centers = 0
         """How many there have been; the present one's number."""
@@ -160,11 +161,8 @@ class Training:
             if self._at_once:
                 state = state._replace(params=_copy(state.params))
         self._holds[worker] = None
-        if self._at_once:
-            state = self._answer_later(self.center, self._memory, state)
-        else:
-            state = state._replace(params=None)
-        self._resumes(worker, state, answered=True)
+        answered = self._answer_later(self.center, self._memory, state) if self._at_once else state
+        self._resumes(worker, answered if self._at_once else state._replace(params=None), answered=True)
 
     def _resumes(self, worker: int, state: WorkerState, answered: bool) -> None:
         """Keep what a worker goes on from, or what it has until it is answered."""
@@ -261,9 +259,7 @@ def _copy(params: Params) -> Params:
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), params)
 
 
-def _block_sizes(
-    workers: int, params: Params, local_steps: int, together: bool, plain: bool = True
-) -> tuple[int, ...]:
+def _block_sizes(workers: int, params: Params, local_steps: int, together: bool, plain: bool = True) -> tuple[int, ...]:
     """How many exchanges of different workers make one call, the most first: more than one where phases are batched, or
     where a phase costs little more than a call.
 

@@ -31,22 +31,31 @@ def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, work
             raise UserCodeError(f"{says} gave {shapes(answer)}, not {shapes(like)}")
         return answer
 
-    def moments(optimizer: Optimizer, params: Params, commit: Commit) -> None:
+    def moments(optimizer: Optimizer, params: Params, end: Params, commit: Commit) -> None:
         """Each function once, its numbers traced, as in training."""
         given = f"center: {shapes(params)}"
         memory = call(f"init({given}; workers: {workers})", optimizer.init, params, workers)
         own = call(f"init_worker({given})", optimizer.init_worker, params)
-        server, worker = Server(params, memory), Worker(params, own)
+        server, worker = Server(params, memory), Worker(end, own)
         given = f"server: {shapes(server)}; worker: {shapes(worker)}"
-        both = call(f"commit({given}; commit: {shapes(commit)})", optimizer.commit, server, worker, commit, like=(server, worker))
+        both = call(
+            f"commit({given}; commit: {shapes(commit)})",
+            optimizer.commit,
+            server,
+            worker,
+            commit,
+            like=(server, worker),
+        )
         server = call(f"version(server: {shapes(server)})", optimizer.version, Server(*both[0]), like=server)
         worker = call(f"reply({given})", optimizer.reply, Server(*server), Worker(*both[1]), like=worker)
         shared.append(is_same(server[0], worker[0]))
         given = f"gradient, params and start: {shapes(params)}; memory: {shapes(own)}"
-        call(f"gradient({given})", optimizer.gradient, params, params, params, own, like=params)
+        call(f"gradient({given})", optimizer.gradient, end, end, commit.start, own, like=params)
 
-    commit = Commit(params, local_steps, np.int32(0), np.int32(workers), np.float32(0))
-    jax.eval_shape(lambda *given: moments(given[0], given[1], commit._replace(start=given[1])), optimizer, params)
+    def begin(optimizer: Optimizer, center: Params, start: Params, end: Params, *numbers: jax.Array) -> None:
+        moments(optimizer, center, end, Commit(start, local_steps, *numbers))
+
+    jax.eval_shape(begin, optimizer, params, params, params, np.int32(0), np.int32(workers), np.float32(0))
     return shared[0]
 
 

@@ -87,9 +87,8 @@ def local_phase(
     """
     transformation = local.transformation()
     gradient = jax.value_and_grad(loss, has_aux=True)
-    Carry = tuple[Params, optax.OptState]
 
-    def step(state: Carry, batch: jax.Array) -> tuple[Carry, tuple[jax.Array, jax.Array]]:
+    def step(state: tuple[Params, optax.OptState], batch: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         params, local_state = state
         (value, correct), slope = gradient(params, images[batch], labels[batch])
         if optimizer is not None:
@@ -177,9 +176,7 @@ def _apply_exchanges(
 
 
 _exchange = partial(jax.jit, static_argnames=("kind", "loss", "reset_local_optimizer", "watch_center", "together"))
-exchange_sharing = _exchange(
-    partial(_apply_exchanges, shared=True), donate_argnames=("memory", "workers", "record")
-)
+exchange_sharing = _exchange(partial(_apply_exchanges, shared=True), donate_argnames=("memory", "workers", "record"))
 """Where a worker goes on from the new center: the old one is still what another trains on."""
 exchange_apart = _exchange(
     partial(_apply_exchanges, shared=False), donate_argnames=("center", "memory", "workers", "record")

@@ -44,7 +44,9 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
     expected = np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10
     phases = np.minimum(expected, exchanges + 1).astype(np.int64)
     while True:
-        timeline = simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps, size), stop=Stop(exchanges))
+        timeline = simulate_timeline(
+            draw_delays(profile, seed, workers, phases, local_steps, size), stop=Stop(exchanges)
+        )
         stopped = np.bincount(timeline.worker, minlength=workers) >= phases
         if not stopped.any():
             return timeline
