@@ -295,8 +295,8 @@ def test_a_data_split_in_a_file(command: Command, quick_dataset: str, here: Path
     np.testing.assert_array_equal(tiny.train_labels, before)
     code, _, err = command("run", *words(**given), "--out", "out")
     assert (code, err) == (0, "")
-    assert command("run", *words(**{**given, "data_split": "dirichlet:concentration=1"}), "--out", "out")[0] == 0
-    assert command("run", *words(**{**given, "data_split": "mixed"}), "--out", "out")[0] == 0
+    for optimizer, split in (("agn", "mixed"), ("easgd", "dirichlet:concentration=1")):
+        assert command("run", *words(**{**given, "optimizer": optimizer, "data_split": split}), "--out", "out")[0] == 0
     rows = pd.read_csv("out/summary.csv").set_index("data_split")
     assert set(rows.index) == {config.data_split.name, "dirichlet", "mixed"}
     assert rows.loc[config.data_split.name, "split_width"] == 20
@@ -304,7 +304,7 @@ def test_a_data_split_in_a_file(command: Command, quick_dataset: str, here: Path
     assert rows["split_width"].count() == rows["split_concentration"].count() == 1
     found = comparison.read_configurations([Path("out")], "train_accuracy")
     labels = {configuration.label for configuration in found}
-    assert {"agn, mixed", "agn, dirichlet, split_concentration 1"} < labels
+    assert {"agn, mixed", "easgd, dirichlet, split_concentration 1"} < labels
 
 
 @pytest.mark.parametrize(
@@ -345,6 +345,7 @@ class Odd(Optimizer):
 
     workers: float = quantity(0, 10, default=7, help="No number of workers.")
     local_rate: float = quantity(0, 10, default=1, help="No local optimizer's rate.")
+    split_rate: float = quantity(0, 10, default=3, help="No data split's rate.")
     repeats: int = quantity(1, 5, default=2, whole=True, help="How often.")
     weights: tuple[float, ...] = quantity(0, 1, default=(1, 0.5), several=True, help="Some.")
     low: float = quantity(0, 1, default=0.25, help="Below high.")
@@ -370,7 +371,7 @@ def test_numbers_of_every_form_have_columns_of_their_own(command: Command, quick
         assert (code, err) == (0, "")
     (row,) = pd.read_csv("out/summary.csv").to_dict("records")
     assert (row["workers"], row["optimizer_workers"], row["optimizer_local_rate"]) == (4, 7.0, 1.0)
-    assert (row["repeats"], row["weights"]) == (2, "1.0,0.5")
+    assert (row["optimizer_split_rate"], row["repeats"], row["weights"]) == (3.0, 2, "1.0,0.5")
     code, _, err = command("run", *words(optimizer="odd.py:Odd:low=0.9", **given), "--out", "out")
     assert (code, "Odd refuses its numbers (ValueError: low is above high)" in err) == (2, True)
     assert '  File "odd.py", line ' in err

@@ -234,6 +234,9 @@ def test_who_has_no_image_gets_one_from_who_has_the_most() -> None:
         assert 4 not in sizes or sizes.index(4) < sizes.index(5)
         seen.add(tuple(sizes))
     assert {(1, 4, 5), (4, 1, 5), (4, 5, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8)} == seen
+    for seed in range(40):
+        parts = Dirichlet(1e-3).parts(seed, np.repeat(np.arange(2, dtype=np.int32), (5, 7)), 3)
+        assert sorted(map(len, parts)) in ([1, 1, 10], [1, 5, 6])
 
 
 # --- data sets ---
