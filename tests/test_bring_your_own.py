@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agn_bench.analysis import comparison
 from agn_bench.base import named
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
@@ -31,7 +32,8 @@ from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import OPTIMIZERS, Optimizer, as_pytree
-from agn_bench.problems import datasets
+from agn_bench.problems import datasets, shares
+from agn_bench.problems.catalogue import SPLITS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.store import folder
 from agn_bench.training.simulate import simulate
@@ -106,7 +108,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my.py").write_text(MINE)
     (tmp_path / "times.py").write_text(UNIFORM)
     monkeypatch.chdir(tmp_path)
-    for name in ("my.py", "times.py"):  # of other tests: a process of its own knows one
+    for name in ("my.py", "times.py", "split.py"):  # of other tests: a process of its own knows one
         linecache.cache.pop(name, None)
     return tmp_path
 
@@ -392,6 +394,21 @@ class Rms(LocalOptimizer):
         return optax.rmsprop(self.learning_rate, self.decay)
 ''',
     "model": "from agn_bench.problems.catalogue import Mlp\nWIDE = Mlp((40, 3))\n",
+    "split": '''
+from dataclasses import dataclass
+import numpy as np
+from agn_bench.base.quantities import quantity
+from agn_bench.problems.shares import Split
+
+@dataclass(frozen=True)
+class Overlap(Split):
+    """Neighbours have images in common."""
+    width: int = quantity(1, 100, whole=True, default=50, help="Images a worker has.")
+    def parts(self, seed, labels, workers):
+        drawn = np.random.default_rng(seed).permutation(len(labels))
+        labels[:] = 0  # a copy
+        return [drawn[10 * worker : 10 * worker + self.width] for worker in range(workers)]
+''',
 }
 
 
@@ -410,6 +427,60 @@ def test_speeds_local_optimizers_and_models_in_a_file(command: Command, quick_da
     assert commits[commits["worker"] == 3]["s"].mean() > 2 * commits[commits["worker"] < 3]["s"].mean()
 
 
+def test_a_data_split_in_a_file(command: Command, quick_dataset: str, here: Path, tiny: Dataset) -> None:
+    (here / "split.py").write_text(OTHERS["split"])
+    given = {**TINY, "data_split": "split.py:Overlap:width=20", "dataset": quick_dataset}
+    config = resolve(given)
+    assert config.as_dict()["data_split"] == f"{config.data_split.name}:width=20"
+    before = tiny.train_labels.copy()
+    assert (before > 0).any()
+    dealt = shares.deal(config.data_split.thing, 0, tiny.train_labels, 3, 5, 8)
+    drawn = np.random.default_rng(0).permutation(300)
+    for worker, images in enumerate(dealt):
+        assert sorted(images.ravel()[:20]) == sorted(images.ravel()[20:]) == sorted(drawn[10 * worker :][:20])
+    np.testing.assert_array_equal(tiny.train_labels, before)
+    code, _, err = command("run", *words(**given), "--out", "out")
+    assert (code, err) == (0, "")
+    for optimizer, split in (("agn", "mixed"), ("easgd", "dirichlet:concentration=1")):
+        assert command("run", *words(**{**given, "optimizer": optimizer, "data_split": split}), "--out", "out")[0] == 0
+    rows = pd.read_csv("out/summary.csv").set_index("data_split")
+    assert set(rows.index) == {config.data_split.name, "dirichlet", "mixed"}
+    assert rows.loc[config.data_split.name, "split_width"] == 20
+    assert rows.loc["dirichlet", "split_concentration"] == 1
+    assert rows["split_width"].count() == rows["split_concentration"].count() == 1
+    found = comparison.read_configurations([Path("out")], "train_accuracy")
+    labels = {configuration.label for configuration in found}
+    assert {"agn, mixed", "easgd, dirichlet, split_concentration 1"} < labels
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("labels[:] = 0", "labels[:] = none", "Overlap.parts(0, labels int32[300], 4) failed in split.py:"),
+        ("range(workers)]", "range(3)]", "Overlap.parts(0, labels int32[300], 4) gave 3 parts, not 4"),
+        (
+            "permutation(len(labels))",
+            "permutation(len(labels)) + 299",
+            "not a list of images, at least one, from 0 to 299",
+        ),
+        (
+            "permutation(len(labels))",
+            "permutation(len(labels)) - 299",
+            "not a list of images, at least one, from 0 to 299",
+        ),
+        ("permutation(len(labels))", "permutation(len(labels)) * 1.0", "gave worker 0 float64[50] from "),
+        ("[10 * worker :", "[100 * worker :", "gave worker 1 int64[0], not a list of images, at least one,"),
+        ("self.width]", "self.width, None]", "gave worker 0 int64[50, 1] from "),
+    ],
+)
+def test_a_mistake_in_a_data_split(here: Path, tiny: Dataset, before: str, after: str, says: str) -> None:
+    (here / "split.py").write_text(mistake(OTHERS["split"], before, after))
+    split = SPLITS.choose("split.py:Overlap").thing
+    with pytest.raises(UserCodeError) as raised:
+        shares.deal(split, 0, tiny.train_labels, 4, 5, 8)
+    assert says in str(raised.value)
+
+
 ODD = '''
 import jax
 from agn_bench.optimizers import Optimizer, optimizer, quantity
@@ -420,6 +491,7 @@ class Odd(Optimizer):
 
     workers: float = quantity(0, 10, default=7, help="No number of workers.")
     local_rate: float = quantity(0, 10, default=1, help="No local optimizer's rate.")
+    split_rate: float = quantity(0, 10, default=3, help="No data split's rate.")
     repeats: int = quantity(1, 5, default=2, whole=True, help="How often.")
     weights: tuple[float, ...] = quantity(0, 1, default=(1, 0.5), several=True, help="Some.")
     low: float = quantity(0, 1, default=0.25, help="Below high.")
@@ -446,7 +518,7 @@ def test_numbers_of_every_form_have_columns_of_their_own(command: Command, quick
         assert (code, err) == (0, "")
     (row,) = pd.read_csv("out/summary.csv").to_dict("records")
     assert (row["workers"], row["optimizer_workers"], row["optimizer_local_rate"]) == (4, 7.0, 1.0)
-    assert (row["repeats"], row["weights"]) == (2, "1.0,0.5")
+    assert (row["optimizer_split_rate"], row["repeats"], row["weights"]) == (3.0, 2, "1.0,0.5")
     code, _, err = command("run", *words(optimizer="odd.py:Odd:low=0.9", **given), "--out", "out")
     assert (code, "Odd refuses its numbers (ValueError: low is above high)" in err) == (2, True)
     assert '  File "odd.py", line ' in err

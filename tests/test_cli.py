@@ -115,6 +115,7 @@ def test_list_shows_every_name(command: Command) -> None:
         "adam",
         "mlp-paper",
         "fashion-mnist",
+        "dirichlet",
         "paper-cluster",
         "ideal",
         "quick",
@@ -234,6 +235,7 @@ def test_without_colours_none_are_sent_to_a_terminal(tmp_path: Path) -> None:
         ("run --optimizer d", "dynsgd downpour"),
         ("run --delays w", "wide-area"),
         ("run --dataset mnist-", "mnist-5k"),
+        ("run --data-split di", "dirichlet"),
         ("sweep paper/gr", "paper/grid"),
         ("reproduce bea", "beale"),
         ("run --out x", ""),
@@ -266,11 +268,14 @@ def test_help_lists_and_errors_import_nothing_heavy() -> None:
     code = f"""
 import sys
 from agn_bench.cli import main
-for words in (["--help"], ["run", "--help"], ["run", "--optimizer", "nix"], ["list"], ["run", "--workers", "0"]):
+for words in (
+    ["--help"], ["run", "--help"], ["run", "--optimizer", "nix"], ["run", "--data-split", "dirichlet"], ["list"],
+    ["run", "--workers", "0"],
+):
     try:
         main(words)
     except SystemExit as stopped:
-        early = words[-1] in ("--help", "nix")  # NumPy is for configurations
+        early = words[-1] in ("--help", "nix", "dirichlet")  # NumPy is for configurations
         imported = [name for name in {heavy} if name in sys.modules and (early or name != "numpy")]
         print("ENDED", words, stopped.code or 0, imported)
 """
@@ -280,10 +285,11 @@ for words in (["--help"], ["run", "--help"], ["run", "--optimizer", "nix"], ["li
         "ENDED ['--help'] 0 []",
         "ENDED ['run', '--help'] 0 []",
         "ENDED ['run', '--optimizer', 'nix'] 2 []",
+        "ENDED ['run', '--data-split', 'dirichlet'] 2 []",
         "ENDED ['list'] 0 []",
         "ENDED ['run', '--workers', '0'] 2 []",
     ]
-    assert len(ran.stderr.splitlines()) == 2
+    assert len(ran.stderr.splitlines()) == 3
 
 
 def test_plots_and_tables_import_no_jax() -> None:
@@ -456,6 +462,8 @@ BAD_VALUES = [
     (["--timeline", "commits.csv"], "--timeline commits.csv", "there is no such file"),
     (["--preset", "papr"], "--preset papr", "did you mean paper?"),
     (["--data-split", "mixt"], "--data-split mixt", "did you mean mixed?"),
+    (["--data-split", "dirichlet"], "--data-split dirichlet", "concentration is missing; accepted: dirichlet:concent"),
+    (["--data-split", "sharded:x=1"], "--data-split sharded:x=1", "sharded has no x; accepted: sharded alone"),
     (["--device", "tpu"], "--device tpu", "auto, cpu, gpu"),
     (["--optimizer", "agn:alpha=0.1"], "--optimizer agn:alpha=0.1", "agn has no alpha"),
     (["--optimizer", "easgd:alpha"], "--optimizer easgd:alpha", "as in easgd:alpha=1"),
@@ -524,7 +532,9 @@ def test_the_largest_accepted_values_are_accepted(command: Command, quick_datase
     assert command(*base, "--workers", most)[0] == 0
     assert command(*base, "--workers", 3, "--local-steps", 20)[0] == 0
     assert command(*base, "--workers", 60, "--local-steps", 1)[0] == 0
-    assert command(*base, "--workers", 60, "--local-steps", 1, "--data-split", "sharded", "--batch-size", 300)[0] == 0
+    for split in ("sharded", "dirichlet:concentration=0.1"):
+        words = (*base, "--workers", 60, "--local-steps", 1, "--data-split", split, "--batch-size", 300)
+        assert command(*words)[0] == 0
 
 
 def test_a_window_too_short_for_the_run_is_refused(command: Command, quick_dataset: str, tmp_path: Path) -> None:

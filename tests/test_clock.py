@@ -297,7 +297,7 @@ def test_workers_with_unequal_work_learn_what_the_reference_learns(
         {"worker": worker, "phase": phase, "staleness": staleness}
         for worker, phase, staleness in [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 0, 3), (0, 2, 1), (0, 3, 0), (2, 1, 2)]
     ]
-    batches = shares.deal("mixed", 2, 300, 3, 60, 8)
+    batches = shares.deal(shares.Mixed(), 2, tiny.train_labels, 3, 20, 8, pooled_steps=60)
     initial = mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
     _, losses, correct = reference.train(log, batches, tiny.train_images, tiny.train_labels, initial, "agn", "sgd", 0.1)
     np.testing.assert_allclose(result.replay.losses, losses, rtol=1e-4)

@@ -65,6 +65,27 @@ def test_numbers_belong_to_who_has_them() -> None:
     assert resolve({"local_optimizer": "momentum"}).local_optimizer.number("momentum") == 0.9
 
 
+def test_a_data_split_without_numbers_is_its_name_in_a_run() -> None:
+    """As in the runs that were made when a split was a name and nothing else."""
+    for split in ("mixed", "sharded"):
+        made = resolve({"data_split": split})
+        assert (made.as_dict()["data_split"], made.data_split.text) == (split, split)
+    assert resolve({}).as_dict()["data_split"] == "mixed"
+    made = resolve({"data_split": "dirichlet:concentration=1e-1"})
+    assert made.as_dict()["data_split"] == "dirichlet:concentration=0.1"
+    assert made.run_id not in {resolve({"data_split": f"dirichlet:concentration={x}"}).run_id for x in (0.2, 1e-3, 1e6)}
+    assert resolve({}, made.as_dict()) == made
+
+
+def test_where_each_image_is_one_workers_there_are_as_many_workers_as_images_at_most(quick_dataset: str) -> None:
+    given = {"dataset": quick_dataset, "batch_size": 1, "gradient_steps": 1000, "local_steps": 1}
+    assert resolve({**given, "workers": 301}).workers == 301
+    for split in ("sharded", "dirichlet:concentration=1"):
+        assert resolve({**given, "workers": 300, "data_split": split}).workers == 300
+        with pytest.raises(BadInput, match="--workers 301: more than the 300 images to share out; accepted: 1 to 300"):
+            resolve({**given, "workers": 301, "data_split": split})
+
+
 def test_the_run_id_names_the_run_and_changes_with_anything_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     one = resolve({"workers": 40})
     assert one.run_id.startswith("agn-n40-l26-s0-")

@@ -84,6 +84,13 @@ def test_a_distribution_of_times_is_one_file(copy: Path) -> None:
     assert row["delays"] == "paper-cluster+step.distribution=times.py:Uniform:spread=0.25"
 
 
+def test_a_data_split_is_one_file(copy: Path) -> None:
+    apply("A data split", copy)
+    run("A data split", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
+    assert (row["data_split"].endswith(":Pieces"), row["split_each"], row["status"]) == (True, 3, "done")
+
+
 def test_a_data_set_is_added_with_its_files_and_their_hashes(copy: Path) -> None:
     apply("A data set", copy)
     subprocess.run([sys.executable, "make-bars.py"], cwd=copy, check=True, capture_output=True)

@@ -112,6 +112,22 @@ def test_only_the_runs_that_meet_all_conditions(write: Write, conditions: list[s
 
 
 @pytest.mark.parametrize(
+    ("condition", "kept"),
+    [
+        ("data_split=mixed", 1),
+        ("data_split=dirichlet", 2),
+        ("data_split=sharded,dirichlet:concentration=0.10", 2),
+        ("concentration=10", 1),
+    ],
+)
+def test_only_the_runs_of_a_data_split(write: Write, condition: str, kept: int) -> None:
+    splits = '["mixed", "sharded", "dirichlet:concentration=0.1", "dirichlet:concentration=10"]'
+    configs = read(write(f'name = "x"\n[[cells]]\ndata_split = {splits}\n')).configs
+    assert len(configs) == 4
+    assert len(only(configs, [condition])) == kept
+
+
+@pytest.mark.parametrize(
     ("condition", "says"),
     [
         ("workers=30", r"--only workers=30: no run has it; accepted: workers of 10, 20"),

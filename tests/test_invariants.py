@@ -188,7 +188,7 @@ OPTIONS: dict[str, Any] = {
     "local_steps": st.sampled_from([1, 3]),  # each compiles
     "local_optimizer": st.just("sgd"),
     "gradient_steps": st.integers(40, 160),
-    "data_split": st.sampled_from(["mixed", "sharded"]),
+    "data_split": st.sampled_from(["mixed", "sharded", "dirichlet:concentration=0.5"]),
     "delays": st.sampled_from(["paper-cluster", "ideal", "stragglers", "wide-area"]),
     "window": st.sampled_from([0.7, 5.0, 1000.0]),
     "eval_every": st.none() | st.integers(1, 3),
@@ -336,7 +336,7 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
     @given(st.integers(0, 299), st.integers(0, 11), st.integers(0, 5))
     def attempt(image: int, pixel: int, seed: int) -> None:
         timeline = _timeline(seed, workers)
-        batches = shares.deal("sharded", seed, 300, workers, workers * 36, 8)
+        batches = shares.deal(shares.Sharded(), seed, tiny.train_labels, workers, 36, 8)
         data = _float32(tiny)
         data.train_images[image, pixel] = bad
         held = [
@@ -362,7 +362,7 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
 ) -> None:
     initial = initial_params(3, np.float32)
     initial[layer][name].flat[0] = bad
-    batches = shares.deal("mixed", 0, 300, 3, 3 * 36, 8)
+    batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 3, 36, 8)
     assert _trained(_timeline(0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
 
 
@@ -374,7 +374,7 @@ def test_no_number_changes_its_type(tiny: Dataset, optimizer: str, local: str, d
     one layer, for which a program is compiled soonest.
     """
     data = _float32(tiny) if dtype is np.float32 else tiny
-    batches = shares.deal("mixed", 0, 300, 2, 2 * 36, 8)
+    batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 2, 36, 8)
     initial = [{"weights": np.zeros((12, 4), dtype), "biases": np.zeros(4, dtype)}]
     with jax.enable_x64(True):
         found = _trained(_timeline(0, workers=2), batches, data, optimizer, initial, local, 0.01)

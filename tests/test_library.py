@@ -167,6 +167,7 @@ def test_a_finished_run_without_its_center_is_made_again_for_it(
 AGAIN = [
     {"optimizer": "easgd:alpha=0.1", "eval_every": 7, "seed": 3},
     {"local_optimizer": "momentum", "reset_local_optimizer": True, "data_split": "sharded"},
+    {"data_split": "dirichlet:concentration=0.25"},
     {"delays": "stragglers", "delay": ["server.mean=0.02", "up.distribution=constant", "up.mean=1e+0"]},
 ]
 

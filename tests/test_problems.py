@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from itertools import combinations
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from conftest import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
 from agn_bench.problems import datasets, mlp, shares
-from agn_bench.problems.catalogue import DATA_SPLITS, DATASETS, MODELS, DatasetEntry
+from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS, DatasetEntry
+from agn_bench.problems.shares import Dirichlet, Mixed, Sharded, Split
 
 # --- the model ---
 
@@ -63,36 +68,175 @@ def test_other_models_are_refused(model: str) -> None:
 
 # --- shares ---
 
+SPLIT = {"mixed": Mixed(), "sharded": Sharded(), "dirichlet": Dirichlet(0.5)}
+splits = pytest.mark.parametrize("split", SPLIT.values(), ids=SPLIT)
+
+
+def some_labels(images: int, classes: int = 4) -> np.ndarray:
+    return np.random.default_rng(images).integers(0, classes, images).astype(np.int32)
+
+
+def test_every_split_is_tested() -> None:
+    assert SPLIT.keys() == SPLITS.keys()
+
 
 def test_mixed_deals_whole_copies_of_the_data_set() -> None:
     """With work that is a whole number of passes, every image is dealt equally often."""
-    dealt = shares.deal("mixed", 0, images=40, workers=4, gradient_steps=80, batch_size=5)
+    dealt = shares.deal(Mixed(), 0, some_labels(40), workers=4, steps=20, batch_size=5, pooled_steps=80)
     assert dealt.shape == (4, 20, 5)
     np.testing.assert_array_equal(np.bincount(dealt.ravel(), minlength=40), 10)
     assert all(len(np.unique(worker)) > 30 for worker in dealt)  # each worker sees nearly all of the data
 
 
 def test_mixed_cuts_what_does_not_divide() -> None:
-    dealt = shares.deal("mixed", 0, images=40, workers=3, gradient_steps=10, batch_size=7)
+    dealt = shares.deal(Mixed(), 0, some_labels(40), workers=3, steps=3, batch_size=7, pooled_steps=10)
     assert dealt.shape == (3, 3, 7)
     assert np.bincount(dealt.ravel(), minlength=40).max() <= 2  # 70 indices wanted: two copies of the data set
 
 
-def test_sharded_gives_each_worker_its_own_part_every_epoch() -> None:
-    dealt = shares.deal("sharded", 0, images=41, workers=4, gradient_steps=80, batch_size=5)
-    own = [set(worker.ravel().tolist()) for worker in dealt]
-    assert sum(map(len, own)) == len(set.union(*own)) == 41
-    for worker, images in zip(dealt, own, strict=True):
-        epochs = worker.ravel()[: 5 * len(images)].reshape(5, len(images))
-        assert all(set(epoch.tolist()) == images for epoch in epochs)
-        assert not np.array_equal(epochs[0], epochs[1])
+def test_equal_shares_are_those_of_the_runs_that_were_made() -> None:
+    """As dealt by the program that made the committed results, which could deal nothing else."""
+    ten = some_labels(10)
+    assert shares.deal(Mixed(), 0, ten, 2, 2, 3, 4).tolist() == [[[2, 0, 9], [1, 0, 7]], [[8, 1, 5], [3, 6, 3]]]
+    sharded = [
+        [[5, 1, 0], [3, 7, 7], [1, 0, 5], [3, 0, 5]],
+        [[4, 6, 2], [8, 9, 4], [6, 8, 9], [2, 4, 2]],
+    ]
+    for pooled_steps in (8, None):
+        assert shares.deal(Sharded(), 0, ten, 2, 4, 3, pooled_steps).tolist() == sharded
+    for split, images, workers, steps, batch_size, seed, sha256 in (
+        (Mixed(), 41, 3, 80, 7, 0, "8353a552ede3be2a"),
+        (Mixed(), 4_000, 20, 10_400, 128, 2**32 - 1, "74fb27e030dee2e9"),
+        (Sharded(), 41, 3, 80, 7, 0, "9b3a1729736359b6"),
+        (Sharded(), 4_000, 20, 10_400, 128, 2**32 - 1, "753ad48a06851182"),
+    ):
+        dealt = shares.deal(split, seed, some_labels(images), workers, steps // workers, batch_size, steps)
+        assert hashlib.sha256(dealt.astype("<i4").tobytes()).hexdigest()[:16] == sha256
 
 
-@pytest.mark.parametrize("split", DATA_SPLITS)
-def test_the_data_order_is_a_function_of_the_seed(split: str) -> None:
-    one, same, other = (shares.deal(split, seed, 100, 4, 40, 8) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one, same)
-    assert not np.array_equal(one, other)
+@splits
+@examples(40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    images=st.integers(12, 90),
+    workers=st.integers(1, 12),
+    steps=st.integers(0, 30),
+    more=st.integers(0, 60),
+    batch_size=st.integers(1, 12),
+)
+def test_more_work_begins_with_the_same_mini_batches(
+    split: Split, seed: int, images: int, workers: int, steps: int, more: int, batch_size: int
+) -> None:
+    labels = some_labels(images)
+    few, many = (shares.deal(split, seed, labels, workers, count, batch_size) for count in (steps, steps + more))
+    assert few.shape == (workers, steps, batch_size)
+    assert few.dtype == np.int32
+    np.testing.assert_array_equal(many[:, :steps], few)
+    pool = workers * (steps + more) + 1
+    few, many = (shares.deal(split, seed, labels, workers, s, batch_size, pool) for s in (steps, steps + more))
+    assert few.shape == (workers, steps, batch_size)
+    np.testing.assert_array_equal(many[:, :steps], few)
+
+
+@pytest.mark.parametrize("split", [Sharded(), Dirichlet(0.5)])
+def test_a_pool_is_for_the_whole_data_set_only(split: Split) -> None:
+    one, other = (shares.deal(split, 3, some_labels(50), 4, 20, 8, pooled_steps) for pooled_steps in (None, 83))
+    np.testing.assert_array_equal(one, other)
+
+
+@splits
+def test_a_worker_goes_through_its_part_again_and_again_reshuffled(split: Split) -> None:
+    """As far as its mini-batches go; one may span two passes."""
+    labels = some_labels(61)
+    parts = shares.parts_of(split, 0, labels, 4)
+    dealt = shares.deal(split, 0, labels, workers=4, steps=40, batch_size=5)
+    for worker, part in zip(dealt, parts, strict=True):
+        passes = worker.ravel()[: 200 // len(part) * len(part)].reshape(-1, len(part))
+        assert len(passes) >= 3
+        assert all(set(one.tolist()) == set(part.tolist()) for one in passes)
+        assert len(part) < 6 or len(np.unique(passes, axis=0)) == len(passes)  # there are few orders of few images
+    assert all(not np.array_equal(one, other) for one, other in combinations(dealt, 2))
+
+
+def test_each_worker_of_mixed_has_the_whole_data_set() -> None:
+    dealt = shares.deal(Mixed(), 0, some_labels(40), workers=4, steps=8, batch_size=5)
+    assert all(sorted(worker.ravel()) == list(range(40)) for worker in dealt)
+
+
+@splits
+def test_the_data_order_is_a_function_of_the_seed(split: Split) -> None:
+    for pooled_steps in (None, 40):
+        one, same, other = (shares.deal(split, seed, some_labels(100), 4, 10, 8, pooled_steps) for seed in (0, 0, 1))
+        np.testing.assert_array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [Sharded, Dirichlet])
+@examples(200)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 60).flatmap(lambda images: st.tuples(st.just(images), st.integers(1, images))),
+    st.integers(1, 5),
+    st.floats(1e-3, 1e6),
+)
+def test_every_image_is_one_workers_and_no_worker_has_none(
+    kind: type[Split], seed: int, size: tuple[int, int], classes: int, concentration: float
+) -> None:
+    images, workers = size
+    split = Dirichlet(concentration) if kind is Dirichlet else Sharded()
+    parts = split.parts(seed, some_labels(images, classes), workers)
+    assert split.disjoint
+    assert len(parts) == workers
+    assert min(map(len, parts)) > 0
+    assert sorted(np.concatenate(parts).tolist()) == list(range(images))
+
+
+@pytest.mark.parametrize("concentration", [0.1, 1.0, 10.0])
+def test_the_proportions_of_a_class_are_those_of_a_dirichlet_distribution(concentration: float) -> None:
+    """Mean 1/n, variance (1/n)(1 − 1/n) / (n concentration + 1), each class by itself: over 300 seeds, within four
+    standard errors. To cut whole images changes a proportion by up to 1/500.
+    """
+    workers, classes, images = 5, 4, 500
+    labels = np.repeat(np.arange(classes, dtype=np.int32), images)
+    drawn = (Dirichlet(concentration).parts(seed, labels, workers) for seed in range(300))
+    shares_of = [[np.bincount(labels[part], minlength=classes) for part in parts] for parts in drawn]
+    off = np.array(shares_of) / images - 1 / workers  # seed, worker, class
+
+    def mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return values.mean(axis=0), 4 * values.std(axis=0, ddof=1) / len(values) ** 0.5
+
+    found, error = mean(off)
+    assert (np.abs(found) < error).all()
+    found, error = mean((off**2).mean(axis=(1, 2)))
+    expected = (1 / workers) * (1 - 1 / workers) / (workers * concentration + 1)
+    assert abs(found - expected) < error < 0.4 * expected
+    for one, other in combinations(range(classes), 2):
+        found, error = mean((off[:, :, one] * off[:, :, other]).mean(axis=1))
+        assert abs(found) < error
+
+
+def test_the_images_of_a_class_are_shuffled_before_they_are_shared() -> None:
+    """Half of 1,000 images alike for each of two workers: how many of the first 500 are the first's is hypergeometric,
+    with standard deviation √(500 · ½ · ½ · 500 / 999).
+    """
+    first, _ = Dirichlet(1e6).parts(0, np.zeros(1000, np.int32), 2)
+    assert abs(len(first) - 500) < 10
+    assert abs((first < 500).sum() - len(first) / 2) < 4 * 7.9
+
+
+def test_who_has_no_image_gets_one_from_who_has_the_most() -> None:
+    """A class is all one worker's at the least concentration. Of workers who have as many the first gives."""
+    labels = np.repeat(np.arange(2, dtype=np.int32), 5)
+    seen = set()
+    for seed in range(40):
+        sizes = [len(part) for part in Dirichlet(1e-3).parts(seed, labels, 3)]
+        assert sorted(sizes) in ([1, 1, 8], [1, 4, 5])
+        assert 4 not in sizes or sizes.index(4) < sizes.index(5)
+        seen.add(tuple(sizes))
+    assert {(1, 4, 5), (4, 1, 5), (4, 5, 1), (8, 1, 1), (1, 8, 1), (1, 1, 8)} == seen
+    for seed in range(40):
+        parts = Dirichlet(1e-3).parts(seed, np.repeat(np.arange(2, dtype=np.int32), (5, 7)), 3)
+        assert sorted(map(len, parts)) in ([1, 1, 10], [1, 5, 6])
 
 
 # --- data sets ---

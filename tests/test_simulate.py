@@ -23,6 +23,7 @@ from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
 from agn_bench.problems import datasets, mlp, shares
+from agn_bench.problems.catalogue import SPLITS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry as training
 from agn_bench.training.exchange import exchange_apart
@@ -284,6 +285,7 @@ ASKED_FOR = [
     {"optimizer": "agn", "local_optimizer": "momentum:momentum=0.7", "reset_local_optimizer": True},
     {"optimizer": "downpour", "local_optimizer": "adam", "learning_rate": 0.002},
     {"optimizer": "dynsgd", "data_split": "sharded"},
+    {"optimizer": "dynsgd", "data_split": "dirichlet:concentration=0.3"},
     {"optimizer": "agn", "eval_every": 7},
 ]
 
@@ -300,7 +302,7 @@ def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: s
 
     centers, losses, correct = reference.train(
         reference_log(draw_delays(config.delays, 2, 4, 10, 3)),
-        shares.deal(asked["data_split"], 2, 300, 4, 120, 8),
+        shares.deal(SPLITS.choose(asked["data_split"]).thing, 2, tiny.train_labels, 4, 30, 8, pooled_steps=120),
         tiny.train_images,
         tiny.train_labels,
         mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4)),
@@ -318,3 +320,29 @@ def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: s
     assert [evaluation.version for evaluation in trained.evaluations] == versions
     for version, right in trained.evaluations[1:]:
         assert right == reference.loss_and_gradient(centers[version - 1], tiny.test_images, tiny.test_labels)[2]
+
+
+@pytest.mark.parametrize("split", ["mixed", "sharded", "dirichlet:concentration=0.3"])
+def test_optimizers_and_local_steps_are_compared_on_the_same_mini_batches(
+    quick_dataset: str, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    dealt = []
+
+    class EnoughError(Exception): ...
+
+    def kept(timeline: object, batches: np.ndarray, **_: object) -> None:
+        dealt.append(batches)
+        raise EnoughError
+
+    monkeypatch.setattr("agn_bench.training.simulate.replay_timeline", kept)
+    size = {"dataset": quick_dataset, "model": "mlp-8", "batch_size": 8, "workers": 4, "gradient_steps": 120}
+    for options in (
+        {"optimizer": "agn", "local_steps": 3},
+        {"optimizer": "easgd:alpha=0.3", "local_steps": 7, "local_optimizer": "adam", "delays": "ideal"},
+        {"optimizer": "agn", "local_steps": 3, "seed": 1},
+    ):
+        with pytest.raises(EnoughError):
+            simulate(resolve({**size, **options, "data_split": split}), datasets.load(quick_dataset))
+    one, same, other = dealt
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)

@@ -23,6 +23,7 @@ class Kind(IntEnum):
     ORDER = 6
     SPEED = 7
     FIFO_SHARE = 8
+    SPLIT = 9
 
 
 def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:

@@ -18,7 +18,7 @@ from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.shipped import CLAIMS, shipped_experiments
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
 from agn_bench.paper.artefacts import ARTEFACTS
-from agn_bench.problems.catalogue import DATASETS, MODELS
+from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
 Row = dict[str, str]
 
@@ -50,6 +50,10 @@ def _distributions() -> list[Row]:
 
 def _speeds() -> list[Row]:
     return [{"speeds": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(SPEEDS)]
+
+
+def _data_splits() -> list[Row]:
+    return [{"data split": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(SPLITS)]
 
 
 def _all(named: Named[Any]) -> list[tuple[str, Any]]:
@@ -84,6 +88,7 @@ KINDS: dict[str, Named[Any]] = {
     "speeds": SPEEDS,
     "model": MODELS,
     "data set": DATASETS,
+    "data split": SPLITS,
 }
 
 
@@ -195,6 +200,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "speeds": _speeds,
     "models": _models,
     "datasets": _datasets,
+    "data-splits": _data_splits,
     "delays": _delays,
     "presets": _presets,
     "experiments": _experiments,

@@ -94,15 +94,15 @@ def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, distributions, speeds, models, datasets, delays, presets, experiments, "
-            "artefacts; or one of them, as in easgd or my.py:Mine, for its numbers; default all",
+            help="optimizers, local-optimizers, distributions, speeds, models, datasets, data-splits, delays, presets, "
+            "experiments, artefacts; or one of them, as in easgd or my.py:Mine, for its numbers; default all",
             metavar="WHAT",
             autocompletion=completion(_listed),
         ),
     ] = None,
 ) -> None:
-    """What there is to choose from: optimizers, models, data sets, delay profiles, presets, experiments here, and what
-    `reproduce` makes. Of a name: the numbers that follow it after colons.
+    """What there is to choose from: optimizers, models, data sets and splits, delay profiles, presets, experiments
+    here, and what `reproduce` makes. Of a name: the numbers that follow it after colons.
     """
     from agn_bench.base.inputs import choose
     from agn_bench.cli import catalogue

@@ -16,7 +16,7 @@ from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
 from agn_bench.config.defaults import EVALUATIONS, PRESETS
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
-from agn_bench.problems.catalogue import DATA_SPLITS, DATASETS, MODELS
+from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
 MAX_SEED = 2**32 - 1
 
@@ -156,8 +156,6 @@ def _one_of(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}"
 
 
-_SPLITS = "; ".join(f"{name}: {what}" for name, what in DATA_SPLITS.items())
-
 OPTIONS = {
     option.name: option
     for option in (
@@ -206,7 +204,15 @@ OPTIONS = {
             names=MODELS,
         ),
         Option("dataset", Kind.NAME, f"{_one_of(DATASETS)}, or yours", PROBLEM, names=DATASETS),
-        Option("data_split", Kind.NAME, _SPLITS, PROBLEM, "mixed", DATA_SPLITS),
+        Option(
+            "data_split",
+            Kind.NAME,
+            f"Whose each training image is: {_one_of(SPLITS)}, or yours; with numbers as in "
+            "dirichlet:concentration=0.1 (`list data-splits` says what each is)",
+            PROBLEM,
+            "mixed",
+            SPLITS,
+        ),
         Option(
             "delays",
             Kind.PROFILE,

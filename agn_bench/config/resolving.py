@@ -76,8 +76,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         workers, local_steps = _workers_and_local_steps(
             merged, gradient_steps, "local_steps" in given, "workers" in given
         )
-    if merged["data_split"] == "sharded" and workers > train_images:
-        raise BadInput("workers", workers, f"more than the {train_images} images to shard", f"1 to {train_images}")
+    if alone["data_split"].thing.disjoint and workers > train_images:
+        raise BadInput("workers", workers, f"more than the {train_images} images to share out", f"1 to {train_images}")
     config = RunConfig(
         **{one.name: alone[one.name] for one in fields(RunConfig) if one.name in alone},
         workers=workers,

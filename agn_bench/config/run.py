@@ -14,6 +14,7 @@ from agn_bench.base.inputs import whole_number
 from agn_bench.config.options import MAX_SEED
 from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.problems.catalogue import DatasetEntry, Mlp
+from agn_bench.problems.shares import Split
 
 if TYPE_CHECKING:  # NumPy is imported when there is a configuration, and not for what is wrong with an option
     from agn_bench.clock import Profile
@@ -43,7 +44,7 @@ class RunConfig:
     batch_size: int
     model: Chosen[Mlp]
     dataset: Chosen[DatasetEntry]
-    data_split: str
+    data_split: Chosen[Split]
     gradient_steps: int
     """Asked for, of all workers together."""
     delays: Profile | Trace

@@ -13,7 +13,7 @@ from agn_bench.config.run import RunConfig
 def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunConfig]:
     """The runs that meet every condition, each `key=value` or `key=value,value`, as in `workers=20,40`.
 
-    A key is an option of the configuration, or a number of its optimizer or local optimizer.
+    A key is an option of the configuration, or a number of its optimizer, local optimizer or data split.
 
     Raises:
         BadInput: a condition is none, or no run meets them.
@@ -37,8 +37,8 @@ def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunCon
 
 
 def _numbers(config: RunConfig) -> dict[str, object]:
-    """Those of its optimizer, and those of its local optimizer that are not called the same."""
-    return {**dict(config.local_optimizer.numbers), **dict(config.optimizer.numbers)}
+    """Those of its optimizer, and those of its local optimizer and of its data split that are not called the same."""
+    return {**dict(config.data_split.numbers), **dict(config.local_optimizer.numbers), **dict(config.optimizer.numbers)}
 
 
 def _value(config: RunConfig, key: str) -> object:

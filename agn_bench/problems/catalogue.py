@@ -1,4 +1,4 @@
-"""The data sets and models by name, as plain data: sizes, hashes, licences, hidden widths."""
+"""The data sets and models by name, as plain data: sizes, hashes, licences, hidden widths; and the data splits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from typing import Any
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
 from agn_bench.base.user_code import BadUserFile
-
-DATA_SPLITS = {
-    "mixed": "the data set repeated as often as needed, pooled, shuffled once and dealt to the workers",
-    "sharded": "each worker has its own n-th of the data set, reshuffled every epoch",
-}
+from agn_bench.problems.shares import Split
 
 _FEATURES, _CLASSES = 784, 10
 MAX_WIDTH = 100_000
@@ -151,4 +147,16 @@ DATASETS: Named[DatasetEntry] = Named(
         ),
     },
     "as in BARS = DatasetEntry(…)",
+)
+
+SPLITS: Named[Split] = Named(
+    "data_split",
+    Split,  # type: ignore[type-abstract]
+    "agn_bench.data_splits",
+    {
+        "mixed": "agn_bench.problems.shares:Mixed",
+        "sharded": "agn_bench.problems.shares:Sharded",
+        "dirichlet": "agn_bench.problems.shares:Dirichlet",
+    },
+    "@dataclass(frozen=True)",
 )

@@ -39,6 +39,9 @@ FIRST_NUMBERS = {"local_optimizer": ("learning_rate", "momentum"), "optimizer": 
 follow from what declares them.
 """
 
+_OF_OTHERS = ("local_", "split_")
+"""What the columns of the numbers of local optimizers and data splits begin with."""
+
 _CURVE = ("time_s", "train_loss", "train_accuracy_std")
 _FIXED = frozenset(CONFIGURATION_COLUMNS)
 KNOWN = (_FIXED | frozenset([*_OTHERS, *_CURVE])) - frozenset(chain(*FIRST_NUMBERS.values()))
@@ -52,7 +55,7 @@ def configuration_columns(columns: Iterable[str]) -> list[str]:
 
 def belongs_to_the_optimizer(column: str) -> bool:
     """Whether a configuration's column is a number of its optimizer, so that it says something among its runs only."""
-    return column in FIRST_NUMBERS["optimizer"] or not (column in _FIXED or column.startswith("local_"))
+    return column in FIRST_NUMBERS["optimizer"] or not (column in _FIXED or column.startswith(_OF_OTHERS))
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "configuration": config.configuration,
         "momentum": numbers.pop("momentum"),
         "alpha": numbers.pop("alpha"),
-        "data_split": config.data_split,
+        "data_split": config.data_split.name,
         "reset_local_optimizer": config.reset_local_optimizer,
         "window_s": config.window,
         "eval_every": config.eval_every,
@@ -107,29 +110,31 @@ def summary(result: RunResult) -> dict[str, Any]:
 
 
 def _numbers(config: RunConfig) -> dict[str, Any]:
-    """The columns of the numbers of the configuration's optimizer and local optimizer, and of options that came later
-    and are not at their defaults.
+    """The columns of the numbers of the configuration's optimizer, local optimizer and data split, and of options that
+    came later and are not at their defaults.
 
     An optimizer's number has its own name, or `optimizer_` before it where another column is or may be called so. A
-    local optimizer's number has `local_` before it, but for those of the first edition. So no two are called the same.
+    local optimizer's number has `local_` before it, but for those of the first edition, and a data split's `split_`. So
+    no two are called the same.
     """
     local = {
         name if name in FIRST_NUMBERS["local_optimizer"] else f"local_{name}": _cell(value)
         for name, value in config.local_optimizer.numbers
     }
+    split = {f"split_{name}": _cell(value) for name, value in config.data_split.numbers}
     own = {f"optimizer_{name}" if _is_taken(name) else name: _cell(value) for name, value in config.optimizer.numbers}
     later = {
         one.name: getattr(config, one.name)
         for one in fields(config)
         if one.default is not MISSING and getattr(config, one.name) != one.default
     }
-    return {**local, **own, **later}
+    return {**local, **split, **own, **later}
 
 
 def _is_taken(name: str) -> bool:
     if name in FIRST_NUMBERS["optimizer"]:
         return False
-    return name in _FIXED or name in _OTHERS or name in OPTIONS or name.startswith(("local_", "optimizer_"))
+    return name in _FIXED or name in _OTHERS or name in OPTIONS or name.startswith((*_OF_OTHERS, "optimizer_"))
 
 
 def _cell(value: Any) -> Any:

@@ -33,9 +33,15 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         raise BadInput("window", config.window, problem, f"at least {least:.3g} simulated seconds")
     clock_done = time.perf_counter()
 
-    entry, widths = config.dataset.thing, config.model.thing.widths(config.dataset.thing)
+    widths = config.model.thing.widths(config.dataset.thing)
     batches = shares.deal(
-        config.data_split, config.seed, entry.train_images, config.workers, config.gradient_steps, config.batch_size
+        config.data_split.thing,
+        config.seed,
+        dataset.train_labels,
+        config.workers,
+        config.gradient_steps // config.workers,
+        config.batch_size,
+        pooled_steps=config.gradient_steps,
     )
     replay = replay_timeline(
         timeline,
