@@ -189,7 +189,7 @@ class _Whole:
 
 
 def _cost(config: RunConfig) -> int:
-    return config.gradient_steps * config.batch_size * config.message_bytes
+    return config.steps * config.batch_size * config.message_bytes
 
 
 class FetchDisplay:

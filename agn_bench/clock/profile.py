@@ -10,7 +10,7 @@ import numpy as np
 
 from agn_bench.base.quantities import declared_numbers, named_numbers, quantity, seconds
 from agn_bench.clock.distributions import DISTRIBUTIONS, Constant, Distribution
-from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
+from agn_bench.clock.speeds import SPEEDS, Equal, Speeds, slowness_of
 
 ORDERS = ("fifo", "random")
 PARTS = ("step", "up", "down", "server")
@@ -118,6 +118,17 @@ class Profile:
         if self.collective is not None:
             table["collective"] = numbers(self.collective)
         return table
+
+    def exchanges_per_s(self, workers: int, local_steps: int, message_bytes: int) -> float:
+        """What n workers make at most, on average: as fast as they are, and as the server is, if nobody waits."""
+        step = self.step.moments().mean * local_steps
+        links, server = (
+            sum(getattr(self, part).moments().mean + self.transfer_s(part, message_bytes) for part in parts)
+            for parts in (("up", "down"), ("server",))
+        )
+        slowness = np.asarray(slowness_of(self.speeds, 0, workers))
+        rate = float((1 / np.maximum(slowness * step + links + server, np.finfo(float).tiny)).sum())
+        return min(rate, self.channels / server) if server else rate
 
     def transfer_s(self, part: str, message_bytes: int) -> float:
         """Seconds that the size of a message adds to `part` of an exchange."""

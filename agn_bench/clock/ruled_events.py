@@ -7,7 +7,7 @@ service who can be before it, then it is decided whether the commit counts, who 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ from agn_bench.clock.rules import MOST, Rules
 from agn_bench.clock.stops import Stop, steps_made
 from agn_bench.clock.timeline import Phases, Timeline, by_worker, in_order
 
+Array = Any
+"""JAX's in the loop, NumPy's before and after it."""
 _PLACES = 64
 """Workers are padded to a multiple of so many."""
 _NONE = -1
@@ -28,102 +30,102 @@ _NONE = -1
 class Times(NamedTuple):
     """The draws, flat, worker by worker, (draws,); `first` and `last` of each worker's in them, (workers,)."""
 
-    begin: jax.Array
-    first: jax.Array
-    last: jax.Array
-    compute: jax.Array
-    up: jax.Array
-    down: jax.Array
-    server: jax.Array
-    order: jax.Array
+    begin: Array
+    first: Array
+    last: Array
+    compute: Array
+    up: Array
+    down: Array
+    server: Array
+    order: Array
 
 
 class Terms(NamedTuple):
     """The rules as numbers, and when to stop."""
 
-    quorum: jax.Array
-    waits: jax.Array
-    drop_at: jax.Array
-    cancels: jax.Array
-    ahead: jax.Array
-    grace_s: jax.Array
-    channels: jax.Array
-    collective: jax.Array
+    quorum: Array
+    waits: Array
+    drop_at: Array
+    cancels: Array
+    ahead: Array
+    grace_s: Array
+    channels: Array
+    collective: Array
     """Whether services are rounds of a collective."""
-    round_s: jax.Array
-    exchanges: jax.Array
-    seconds: jax.Array
+    round_s: Array
+    exchanges: Array
+    seconds: Array
 
 
 class Workers(NamedTuple):
     """What each worker is at, (workers,)."""
 
-    draw: jax.Array
+    draw: Array
     """Its phase, as an index of the draws."""
-    start: jax.Array
-    compute_end: jax.Array
-    arrive: jax.Array
+    start: Array
+    compute_end: Array
+    arrive: Array
     """Its message is at the server; inf if it is in no phase."""
-    pulled: jax.Array
-    served: jax.Array
+    pulled: Array
+    served: Array
     """Service began; of those in service."""
-    applied: jax.Array
+    applied: Array
     """Service will end; inf if it is not in service."""
-    taken: jax.Array
+    taken: Array
     """The how manieth service it is."""
-    held: jax.Array
+    held: Array
     """Its commit was applied, and it has no answer."""
-    needs: jax.Array
+    needs: Array
     """The version it waits for."""
-    commits: jax.Array
+    commits: Array
     """Of its that were applied."""
-    active: jax.Array
+    active: Array
     """It has phases left."""
-    answered: jax.Array
+    answered: Array
     """The exchange after which its last commit was answered."""
-    resumed: jax.Array
+    resumed: Array
     """When that answer came."""
 
 
 class Server(NamedTuple):
-    now: jax.Array
+    now: Array
     """The last event's time."""
-    busy: jax.Array
+    busy: Array
     """How many are in service."""
-    services: jax.Array
+    services: Array
     """That began."""
-    version: jax.Array
-    count: jax.Array
+    version: Array
+    count: Array
     """Accepted commits since the version."""
-    open: jax.Array
+    open: Array
     """Whether there is a group."""
-    window_end: jax.Array
+    window_end: Array
 
 
 class Rows(NamedTuple):
     """The exchanges in the order applied, (draws,); the last two are of the worker's exchange before."""
 
-    worker: jax.Array
-    draw: jax.Array
-    start: jax.Array
-    served: jax.Array
-    applied: jax.Array
-    pulled: jax.Array
-    version: jax.Array
-    accepted: jax.Array
-    answered: jax.Array
-    resumed: jax.Array
+    worker: Array
+    draw: Array
+    start: Array
+    served: Array
+    applied: Array
+    pulled: Array
+    version: Array
+    accepted: Array
+    answered: Array
+    resumed: Array
 
 
 class Interrupted(NamedTuple):
     """The interrupted phases in the order in which it was decided, (draws,)."""
 
-    count: jax.Array
-    worker: jax.Array
-    draw: jax.Array
-    start: jax.Array
-    end: jax.Array
-    answered: jax.Array
+    count: Array
+    worker: Array
+    draw: Array
+    start: Array
+    end: Array
+    answered: Array
 
 
 def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
@@ -169,7 +171,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
 
 
 @jax.jit
-def _serve_all(times: Times, terms: Terms) -> tuple[jax.Array, Rows, Interrupted, Workers]:
+def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Workers]:
     """All exchanges up to the stop: how many there are, they, the interrupted phases, and the workers at the end."""
     places, room = len(times.begin), len(times.compute)
     index = jnp.arange(places, dtype=jnp.int32)
@@ -177,14 +179,14 @@ def _serve_all(times: Times, terms: Terms) -> tuple[jax.Array, Rows, Interrupted
     last = times.last.astype(jnp.int32)
     grouped = terms.grace_s > 0
 
-    def candidates(workers: Workers, server: Server) -> jax.Array:
+    def candidates(workers: Workers, server: Server) -> Array:
         """When each who may be served next arrives, else inf."""
         return jnp.where(server.open & (workers.arrive > server.window_end), jnp.inf, workers.arrive)
 
-    def next_start(workers: Workers, server: Server) -> jax.Array:
+    def next_start(workers: Workers, server: Server) -> Array:
         return jnp.maximum(server.now, candidates(workers, server).min())
 
-    def can_start(state: tuple[Workers, Server]) -> jax.Array:
+    def can_start(state: tuple[Workers, Server]) -> Array:
         workers, server = state
         return (server.busy < terms.channels) & (next_start(workers, server) < workers.applied.min())
 
@@ -208,14 +210,14 @@ def _serve_all(times: Times, terms: Terms) -> tuple[jax.Array, Rows, Interrupted
         )
         return workers, server._replace(now=now, busy=server.busy + 1, services=server.services + 1)
 
-    def possible(state: tuple[jax.Array, Workers, Server, Rows, Interrupted]) -> jax.Array:
+    def possible(state: tuple[Array, Workers, Server, Rows, Interrupted]) -> Array:
         row, workers, server, *_ = state
         more = (workers.arrive.min() < jnp.inf) | (server.busy > 0)
         return (row < terms.exchanges) & (server.now <= terms.seconds) & more
 
     def exchange(
-        state: tuple[jax.Array, Workers, Server, Rows, Interrupted],
-    ) -> tuple[jax.Array, Workers, Server, Rows, Interrupted]:
+        state: tuple[Array, Workers, Server, Rows, Interrupted],
+    ) -> tuple[Array, Workers, Server, Rows, Interrupted]:
         row, workers, server, rows, interrupted = state
         workers, server = lax.while_loop(can_start, start, (workers, server))
         now = workers.applied.min()
@@ -258,13 +260,13 @@ def _serve_all(times: Times, terms: Terms) -> tuple[jax.Array, Rows, Interrupted
         return row + 1, _answered(times, last, workers, answer, version, now, row), server, rows, interrupted
 
     def interrupt(
-        workers: Workers, interrupted: Interrupted, due: jax.Array, version: jax.Array, now: jax.Array, row: jax.Array
+        workers: Workers, interrupted: Interrupted, due: Array, version: Array, now: Array, row: Array
     ) -> tuple[Workers, Interrupted]:
         notice = jnp.maximum(workers.start, now + times.down[workers.draw])
         stale = (workers.arrive < jnp.inf) & (version - workers.pulled >= terms.drop_at)
         told = due & stale & (notice < workers.compute_end)
 
-        def note(state: tuple[jax.Array, Interrupted]) -> tuple[jax.Array, Interrupted]:
+        def note(state: tuple[Array, Interrupted]) -> tuple[Array, Interrupted]:
             left, noted = state
             worker = left.argmax().astype(jnp.int32)
             return left & (index != worker), Interrupted(
@@ -307,7 +309,7 @@ def _serve_all(times: Times, terms: Terms) -> tuple[jax.Array, Rows, Interrupted
     return row, rows, interrupted, workers
 
 
-def _at_random(waiting: jax.Array, u: jax.Array) -> jax.Array:
+def _at_random(waiting: Array, u: Array) -> Array:
     """The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too."""
     up_to = jnp.cumsum(waiting.astype(jnp.int32))
     return (up_to <= jnp.floor(u * up_to[-1]).astype(jnp.int32)).sum(dtype=jnp.int32)
@@ -315,12 +317,12 @@ def _at_random(waiting: jax.Array, u: jax.Array) -> jax.Array:
 
 def _answered(
     times: Times,
-    last: jax.Array,
+    last: Array,
     workers: Workers,
-    answer: jax.Array,
-    version: jax.Array,
-    now: jax.Array,
-    row: jax.Array,
+    answer: Array,
+    version: Array,
+    now: Array,
+    row: Array,
 ) -> Workers:
     """The workers, after some were answered."""
     resume = now + times.down[workers.draw]
@@ -332,9 +334,7 @@ def _answered(
     return _begun(times, last, workers, answer, resume, version)
 
 
-def _begun(
-    times: Times, last: jax.Array, workers: Workers, which: jax.Array, start: jax.Array, version: jax.Array
-) -> Workers:
+def _begun(times: Times, last: Array, workers: Workers, which: Array, start: Array, version: Array) -> Workers:
     """The workers, after some have begun their next phase, if they have one."""
     following = jnp.minimum(workers.draw + 1, last)
     more = which & (workers.draw < last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -47,12 +48,13 @@ class Stop:
 NEVER = Stop()
 
 
-def cut(timeline: Timeline, draws: Draws, stop: Stop) -> Timeline:
-    """The timeline up to the stop; the phases that this leaves unfinished are noted."""
+def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
+    """The timeline up to the stop. What this leaves unfinished is noted, if the draws are known."""
     kept = stop.kept(timeline)
     seconds = math.inf if stop.seconds is None else stop.seconds
     most = stop.most_exchanges(timeline.local_steps)
-    reached = most is not None and kept >= most and used(timeline).sum() < len(draws.compute)
+    drawn = timeline.exchanges if draws is None else len(draws.compute)
+    reached = most is not None and kept >= most and used(timeline).sum() < drawn
     if kept == timeline.exchanges and (timeline.stopped_s is not None or not (reached or timeline.end_s > seconds)):
         return timeline
     first_lost = timeline.applied_s[kept] if kept < timeline.exchanges else math.inf
@@ -61,7 +63,7 @@ def cut(timeline: Timeline, draws: Draws, stop: Stop) -> Timeline:
         end = seconds
     answered = np.where(timeline.answered < kept, timeline.answered, -1).astype(np.int32)
     rows = {name: column[:kept] for name, column in timeline.rows().items()}
-    changed = {
+    changed: dict[str, Any] = {
         "answered": answered[:kept],
         "resume_s": np.where(answered < 0, np.nan, timeline.resume_s)[:kept],
         "interrupted": _some(
@@ -69,14 +71,12 @@ def cut(timeline: Timeline, draws: Draws, stop: Stop) -> Timeline:
         ),
     }
     shorter = replace(timeline, **{**rows, **changed}, stopped_s=end)
-    return replace(shorter, unfinished=_unfinished(shorter, draws, end))
+    return shorter if draws is None else replace(shorter, unfinished=_unfinished(shorter, draws, end))
 
 
 def used(timeline: Timeline) -> np.ndarray:
     """How many of each worker's phases have ended, (workers,)."""
-    return sum(
-        np.bincount(ended, minlength=timeline.workers) for ended in (timeline.worker, timeline.interrupted.worker)
-    )
+    return np.bincount(np.concatenate([timeline.worker, timeline.interrupted.worker]), minlength=timeline.workers)
 
 
 def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
+"""The times of an exchange, in the order in which they come."""
 MOST_EXCHANGES = 10_000_000
 """Of a timeline that no training follows."""
 
@@ -104,19 +106,25 @@ class Timeline:
 
         Args:
             worker: who exchanges, in the order applied.
-            times: start_s, compute_end_s, arrive_s, served_s, applied_s, resume_s.
+            times: those of TIMES.
             grouped: what by_worker says, if it is known.
         """
         exchange, phase = by_worker(worker, workers) if grouped is None else grouped
         number = np.arange(len(worker), dtype=np.int32)
         # A worker that pulls at exchange j has version j + 1; before its first pull it has version 0.
         pulled = np.where(phase == 0, 0, np.roll(exchange + 1, 1))
+        start_s, compute_end_s, arrive_s, served_s, applied_s, resume_s = times
         return cls(
-            workers,
-            local_steps,
-            worker,
-            in_order(exchange, phase.astype(np.int32)),
-            *times,
+            workers=workers,
+            local_steps=local_steps,
+            worker=worker,
+            phase=in_order(exchange, phase.astype(np.int32)),
+            start_s=start_s,
+            compute_end_s=compute_end_s,
+            arrive_s=arrive_s,
+            served_s=served_s,
+            applied_s=applied_s,
+            resume_s=resume_s,
             pulled=in_order(exchange, pulled.astype(np.int32)),
             version=number + 1,
             accepted=np.ones(len(worker), bool),

@@ -7,11 +7,17 @@ must be there; the rest is derived where it is missing:
     served_s, arrive_s, compute_end_s       the next of the four times that end with applied_s: what was not recorded
                                             took no time
     start_s                                 resume_s of the worker's exchange before; 0 for its first
+    accepted (1 or 0)                       1: the commit counted
+    version                                 the center's after the exchange: each accepted commit makes one
+    answered                                the exchange after which the worker was answered: its own
+    phase                                   how many the worker has had before: the phases left out were interrupted
+    pulled                                  the version after the exchange at which the worker was answered before
     staleness, exchange                     follow from the rows, and must agree with them where they are given
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +26,13 @@ import numpy as np
 from agn_bench.base.inputs import BadInput, content_hash
 from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock import Profile
-from agn_bench.clock.timeline import Timeline, by_worker, in_order
+from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
+from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, in_order
 
-TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
-"""The times of an exchange, in the order in which they come."""
 _ACCEPTED = "a CSV file, a row an exchange in the order applied, with worker, applied_s (see docs/files.md)"
 _MOST_WORKERS = 1_000_000
+_OF_RULES = ("accepted", "version", "answered", "phase", "pulled")
+"""Columns that only logs have whose workers wait, or whose commits do not all count."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,45 @@ class Trace:
     """What the timeline would be simulated from without it."""
     required: bool = False
     """Whether it must be the very timeline that `instead_of` gives."""
+    ruled: bool = False
+    """Whether workers waited, or commits did not all count."""
 
     @property
     def phases(self) -> int:
         """The most local phases of a worker."""
         return int(self.timeline.phase.max()) + 1
 
-    def with_local_steps(self, local_steps: int) -> Timeline:
-        return replace(self.timeline, local_steps=local_steps)
+    def under(self, rules: Rules, local_steps: int) -> Timeline:
+        """The timeline of workers that make so many local steps a phase.
+
+        Raises:
+            BadInput: it does not keep the rules.
+        """
+        timeline = replace(self.timeline, local_steps=local_steps)
+        if rules == ASYNCHRONOUS and not self.ruled:
+            return timeline
+        if not self.ruled:
+            if rules != Rules(quorum=rules.quorum, drop_at=rules.drop_at):
+                problem = f"its workers go on at once, and the optimizer asks for {rules}"
+                accepted = "another optimizer, or a log with the columns version, accepted, answered, pulled"
+                raise BadInput("timeline", self.name, problem, accepted)
+            return _counted(timeline, rules)
+        counted = _counted(timeline, rules)
+        for column in ("accepted", "version"):
+            wrong = np.flatnonzero(getattr(counted, column) != getattr(timeline, column))
+            if len(wrong):
+                row = wrong[0]
+                problem = f"exchange {row} has {column} {getattr(timeline, column)[row]:d}"
+                says = f"{getattr(counted, column)[row]:d}, as the optimizer asks ({rules})"
+                raise BadInput("timeline", self.name, problem, says)
+        if rules.waits:
+            answered = timeline.answered
+            reached = timeline.version[answered] > timeline.version - timeline.made
+            wrong = np.flatnonzero(timeline.accepted & (answered >= 0) & ~reached)
+            if len(wrong):
+                problem = f"the worker of exchange {wrong[0]} goes on before the version is made"
+                raise BadInput("timeline", self.name, problem, "workers that wait for it, as the optimizer asks")
+        return timeline
 
     def as_dict(self) -> dict[str, str]:
         """What identifies it among the delays of runs."""
@@ -62,7 +100,33 @@ def read_trace(path: Path) -> Trace:
     """
     table = read_csv("timeline", path, ("worker", "applied_s"), _ACCEPTED)
     timeline = _Checker(table).timeline()
-    return Trace(f"{path.stem}-{content_hash(table.content)}", timeline, options=("--timeline", path.name))
+    name = f"{path.stem}-{content_hash(table.content)}"
+    plain = Timeline.asynchronous(timeline.workers, 1, timeline.worker, tuple(getattr(timeline, t) for t in TIMES))
+    ruled = any(not np.array_equal(getattr(timeline, name), getattr(plain, name)) for name in _OF_RULES)
+    return Trace(name, timeline, options=("--timeline", path.name), ruled=ruled)
+
+
+def _counted(timeline: Timeline, rules: Rules) -> Timeline:
+    """The timeline with the commits that count by the rules, and the versions that they make."""
+    drop_at = MOST if rules.drop_at is None else rules.drop_at
+    version = count = 0
+    after = [0] * timeline.workers
+    pulled, versions, accepted = [], [], []
+    held = timeline.pulled.tolist() if timeline.made.sum() < timeline.exchanges else None
+    for row, worker in enumerate(timeline.worker.tolist()):
+        pulled.append(after[worker] if held is None else held[row])
+        accepted.append(version - pulled[-1] < drop_at)
+        count += accepted[-1]
+        if count == rules.quorum:
+            version, count = version + 1, 0
+        versions.append(version)
+        after[worker] = version
+    return replace(
+        timeline,
+        pulled=np.array(pulled, np.int32),
+        version=np.array(versions, np.int32),
+        accepted=np.array(accepted, bool),
+    )
 
 
 class _Checker:
@@ -74,12 +138,13 @@ class _Checker:
     def timeline(self) -> Timeline:
         worker = self._workers()
         workers = int(worker.max()) + 1
-        exchange, phase = by_worker(worker, workers)
+        exchange, number = by_worker(worker, workers)
 
         def before(values: np.ndarray, first: float) -> np.ndarray:
             """The value of the worker's exchange before."""
-            return in_order(exchange, np.where(phase == 0, first, np.roll(values[exchange], 1)))
+            return in_order(exchange, np.where(number == 0, first, np.roll(values[exchange], 1)))
 
+        answered = self._answered(exchange, worker)
         applied = self._seconds("applied_s", None)
         self._table.require(
             np.diff(applied, prepend=0.0) >= 0, "applied_s", "before the row above", "rows in the order applied"
@@ -87,29 +152,104 @@ class _Checker:
         served = self._seconds("served_s", applied)
         arrive = self._seconds("arrive_s", served)
         compute_end = self._seconds("compute_end_s", arrive)
-        resume = self._seconds("resume_s", applied)
+        leaves = np.where(answered < 0, np.nan, applied[answered])
+        resume = self._seconds("resume_s", leaves, blank=answered < 0)
         start = self._seconds("start_s", before(resume, 0.0))
         times = (start, compute_end, arrive, served, applied, resume)
+        never = answered < 0
         for (earlier_name, earlier), (name, later) in zip(
             zip(TIMES, times, strict=True), zip(TIMES[1:], times[1:], strict=True), strict=False
         ):
             accepted = "times that follow one another: " + ", ".join(TIMES)
+            holds = (later >= earlier) | ((name == "resume_s") & never)
             if name in self._table:
-                self._table.require(later >= earlier, name, f"before {earlier_name}", accepted)
+                self._table.require(holds, name, f"before {earlier_name}", accepted)
             else:
-                self._table.require(later >= earlier, earlier_name, f"after {name}", accepted)
+                self._table.require(holds, earlier_name, f"after {name}", accepted)
+        self._table.require(
+            (resume >= leaves) | never, "resume_s", "before the answer left", "a time from applied_s of that exchange"
+        )
         self._table.require(
             start >= before(resume, 0.0),
             "start_s",
             "before the worker had its parameters",
             "a start from resume_s of the worker's exchange before",
         )
-        timeline = Timeline.asynchronous(workers, 1, worker, times, (exchange, phase))
+        timeline = Timeline.asynchronous(workers, 1, worker, times, (exchange, number))
         self._agree("exchange", np.arange(len(worker)), "counting from 0 in the order of the rows")
-        self._agree(
-            "staleness", timeline.staleness, "the number of rows since the worker's row before, as its order says"
-        )
+        if any(column in self._table for column in _OF_RULES):
+            timeline = self._with_rules(timeline, answered, before)
+        self._agree("staleness", timeline.staleness, "the versions made since the worker was answered, as the rows say")
         return timeline
+
+    def _answered(self, exchange: np.ndarray, worker: np.ndarray) -> np.ndarray:
+        """The exchange after which each worker was answered, −1 for none."""
+        own = np.arange(len(worker))
+        if "answered" not in self._table:
+            return own
+        values = self._table.numbers("answered")
+        following = in_order(exchange, np.append(exchange[1:], len(worker)))
+        is_last = in_order(exchange, np.append(np.diff(worker[exchange]) != 0, True))
+        following = np.where(is_last, len(worker), following)
+        accepted = "the exchange after which its worker was answered: this one or a later one, before the worker's next"
+        blank = (np.isnan(values) | (values == -1)) & is_last
+        inside = (values >= own) & (values < following) & (values % 1 == 0)
+        self._table.require(blank | inside, "answered", "not possible", accepted + "; −1 or blank: never")
+        return np.where(blank, -1, values).astype(np.int32)
+
+    def _with_rules(
+        self, timeline: Timeline, answered: np.ndarray, before: Callable[[np.ndarray, float], np.ndarray]
+    ) -> Timeline:
+        """The timeline with what the file says of commits, versions and phases."""
+        ones = np.ones(timeline.exchanges)
+        accepted = self._whole("accepted", ones)
+        self._table.require(accepted <= 1, "accepted", "neither 0 nor 1", "1 for a commit that counted, else 0")
+        version = self._whole("version", np.cumsum(accepted))
+        made = np.diff(version, prepend=0)
+        follows = "the version before, or one more after a commit that counted"
+        self._table.require((made >= 0) & (made <= accepted), "version", "out of order", follows)
+        last = before(np.arange(timeline.exchanges), -1)
+        phase = self._whole("phase", timeline.phase)
+        earlier = before(phase, -1)
+        self._table.require(phase > earlier, "phase", "not after the worker's phase before", "phases in order, from 0")
+        was_answered = np.where(last < 0, -1, answered[last])
+        known = np.where(was_answered < 0, 0, version[was_answered])
+        pulled = self._whole("pulled", known)
+        interrupted = phase > earlier + 1
+        newest = version - made
+        self._table.require(pulled <= newest, "pulled", "not there yet", "a version that had been made")
+        self._table.require(
+            (pulled == known) | (interrupted & (pulled > known)),
+            "pulled",
+            "not what the worker was answered with",
+            "the version after the exchange of its answer; a newer one if phases were interrupted since",
+        )
+        # The last of the phases that are left out was interrupted when the version was made that was pulled then.
+        which = np.flatnonzero(interrupted)
+        told = np.searchsorted(version, pulled[which])
+        times = timeline.start_s[which]
+        whole = np.zeros(len(which), np.int32)
+        return replace(
+            timeline,
+            phase=phase.astype(np.int32),
+            pulled=pulled.astype(np.int32),
+            version=version.astype(np.int32),
+            accepted=accepted.astype(bool),
+            answered=answered.astype(np.int32),
+            interrupted=Phases(
+                timeline.worker[which], (phase[which] - 1).astype(np.int32), times, times, whole, told.astype(np.int32)
+            ),
+        )
+
+    def _whole(self, column: str, otherwise: np.ndarray) -> np.ndarray:
+        """A column of whole numbers from 0, or what is taken where the file has none."""
+        if column not in self._table:
+            return otherwise.astype(np.int64)
+        values = self._numbers(column)
+        self._table.require(
+            (values >= 0) & (values <= MOST) & (values % 1 == 0), column, "no count", "a whole number from 0"
+        )
+        return values.astype(np.int64)
 
     def _workers(self) -> np.ndarray:
         accepted = f"whole numbers from 0 to {_MOST_WORKERS - 1}"
@@ -124,13 +264,14 @@ class _Checker:
             raise BadInput("timeline", self._table.path, problem, "workers counted from 0, each with a row")
         return worker.astype(np.int32)
 
-    def _seconds(self, column: str, otherwise: np.ndarray | None) -> np.ndarray:
-        """A column of times, or what is taken where the file has none."""
+    def _seconds(self, column: str, otherwise: np.ndarray | None, blank: np.ndarray | bool = False) -> np.ndarray:
+        """A column of times, or what is taken where the file has none; NaN where it is to be blank."""
         if column not in self._table and otherwise is not None:
             return otherwise
-        values = self._numbers(column)
+        values = np.where(blank, 0.0, self._table.numbers(column))
+        self._table.require(np.isfinite(values), column, "not a finite number", "a number in every row")
         self._table.require(values >= 0, column, "negative", "seconds, 0 or more")
-        return values
+        return np.where(blank, np.nan, values)
 
     def _numbers(self, column: str) -> np.ndarray:
         values = self._table.numbers(column)

@@ -12,3 +12,11 @@ PRESETS: dict[str, dict[str, object]] = {
 
 EVALUATIONS = 20
 """Evaluations of the center on the test set after the one at the start, when --eval-every is not given."""
+
+SHARES = {
+    "equal": "an n-th of the work for each worker, and who is through with it stops",
+    "open": "workers go on until the run ends, so that fast ones do more",
+}
+"""How the work is shared out."""
+TARGETS = ("test_accuracy",)
+"""Measures of the center that --until may name."""

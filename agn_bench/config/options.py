@@ -14,7 +14,7 @@ from typing import Any
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
-from agn_bench.config.defaults import EVALUATIONS, PRESETS
+from agn_bench.config.defaults import EVALUATIONS, PRESETS, SHARES, TARGETS
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
@@ -195,6 +195,28 @@ OPTIONS = {
         ),
         Option("epochs", Kind.NUMBER, "Passes over the training images, by all workers together", WORK),
         Option("gradient_steps", Kind.WHOLE, "Mini-batch steps by all workers, instead of --epochs", WORK),
+        Option(
+            "seconds",
+            Kind.SECONDS,
+            "Simulated seconds after which the run ends; alone it is the only limit",
+            WORK,
+            limits=Accepted(1e-3, 1e9),
+            unit="simulated seconds",
+        ),
+        Option(
+            "until",
+            Kind.NAME,
+            f"End the run at the first evaluation that reaches this ({', '.join(TARGETS)}), as in test_accuracy=0.95",
+            WORK,
+            metavar="MEASURE=VALUE",
+        ),
+        Option(
+            "shares",
+            Kind.NAME,
+            "; ".join(f"{name}: {what}" for name, what in SHARES.items()) + "; default equal, or open with --seconds",
+            WORK,
+            names=SHARES,
+        ),
         Option("batch_size", Kind.WHOLE, "Images a mini-batch", WORK, 128),
         Option(
             "model",

@@ -16,8 +16,8 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
-from agn_bench.base.user_code import BadUserFile
-from agn_bench.config.defaults import PRESETS
+from agn_bench.base.user_code import BadUserFile, UserCodeError, called
+from agn_bench.config.defaults import PRESETS, TARGETS
 from agn_bench.config.options import OPTIONS, defaults
 from agn_bench.config.run import RunConfig, auto_local_steps
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from agn_bench.clock.trace import Trace
 
 MAX_IMAGES_DRAWN = 10**9
+MOST_WORKERS = 100_000
+"""Of a run without shares."""
 
 
 def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = None) -> RunConfig:
@@ -57,7 +59,10 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
     else:
         given_anew = given
+    if "seconds" in given and not {"epochs", "gradient_steps"} & given.keys() and given.get("shares") != "equal":
+        base = {name: value for name, value in base.items() if name not in ("epochs", "gradient_steps")}
     merged = {**base, **given_anew}
+    merged.setdefault("shares", "open" if "seconds" in merged and "timeline" not in merged else "equal")
 
     alone = {
         name: option.read(merged[name]) for name, option in OPTIONS.items() if option.stands_alone and name in merged
@@ -69,8 +74,13 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     from agn_bench.clock.trace import Trace  # with NumPy: now that the names are right
 
     delays = _delays(merged, "delays" in given or "delay" in given)
+    gradient_steps: int | None
     if isinstance(delays, Trace):
+        if alone["shares"] == "open":
+            raise BadInput("shares", "open", "of a recorded timeline, whose work is what it holds", "equal")
         workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, train_images, batch_size)
+    elif alone["shares"] == "open":
+        workers, local_steps, gradient_steps = _open_work(merged, train_images, batch_size)
     else:
         gradient_steps = _gradient_steps(merged, train_images, batch_size)
         workers, local_steps = _workers_and_local_steps(
@@ -86,11 +96,34 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         gradient_steps=gradient_steps,
         delays=delays,
         eval_every=None,
+        until=_until(merged["until"]) if "until" in merged else None,
     )
+    check_rules(config)
+    most = MAX_IMAGES_DRAWN // batch_size
+    if config.steps > most:
+        problem = f"time for about {config.steps:.3g} gradient steps, more than a run can hold"
+        longest = most / config.steps * alone["seconds"]
+        accepted = f"up to about {longest:.3g} simulated seconds, or --gradient-steps too"
+        raise BadInput("seconds", alone["seconds"], problem, accepted)
     if merged.get("eval_every", "auto") != "auto":
-        every = whole_number("eval_every", merged["eval_every"], 1, config.exchanges, "exchanges, or auto")
+        most = config.exchanges if config.gradient_steps is not None else MAX_IMAGES_DRAWN
+        every = whole_number("eval_every", merged["eval_every"], 1, most, "exchanges, or auto")
         config = replace(config, eval_every=every)
     return config
+
+
+def check_rules(config: RunConfig) -> None:
+    """Raise BadInput if its optimizer's rules cannot be followed by so many workers."""
+    from agn_bench.clock.rules import Rules
+
+    kind = type(config.optimizer.thing)
+    call = f"{kind.__name__}.rules({config.workers})"
+    with called(kind, call):
+        rules = config.rules
+    if not isinstance(rules, Rules):
+        raise UserCodeError(f"{call} gave {shown(rules)}, not Rules(…)")
+    if wrong := rules.problem(config.workers):
+        raise BadInput("optimizer", config.optimizer.spelled, *wrong)
 
 
 def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
@@ -106,7 +139,7 @@ def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
             own = [f"{name}={found.pop(name)}" for name in numbers if name in found]
             found[owner] = ":".join([str(found.get(owner)), *own])
     known = {one.name for one in fields(RunConfig)}
-    needed = {one.name for one in fields(RunConfig) if one.default is MISSING} - {"eval_every"}
+    needed = {one.name for one in fields(RunConfig) if one.default is MISSING} - {"eval_every", "gradient_steps"}
     if not needed <= found.keys() <= known:
         raise ValueError("no configuration")
     return found
@@ -200,6 +233,31 @@ def _work_of_a_trace(
             accepted = f"--gradient-steps {whole_phases}, or neither --epochs nor --gradient-steps"
             raise BadInput(option, given[option], problem, accepted)
     return workers, local_steps, whole_phases
+
+
+def _open_work(merged: Mapping[str, object], train_images: int, batch_size: int) -> tuple[int, int, int | None]:
+    """n, λ and the gradient steps of workers that have no shares."""
+    has_work = "gradient_steps" in merged or "epochs" in merged
+    if not has_work and "seconds" not in merged:
+        raise BadInput("shares", "open", "without an end", "--seconds, --epochs or --gradient-steps with it")
+    gradient_steps = _gradient_steps(merged, train_images, batch_size) if has_work else None
+    workers = whole_number("workers", merged["workers"], 1, MOST_WORKERS)
+    most = MAX_IMAGES_DRAWN // batch_size if gradient_steps is None else gradient_steps
+    if str(merged["local_steps"]) != "auto":
+        return workers, whole_number("local_steps", merged["local_steps"], 1, most, "or auto"), gradient_steps
+    if auto_local_steps(workers) > most:
+        problem = f"one phase of {auto_local_steps(workers)} local steps is more than all the work, {most} steps"
+        raise BadInput("workers", workers, problem, "more work, or fewer local steps or workers")
+    return workers, auto_local_steps(workers), gradient_steps
+
+
+def _until(text: object) -> str:
+    """A target, MEASURE=VALUE, checked."""
+    measure, equals, value = str(text).partition("=")
+    if not equals:
+        raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {TARGETS[0]}=0.95")
+    choose("until", measure.strip(), TARGETS)
+    return f"{measure.strip()}={number('until', value.strip(), 0.0, 1.0, f'for {measure.strip()}')}"
 
 
 def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:

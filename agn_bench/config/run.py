@@ -18,6 +18,8 @@ from agn_bench.problems.shares import Split
 
 if TYPE_CHECKING:  # NumPy is imported when there is a configuration, and not for what is wrong with an option
     from agn_bench.clock import Profile
+    from agn_bench.clock.rules import Rules
+    from agn_bench.clock.stops import Stop
     from agn_bench.clock.trace import Trace
 
 SEMANTICS_VERSION = 2
@@ -45,8 +47,8 @@ class RunConfig:
     model: Chosen[Mlp]
     dataset: Chosen[DatasetEntry]
     data_split: Chosen[Split]
-    gradient_steps: int
-    """Asked for, of all workers together."""
+    gradient_steps: int | None
+    """Asked for, of all workers together; None: the run is ended by its time."""
     delays: Profile | Trace
     """What the timeline is simulated from, or the timeline itself."""
     reset_local_optimizer: bool
@@ -55,6 +57,12 @@ class RunConfig:
     window: float
     """Seconds of simulated time over which a point of the curve averages."""
     seed: int
+    shares: str = "equal"
+    """How the work is shared out (see defaults.SHARES)."""
+    seconds: float | None = None
+    """Simulated, after which the run ends."""
+    until: str | None = None
+    """The run ends at the first evaluation that reaches this, as in `test_accuracy=0.95`."""
 
     @classmethod
     def of(cls, **options: object) -> RunConfig:
@@ -68,19 +76,70 @@ class RunConfig:
         return resolve(options)
 
     @property
+    def rules(self) -> Rules:
+        """What its optimizer asks of the clock."""
+        return self.optimizer.thing.rules(self.workers)
+
+    @property
+    def stop(self) -> Stop:
+        """What ends it before its workers are through with their shares."""
+        from agn_bench.clock.stops import Stop
+
+        return Stop(seconds=self.seconds, gradient_steps=None if self.shares == "equal" else self.gradient_steps)
+
+    @property
+    def channels(self) -> int:
+        """How many exchanges the server serves at once."""
+        from agn_bench.clock import Profile
+
+        if not isinstance(self.delays, Profile) or (self.delays.collective and self.rules.waits):
+            return 1
+        return self.delays.channels
+
+    @property
+    def target(self) -> float | None:
+        """The test accuracy at which it ends."""
+        return None if self.until is None else float(self.until.partition("=")[2])
+
+    @property
     def phases(self) -> int:
-        """Local phases of each worker, the most if they differ; the rest of its share is not trained."""
+        """Local phases of each worker, the most if they differ; the rest of its share is not trained. Of open shares
+        about.
+        """
+        return max(1, self.exchanges // self.workers) if self.shares == "open" else self._share
+
+    @property
+    def _share(self) -> int:
+        assert self.gradient_steps is not None
         return self.gradient_steps // self.workers // self.local_steps
 
     @property
     def exchanges(self) -> int:
+        """That its work asks for. Fewer are made if the run is ended before, or workers are interrupted; of a run
+        without limits of work about as many as its time allows.
+        """
         from agn_bench.clock.trace import Trace
 
-        return self.delays.timeline.exchanges if isinstance(self.delays, Trace) else self.workers * self.phases
+        if isinstance(self.delays, Trace):
+            return self.delays.timeline.exchanges
+        if self.shares == "equal":
+            return self.workers * self._share
+        most = [] if self.gradient_steps is None else [self.gradient_steps // self.local_steps]
+        if self.seconds is not None:
+            rate = self.delays.exchanges_per_s(self.workers, self.local_steps, self.message_bytes)
+            most.append(math.ceil(min(self.seconds * rate, 1e15)))
+        return max(1, min(most))
 
     @property
-    def epochs(self) -> float:
+    def steps(self) -> int:
+        """The gradient steps of these exchanges, or those asked for."""
+        return self.exchanges * self.local_steps if self.shares == "open" else self.gradient_steps or 0
+
+    @property
+    def epochs(self) -> float | None:
         """The work asked for, in passes over the training images."""
+        if self.gradient_steps is None:
+            return None
         return self.gradient_steps * self.batch_size / self.dataset.thing.train_images
 
     @property
@@ -106,9 +165,9 @@ class RunConfig:
     @property
     def memory_bytes(self) -> int:
         """Memory for the run, about, beside the program itself and the data set."""
-        indices = 4 * self.gradient_steps * self.batch_size
+        indices = 4 * self.steps * self.batch_size
         # Of an exchange its times, its row in commits.csv and the text of that; of a step its loss and its time.
-        records = _EXCHANGE_BYTES * (self.gradient_steps // self.local_steps) + _STEP_BYTES * self.gradient_steps
+        records = _EXCHANGE_BYTES * (self.steps // self.local_steps) + _STEP_BYTES * self.steps
         # The center and the worker being trained are there twice; the indices too, while they are shuffled.
         return (self.workers + 2) * self.worker_bytes + 2 * indices + records
 

@@ -13,6 +13,7 @@ from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import Terms
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
+from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
@@ -86,8 +87,8 @@ class _Measured:
         else:
             make_here(work, watcher, Terms(data_dir))
         compiling, once, thrice = (median(watcher.seconds[config.run_id] for config in stage) for stage in stages)
-        self.step_s = max(0.0, (thrice - once) / (long.gradient_steps - short.gradient_steps))
-        self._rest_s = max(0.0, once - self.step_s * short.gradient_steps)
+        self.step_s = max(0.0, (thrice - once) / (long.steps - short.steps))
+        self._rest_s = max(0.0, once - self.step_s * short.steps)
         self.compiling_s = max(0.0, compiling - once)
         self.process_bytes = max(watcher.peak_bytes - long.memory_bytes, 0.0)
 
@@ -96,14 +97,18 @@ class _Measured:
         entry = config.dataset.thing
         evaluations = EVALUATIONS if config.eval_every is None else config.exchanges // config.eval_every
         evaluation = self._rest_s * entry.test_images / (2 * entry.test_images + entry.train_images)
-        return self.step_s * config.gradient_steps + self._rest_s + max(0, evaluations - 1) * evaluation
+        return self.step_s * config.steps + self._rest_s + max(0, evaluations - 1) * evaluation
 
 
 def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
     """A run of the same steps with one worker, evaluated at its start and end."""
     return replace(
         config,
+        optimizer=OPTIMIZERS.choose("agn"),
         workers=1,
+        shares="equal",
+        seconds=None,
+        until=None,
         local_steps=local_steps,
         gradient_steps=local_steps * phases,
         eval_every=phases,

@@ -41,9 +41,9 @@ class Commit(NamedTuple):
     """λ of this phase."""
     staleness: jax.Array
     """τ, versions the center gained since the worker's pull, int32 scalar."""
-    workers: jax.Array
+    workers: jax.Array | int
     """n, int32 scalar."""
-    learning_rate: jax.Array
+    learning_rate: jax.Array | float
     """Of the local optimizer; NaN if it has none."""
 
 
@@ -140,6 +140,13 @@ def each(function: Callable[..., Any], *trees: Any) -> Any:
     return jax.tree.map(function, *trees)
 
 
+def zeros(tree: Any) -> Any:
+    """Arrays of the shapes and types of some pytree's, of zeros."""
+    import jax.numpy as jnp
+
+    return each(jnp.zeros_like, tree)
+
+
 def as_pytree(thing: Class) -> Class:
     """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing.
 
@@ -189,6 +196,11 @@ OPTIMIZERS: Named[Optimizer] = Named(
         "easgd": "agn_bench.optimizers.easgd:Easgd",
         "dynsgd": "agn_bench.optimizers.dynsgd:Dynsgd",
         "downpour": "agn_bench.optimizers.downpour:Downpour",
+        "local-sgd": "agn_bench.optimizers.local_sgd:LocalSgd",
+        "stale-synchronous": "agn_bench.optimizers.stale_synchronous:StaleSynchronous",
+        "fedbuff": "agn_bench.optimizers.fedbuff:Fedbuff",
+        "ringmaster": "agn_bench.optimizers.ringmaster:Ringmaster",
+        "dana": "agn_bench.optimizers.dana:Dana",
     },
     "@optimizer",
 )
@@ -232,4 +244,5 @@ __all__ = [
     "optimizer",
     "quantity",
     "seconds",
+    "zeros",
 ]

@@ -21,7 +21,7 @@ from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import settled
 from agn_bench.training import columns
-from agn_bench.training.timing import active_timeline, timeline_of
+from agn_bench.training.timing import active_timeline_of, timeline_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,9 +39,7 @@ def simulate_cell(config: RunConfig, exchanges: int | None) -> Timeline:
     """The timeline of the configuration's work, or its first `exchanges` with all workers still active."""
     if exchanges is None or isinstance(config.delays, Trace):
         return timeline_of(config)
-    return active_timeline(
-        config.delays, config.seed, config.workers, config.local_steps, config.message_bytes, exchanges
-    )
+    return active_timeline_of(config, exchanges)
 
 
 def survey(

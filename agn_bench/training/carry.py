@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from agn_bench.training.exchange import (
     Kind,
     Loss,
     Record,
+    When,
     Work,
     WorkerState,
     answer_later,
@@ -99,16 +102,20 @@ class Training:
         self._holders: Counter[int] = Counter()
 
     def along(
-        self, segments: Iterable[tuple[int, int]], look: Callable[[int], Any]
+        self, segments: Iterable[tuple[int, int]], look: Callable[[int], Any], ahead: bool = True
     ) -> Iterator[tuple[int, int, Record, Any]]:
         """Apply the exchanges of segments [first, last) in a row; yield each with its record, and with what `look` sees
         of the center at version `last`, on the host.
 
-        Nothing waits for the host: a segment is fetched while the next is computed.
+        Nothing waits for the host: a segment is fetched while the next is computed, unless nothing is to be computed
+        ahead.
         """
         before = None
         for first, last in segments:
             computing = first, last, (self.apply(first, last), look(last))
+            if not ahead:
+                yield first, last, *jax.device_get(computing[2])
+                continue
             if before is not None:
                 yield before[0], before[1], *jax.device_get(before[2])
             before = computing
@@ -123,9 +130,10 @@ class Training:
             workers = self.timeline.worker[block.first : block.last].tolist()
             states = [self._state(worker) for worker in workers]
             center = None if self._alone else self.center
-            center, self._memory, states, record = self._exchange(
-                center, self._memory, states, work, record, kind=block.kind
-            )
+            with _unused_buffers_unsaid(block.kind):
+                center, self._memory, states, record = self._exchange(
+                    center, self._memory, states, work, record, kind=block.kind
+                )
             if center is not None:
                 self.center = center
                 self._centers += 1
@@ -156,8 +164,8 @@ class Training:
         state = self._workers[worker]
         if state is None:  # interrupted in its first phase
             state = begin(_copy(self._initial), self._local, self._optimizer)
-        elif self._holds[worker] is not None:
-            self._holders[self._holds[worker]] -= 1
+        elif (held := self._holds[worker]) is not None:
+            self._holders[held] -= 1
             if self._at_once:
                 state = state._replace(params=_copy(state.params))
         self._holds[worker] = None
@@ -220,7 +228,7 @@ class _Plan:
             return None
         if made[:-1].all() != made[:-1].any():
             return None
-        version = ("each" if made[0] else "last") if made[-1] else "none"
+        version: When = ("each" if made[0] else "last") if made[-1] else "none"
         if made[0] and not made[-1]:
             return None
         if own.all():
@@ -253,6 +261,16 @@ def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int]]]:
     for worker, answered in zip(lost.worker.tolist(), lost.answered.tolist(), strict=True):
         later[answered].append((-1, worker))
     return dict(later)
+
+
+@contextmanager
+def _unused_buffers_unsaid(kind: Kind) -> Iterator[None]:
+    """Where nobody is answered, or no center is made, JAX says that buffers which were given to it have no use."""
+    if kind is PLAIN:
+        yield
+        return
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        yield
 
 
 def _copy(params: Params) -> Params:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ CONFIGURATION_COLUMNS = [
 _OTHERS = [
     "run_id", "experiment", "in_experiment", "seed", "configuration", "status", "exchanges", "gradient_steps",
     "sim_time_s", "last_batch_accuracy", "train_accuracy", "test_accuracy", "best_test_accuracy", "mean_staleness",
-    "p95_staleness", "mean_queue_wait_s", "server_utilization", "diverged_exchange", "diverged_s",
+    "p95_staleness", "mean_queue_wait_s", "server_utilization", "diverged_exchange", "diverged_s", "reached_s",
+    "versions", "dropped", "interrupted", "stranded",
 ]  # fmt: skip
 """Columns that say what a run is called and what it measured."""
 
@@ -95,7 +97,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "mean_staleness": float(timeline.staleness[:kept].mean()),
         "p95_staleness": float(np.percentile(timeline.staleness[:kept], 95)),
         "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
-        "server_utilization": timeline.server_busy_s(kept) / seconds if seconds else None,
+        "server_utilization": timeline.server_busy_s(kept) / seconds / config.channels if seconds else None,
         "configuration": config.configuration,
         "momentum": numbers.pop("momentum"),
         "alpha": numbers.pop("alpha"),
@@ -106,7 +108,24 @@ def summary(result: RunResult) -> dict[str, Any]:
         "diverged_exchange": replay.diverged_exchange,
         "diverged_s": result.diverged_s,
         **numbers,
+        **_of_rules(result),
     }
+
+
+def _of_rules(result: RunResult) -> dict[str, Any]:
+    """What only runs have whose workers wait, or whose commits do not all count; and when a target was reached."""
+    config, timeline, kept = result.config, result.timeline, result.replay.exchanges
+    found: dict[str, Any] = {}
+    if config.until is not None:
+        found["reached_s"] = timeline.end_s if result.replay.reached else None
+    if config.rules != ASYNCHRONOUS:
+        found |= {
+            "versions": int(timeline.version[kept - 1]),
+            "dropped": int(kept - timeline.accepted[:kept].sum()),
+            "interrupted": int((timeline.interrupted.answered < kept).sum()),
+            "stranded": timeline.stranded,
+        }
+    return found
 
 
 def _numbers(config: RunConfig) -> dict[str, Any]:
@@ -147,7 +166,7 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
     config, timeline, replay = result.config, result.timeline, result.replay
     kept = replay.exchanges
     test_images = config.dataset.thing.test_images
-    applied_s = np.concatenate([[0.0], timeline.applied_s])
+    correct = dict(replay.evaluations)
     return learning_curve(
         timeline.step_times_s()[:kept],
         replay.losses,
@@ -155,7 +174,7 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
         batch_size=config.batch_size,
         window=config.window,
         end_s=timeline.end_s if result.diverged_s is None else result.diverged_s,
-        evaluations=[(float(applied_s[version]), count / test_images) for version, count in replay.evaluations],
+        evaluations=[(time_s, correct[count] / test_images) for time_s, count in result.looks if count in correct],
     )
 
 
@@ -172,6 +191,12 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
         "resume_s": timeline.resume_s,
         "staleness": timeline.staleness,
         "queue_wait_s": timeline.queue_wait_s,
+        "phase": timeline.phase,
+        "steps": timeline.steps,
+        "pulled": timeline.pulled,
+        "version": timeline.version,
+        "accepted": timeline.accepted.astype(np.int8),
+        "answered": timeline.answered,
     }
 
 

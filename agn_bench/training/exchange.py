@@ -31,14 +31,17 @@ class WorkerState(NamedTuple):
     """The optimizer's."""
 
 
+When = Literal["each", "last", "none"]
+
+
 class Kind(NamedTuple):
     """What happens at the exchanges of one call: at each, after the last of them, or at none."""
 
     accepted: bool = True
     """The commits."""
-    version: Literal["each", "last", "none"] = "each"
+    version: When = "each"
     """A version is made."""
-    answer: Literal["each", "last", "none"] = "each"
+    answer: When = "each"
     """The workers are answered."""
 
     def versions(self, last: bool) -> bool:

@@ -48,6 +48,8 @@ class Replay:
     evaluations: list[Evaluation]
     diverged_exchange: int | None
     """The first exchange with a loss or a center that is not finite."""
+    reached: bool = False
+    """Whether the last evaluation reached the accuracy at which the run was to end."""
 
     @property
     def exchanges(self) -> int:
@@ -62,6 +64,8 @@ class RunResult:
     config: RunConfig
     timeline: Timeline
     replay: Replay
+    looks: list[tuple[float, int]]
+    """At which times the center was to be evaluated, and how many exchanges it had absorbed then."""
     train_correct: int | None
     """Training images the final center classifies correctly; None if the run diverged."""
     wall_clock_s: dict[str, float]

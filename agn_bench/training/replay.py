@@ -32,6 +32,7 @@ def replay_timeline(
     dataset: Dataset,
     evaluate_at: Iterable[int] = (),
     reset_local_optimizer: bool = False,
+    target: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
@@ -39,7 +40,8 @@ def replay_timeline(
     Args:
         batches: indices of the training images of every mini-batch, (workers, steps, batch).
         initial: the center at version 0, NumPy arrays.
-        evaluate_at: versions of the center to evaluate on the test set, 0 and the last one allowed.
+        evaluate_at: after how many exchanges to evaluate the center on the test set, 0 and all of them allowed.
+        target: end with the first evaluation, but for one at the start, that reaches this accuracy.
     """
     images, labels, test_images, test_labels = jax.device_put(
         (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
@@ -50,7 +52,7 @@ def replay_timeline(
         training = Training(
             timeline, batches, optimizer, local, loss, initial, images, labels, reset_local_optimizer, watch_center
         )
-        return _replay(training, versions, test_images, test_labels, loss, on_progress)
+        return _replay(training, versions, test_images, test_labels, loss, target, on_progress)
 
     # The center is looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so
     # the runs that diverge are the ones that pay for it, by being made again.
@@ -65,6 +67,7 @@ def _replay(
     test_images: jax.Array,
     test_labels: jax.Array,
     loss: Loss,
+    target: float | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> Replay | None:
     """None if a center of the last segment is not finite, but nobody watched which."""
@@ -72,7 +75,7 @@ def _replay(
     losses: list[np.ndarray] = []
     correct: list[np.ndarray] = []
     evaluations: list[Evaluation] = []
-    diverged = None
+    diverged = reached = None
 
     segments = _segments(timeline.exchanges, training.segment_size, evaluate_at)
 
@@ -81,7 +84,7 @@ def _replay(
         tested = count_correct(center, test_images, test_labels, loss=loss) if version in evaluate_at else None
         return all_finite(center), tested
 
-    for first, last, record, (center_finite, tested) in training.along(segments, look):
+    for first, last, record, (center_finite, tested) in training.along(segments, look, ahead=target is None):
         made = last - first
         losses.append(np.asarray(record.losses[:made]))
         correct.append(np.asarray(record.correct[:made]))
@@ -93,6 +96,9 @@ def _replay(
             break
         if tested is not None:
             evaluations.append(Evaluation(last, int(tested)))
+            if target is not None and last and tested / len(test_labels) >= target:
+                reached = last
+                break
         if on_progress is not None and made:
             on_progress(
                 Progress(
@@ -104,13 +110,14 @@ def _replay(
                 )
             )
 
-    kept = timeline.exchanges if diverged is None else diverged + 1
+    kept = next((end for end in (reached, None if diverged is None else diverged + 1) if end), timeline.exchanges)
     return Replay(
         center=jax.device_get(training.center),
         losses=np.concatenate(losses)[:kept],
         correct=np.concatenate(correct)[:kept],
         evaluations=evaluations,
         diverged_exchange=diverged,
+        reached=reached is not None,
     )
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
+from agn_bench.clock.stops import Stop, cut
+from agn_bench.clock.timeline import Timeline
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import mlp, shares
@@ -34,15 +39,17 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
     clock_done = time.perf_counter()
 
     widths = config.model.thing.widths(config.dataset.thing)
+    pooled = config.gradient_steps if config.shares == "equal" else None
     batches = shares.deal(
         config.data_split.thing,
         config.seed,
         dataset.train_labels,
         config.workers,
-        config.gradient_steps // config.workers,
+        pooled // config.workers if pooled else (int(timeline.phase.max()) + 1) * config.local_steps,
         config.batch_size,
-        pooled_steps=config.gradient_steps,
+        pooled_steps=pooled,
     )
+    looks = _looks(config, timeline)
     replay = replay_timeline(
         timeline,
         batches,
@@ -51,21 +58,34 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         loss=mlp.loss,
         initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths),
         dataset=dataset,
-        evaluate_at=_evaluate_at(config),
+        evaluate_at={exchanges for _, exchanges in looks},
         reset_local_optimizer=config.reset_local_optimizer,
+        target=config.target,
         on_progress=on_progress,
     )
+    if replay.reached:
+        looks = [look for look in looks if look[1] <= replay.exchanges]
+        ended_s = next(time_s for time_s, exchanges in looks if exchanges == replay.exchanges)
+        timeline = replace(cut(timeline, None, Stop(replay.exchanges)), stopped_s=ended_s)
     train_correct = None
     if replay.diverged_exchange is None:
         train_correct = int(count_correct(replay.center, dataset.train_images, dataset.train_labels, loss=mlp.loss))
     done = time.perf_counter()
     wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
-    return RunResult(config, timeline, replay, train_correct, wall_clock)
+    return RunResult(config, timeline, replay, looks, train_correct, wall_clock)
 
 
-def _evaluate_at(config: RunConfig) -> set[int]:
-    """Versions at which the center is evaluated: the first, the last, and between them."""
-    last = config.exchanges
+def _looks(config: RunConfig, timeline: Timeline) -> list[tuple[float, int]]:
+    """When the center is evaluated, and after how many exchanges: at the start, at the end, and between them evenly, by
+    exchanges, or by time where time is what ends the run.
+    """
+    last = timeline.exchanges
+    if config.seconds is not None and config.eval_every is None:
+        times = [timeline.end_s * i / EVALUATIONS for i in range(EVALUATIONS + 1)]
+        return [(time_s, int(np.searchsorted(timeline.applied_s, time_s, side="right"))) for time_s in times]
     if config.eval_every is None:
-        return {round(last * i / EVALUATIONS) for i in range(EVALUATIONS + 1)}
-    return {*range(0, last, config.eval_every), last}
+        counts = {round(last * i / EVALUATIONS) for i in range(EVALUATIONS + 1)}
+    else:
+        counts = {*range(0, last, config.eval_every), last}
+    applied_s = np.concatenate([[0.0], timeline.applied_s])
+    return [(float(applied_s[count]), count) for count in sorted(counts)]

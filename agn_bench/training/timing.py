@@ -2,55 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
-from agn_bench.clock import Profile, draw_delays, load_profile, profile_names
+from agn_bench.base.user_code import UserCodeError, called
+from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.speeds import slowness_of
-from agn_bench.clock.stops import Stop
-from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.stops import Stop, cut, used
+from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
+from agn_bench.optimizers import Optimizer
 
 
 def timeline_of(config: RunConfig) -> Timeline:
-    """When the configuration's exchanges happen."""
+    """When the configuration's exchanges happen.
+
+    Raises:
+        BadInput: not one of them is made before it ends, or more than can be held.
+    """
+    rules, stop = config.rules, config.stop
     if isinstance(config.delays, Trace):
-        return config.delays.with_local_steps(config.local_steps)
-    return simulate_timeline(
-        draw_delays(
-            config.delays,
-            config.seed,
-            config.workers,
-            config.phases,
-            config.local_steps,
-            config.message_bytes,
+        timeline = config.delays.under(rules, config.local_steps)
+        timeline = cut(timeline, None, stop)
+    elif config.shares == "equal":
+        draws = draw_delays(
+            config.delays, config.seed, config.workers, config.phases, config.local_steps, config.message_bytes
         )
-    )
+        timeline = cut(_simulated(config, draws, stop), draws, stop)
+    else:
+        timeline = _endless_of(config, stop, config.exchanges)
+    if not timeline.exchanges:
+        first = "no exchange is made by then"
+        raise BadInput("seconds", config.seconds, first, "time for at least one exchange, or more --gradient-steps")
+    return timeline
 
 
 def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Timeline:
-    """The first so many exchanges of workers that never stop.
+    """The first so many exchanges of asynchronous workers that never stop.
+
+    Args:
+        size: bytes of a message.
+    """
+    stop = Stop(exchanges)
+    simulate = partial(simulate_timeline, stop=stop)
+    return _endless(simulate, profile, seed, workers, local_steps, size, stop, exchanges)
+
+
+def active_timeline_of(config: RunConfig, exchanges: int) -> Timeline:
+    """The first so many exchanges of a configuration, of workers that never stop."""
+    return _endless_of(config, Stop(exchanges), exchanges)
+
+
+def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Timeline:
+    assert isinstance(config.delays, Profile)
+    simulate = partial(_simulated, config, stop=stop)
+    known = config.delays, config.seed, config.workers, config.local_steps, config.message_bytes
+    return _endless(simulate, *known, stop, expected)
+
+
+def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
+    kind = type(config.optimizer.thing)
+    if kind.timeline is Optimizer.timeline:
+        return simulate_timeline(draws, config.rules, stop)
+    call = f"{kind.__name__}.timeline(draws of {draws.workers} workers, {config.rules}, {stop})"
+    with called(kind, call):
+        timeline = config.optimizer.thing.timeline(draws, config.rules, stop)
+    if not isinstance(timeline, Timeline):
+        raise UserCodeError(f"{call} gave {type(timeline).__name__}, not a Timeline")
+    return timeline
+
+
+def _endless(
+    simulate: Callable[[Draws], Timeline],
+    profile: Profile,
+    seed: int,
+    workers: int,
+    local_steps: int,
+    size: int,
+    stop: Stop,
+    expected: int,
+) -> Timeline:
+    """The timeline of workers that never stop, up to the stop.
 
     A worker's phases are drawn as its speed lets expect, and twice as many if they did not last; as the first draws
     do not depend on how many there are, the timeline does not either.
 
     Args:
-        size: bytes of a message.
+        expected: exchanges, of all workers together.
     """
-    expected = np.ceil(1.2 * exchanges * _shares(profile, seed, workers, local_steps, size)) + 10
-    phases = np.minimum(expected, exchanges + 1).astype(np.int64)
+    phases = np.ceil(1.2 * expected * _shares(profile, seed, workers, local_steps, size)).astype(np.int64) + 10
     while True:
-        timeline = simulate_timeline(
-            draw_delays(profile, seed, workers, phases, local_steps, size), stop=Stop(exchanges)
-        )
-        stopped = np.bincount(timeline.worker, minlength=workers) >= phases
-        if not stopped.any():
+        draws = draw_delays(profile, seed, workers, phases, local_steps, size)
+        timeline = cut(simulate(draws), draws, stop)
+        ended = used(timeline) >= phases
+        if not ended.any():
             return timeline
-        phases[stopped] = np.minimum(2 * phases[stopped], exchanges + 1)
+        if phases.sum() > 2 * MOST_EXCHANGES:
+            accepted = f"an end after at most {MOST_EXCHANGES} phases"
+            raise BadInput("seconds", stop.seconds or "", f"{phases.sum()} local phases and more", accepted)
+        phases[ended] *= 2
 
 
 def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: int) -> np.ndarray:
