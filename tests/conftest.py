@@ -25,6 +25,7 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
     os.environ.pop(_name, None)
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, wraps
 from itertools import pairwise
@@ -44,6 +45,8 @@ from agn_bench import cli
 from agn_bench.base import files, machine
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import Constant, Draws, Gamma, Profile
+from agn_bench.clock.rules import ASYNCHRONOUS, Rules
+from agn_bench.clock.stops import NEVER, Stop
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import processes
 from agn_bench.execution.one import Terms, make
@@ -276,7 +279,14 @@ def initial_params(seed: int, dtype: type = np.float64) -> list[dict[str, np.nda
 
 def reference_log(draws: Draws) -> list[dict[str, float]]:
     """What the reference makes of the same draws."""
+    return reference_clock(draws).rows
+
+
+def reference_clock(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Any:
+    """The same with rules and a stop: the rows, and what no exchange ended."""
     times = [
         np.split(getattr(draws, part), np.cumsum(draws.phases)[:-1]) for part in ("compute", "up", "down", "server")
     ]
-    return reference.event_log(draws.begin, *times, draws.order)
+    collective = None if draws.collective is None else tuple(draws.collective)
+    more = (draws.channels, collective, draws.local_steps)
+    return reference.clock(draws.begin, *times, draws.order, asdict(rules), *more, **asdict(stop))

@@ -76,14 +76,14 @@ def clock(
 
         if kind == LOOK:
             waiting = [me for me in crew if me["doing"] == "waiting"]
+            if rules["grace_s"] > 0 and window_end is None and waiting and busy < channels:
+                window_end = min(me["arrive"] for me in waiting) + rules["grace_s"]
             if window_end is not None:
                 waiting = [me for me in waiting if me["arrive"] <= window_end]
             if not waiting or busy == channels:
                 continue
             first = min(waiting, key=lambda me: me["arrive"])
             me = first if order[services] < 0 else waiting[math.floor(order[services] * len(waiting))]
-            if rules["grace_s"] > 0 and window_end is None:
-                window_end = first["arrive"] + rules["grace_s"]
             me["doing"], me["served"] = "in service", now
             applied = now + server[me["worker"]][me["phase"]]
             if count + 1 == rules["quorum"] and version - me["pulled"] < drop_at:

@@ -16,11 +16,14 @@ from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
 
 @app.command()
 @options.takes(
+    "optimizer",
     "workers",
     "local_steps",
     "preset",
     "epochs",
     "gradient_steps",
+    "seconds",
+    "shares",
     "batch_size",
     "model",
     "dataset",
@@ -67,8 +70,8 @@ def timeline(
     show_survey(terminal, rows, folder)
     for picture in pictures:
         show_path(terminal, picture)
-    files = "timeline.csv, staleness.csv, commits.csv" if len(configs) == 1 else "timeline.csv"
-    show_path(terminal, folder, f"{files}, provenance.json")
+    files = [name for name in ("timeline", "staleness", "commits", "interrupted") if (folder / f"{name}.csv").exists()]
+    show_path(terminal, folder, ", ".join([*(f"{name}.csv" for name in files), "provenance.json"]))
 
 
 _MOST_SEEDS = 100

@@ -10,12 +10,13 @@ from agn_bench.clock.stability import growth_rate
 from agn_bench.clock.timeline import Timeline
 
 
-def measures(timeline: Timeline, endless: bool) -> dict[str, Any]:
+def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, Any]:
     """Figures of a timeline, by the columns of timeline.csv; times in simulated seconds, rates a second.
 
     Args:
         endless: whether all workers are active to its end. Otherwise the growth rate is that of the part until the
             first of them stops: the slow ones that are left would make it look stabler than it was.
+        channels: how many exchanges the server serves at once.
     """
     applied_s = float(timeline.applied_s[-1])
     rate = timeline.exchanges / applied_s if applied_s else float("nan")
@@ -23,7 +24,9 @@ def measures(timeline: Timeline, endless: bool) -> dict[str, Any]:
     active = timeline.exchanges
     if not endless:
         active -= int(np.unique(timeline.worker[::-1], return_index=True)[1].max())
-    worker_s = float((timeline.resume_s - timeline.start_s).sum())
+    lost = timeline.interrupted
+    worker_s = float(np.nansum(timeline.resume_s - timeline.start_s) + (lost.end_s - lost.start_s).sum())
+    barrier_s = timeline.answer_wait_s[timeline.answered >= 0]
 
     def share(seconds: np.ndarray) -> float:
         return float(seconds.sum()) / worker_s if worker_s else float("nan")
@@ -38,10 +41,23 @@ def measures(timeline: Timeline, endless: bool) -> dict[str, Any]:
         "max_staleness": int(timeline.staleness.max()),
         "mean_queue_wait_s": float(timeline.queue_wait_s.mean()),
         "p95_queue_wait_s": float(np.percentile(timeline.queue_wait_s, 95)),
-        "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s if applied_s else float("nan"),
+        "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s / channels
+        if applied_s
+        else float("nan"),
         "compute_share": share(timeline.compute_end_s - timeline.start_s),
         "wait_share": share(timeline.queue_wait_s),
-        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps),
+        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps)
+        if timeline.plain
+        else float("nan"),
+        "versions": int(timeline.version[-1]),
+        "versions_per_s": float(timeline.version[-1]) / applied_s if applied_s else float("nan"),
+        "mean_barrier_wait_s": float(barrier_s.mean()) if len(barrier_s) else float("nan"),
+        "barrier_share": share(barrier_s),
+        "accepted_steps": int(timeline.steps[timeline.accepted].sum()),
+        "dropped_steps": int(timeline.steps[~timeline.accepted].sum()),
+        "interrupted_steps": int(lost.steps.sum()),
+        "unfinished_steps": int(timeline.unfinished.steps.sum()),
+        "stranded": timeline.stranded,
     }
 
 

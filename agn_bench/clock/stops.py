@@ -57,10 +57,9 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     reached = most is not None and kept >= most and used(timeline).sum() < drawn
     if kept == timeline.exchanges and (timeline.stopped_s is not None or not (reached or timeline.end_s > seconds)):
         return timeline
-    first_lost = timeline.applied_s[kept] if kept < timeline.exchanges else math.inf
-    end = float(timeline.applied_s[kept - 1]) if kept else 0.0
-    if first_lost > seconds:
-        end = seconds
+    in_time = int(np.searchsorted(timeline.applied_s, seconds, side="right"))
+    last = float(timeline.applied_s[kept - 1]) if kept else 0.0
+    end = last if reached or kept < in_time else seconds
     answered = np.where(timeline.answered < kept, timeline.answered, -1).astype(np.int32)
     rows = {name: column[:kept] for name, column in timeline.rows().items()}
     changed: dict[str, Any] = {

@@ -146,6 +146,12 @@ class Timeline:
         return np.full(self.exchanges, self.local_steps, np.int32)
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether every commit counts, makes a version and is answered at once, and no phase was interrupted."""
+        at_once = (self.answered == np.arange(self.exchanges)) & self.accepted & self.made
+        return bool(at_once.all()) and not len(self.interrupted)
+
+    @cached_property
     def made(self) -> np.ndarray:
         """Whether the commit completed a version, bool."""
         return np.diff(self.version, prepend=0) > 0

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from agn_bench.base.chosen import Chosen
 from agn_bench.clock import Profile, load_profile
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import Terms
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
-from agn_bench.optimizers import OPTIMIZERS
+from agn_bench.optimizers import OPTIMIZERS, Optimizer
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
@@ -104,7 +105,7 @@ def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
     """A run of the same steps with one worker, evaluated at its start and end."""
     return replace(
         config,
-        optimizer=OPTIMIZERS.choose("agn"),
+        optimizer=_alone(config.optimizer),
         workers=1,
         shares="equal",
         seconds=None,
@@ -115,6 +116,11 @@ def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
         window=1e6,
         delays=_delays(config),
     )
+
+
+def _alone(optimizer: Chosen[Optimizer]) -> Chosen[Optimizer]:
+    """The optimizer, if one worker can keep its rules."""
+    return OPTIMIZERS.choose("agn") if optimizer.thing.rules(1).problem(1) else optimizer
 
 
 def _delays(config: RunConfig) -> Profile:

@@ -47,7 +47,7 @@ def _cell_of_work(options: Mapping[str, object]) -> RunConfig:
 
 def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
     """Without a look at the work, which does not end the timeline."""
-    for name in ("timeline", "epochs", "gradient_steps"):
+    for name in ("timeline", "epochs", "gradient_steps", "seconds", "shares"):
         if options.get(name) is not None:
             accepted = f"one of --exchanges and --{name.replace('_', '-')}"
             raise BadInput(name, options[name], "given together with --exchanges", accepted)

@@ -2,6 +2,7 @@
 
 <folder>/timeline.csv                       a row a cell
 <folder>/staleness.csv, commits.csv         of the one cell, if there is but one
+<folder>/interrupted.csv                    its phases that were interrupted, if there were any
 <folder>/figures/                           staleness and gantt, or growth-rate of several cells
 """
 
@@ -30,6 +31,7 @@ GANTT_S = 60.0
 _OF_ONE_KIND = (
     "staleness.csv",
     "commits.csv",
+    "interrupted.csv",
     *(f"figures/{name}.{kind}" for name in ("staleness", "gantt", "growth-rate") for kind in ("png", "svg")),
 )
 """What a survey of one cell leaves, or one of several, but not both."""
@@ -64,12 +66,13 @@ def survey(
     for config in settled(configs):
         timeline = simulate_cell(config, exchanges)
         cell = {
+            "optimizer": config.optimizer.text,
             "workers": config.workers,
             "local_steps": config.local_steps,
             "delays": config.delays.name,
             "seed": config.seed,
         }
-        rows.append({**cell, **measures(timeline, endless=exchanges is not None)})
+        rows.append({**cell, **measures(timeline, exchanges is not None, config.channels)})
         on_cell(f"{config.workers} workers, {config.local_steps} local steps")
     for name in _OF_ONE_KIND:  # of an earlier survey, which this one replaces
         (folder / name).unlink(missing_ok=True)
@@ -78,6 +81,8 @@ def survey(
         staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(columns.commits(timeline))
         files.write_table(folder / "staleness.csv", staleness)
         files.write_table(folder / "commits.csv", commits)
+        if len(timeline.interrupted):
+            files.write_table(folder / "interrupted.csv", pd.DataFrame(columns.interrupted(timeline)))
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
         pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:

@@ -195,7 +195,7 @@ class _Plan:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self._own = timeline.answered == np.arange(timeline.exchanges)
-        self.plain = bool((self._own & timeline.accepted & timeline.made).all()) and not len(timeline.interrupted)
+        self.plain = timeline.plain
         if not self.plain:
             self._begun_after = _begun_after(timeline)
             self._others = _answered_later(timeline)

@@ -200,6 +200,19 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
     }
 
 
+def interrupted(timeline: Timeline) -> dict[str, np.ndarray]:
+    """The columns of interrupted.csv: a row a phase that its worker was told to give up."""
+    lost = timeline.interrupted
+    return {
+        "worker": lost.worker,
+        "phase": lost.phase,
+        "start_s": lost.start_s,
+        "end_s": lost.end_s,
+        "steps": lost.steps,
+        "answered": lost.answered,
+    }
+
+
 def learning_curve(
     step_times_s: np.ndarray,
     losses: np.ndarray,

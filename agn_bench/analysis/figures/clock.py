@@ -19,7 +19,8 @@ _ACTIVITIES = {
     "network": (("compute_end_s", "arrive_s"), COLOURS[5]),
     "wait": (("arrive_s", "served_s"), "#DDDDDD"),
     "service": (("served_s", "applied_s"), COLOURS[1]),
-    "network ": (("applied_s", "resume_s"), COLOURS[5]),
+    "wait for others": (("applied_s", "answered_s"), COLOURS[3]),
+    "network ": (("answered_s", "resume_s"), COLOURS[5]),
 }
 """What a worker does between two events of commits.csv, and its colour."""
 
@@ -49,8 +50,12 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
 
     At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
     """
+    import pandas as pd
     from matplotlib.collections import PolyCollection
 
+    answered = commits["answered"].to_numpy()
+    left = np.where(answered < 0, commits["applied_s"].max(), commits["applied_s"].to_numpy()[answered])
+    commits = commits.assign(answered_s=left, resume_s=commits["resume_s"].fillna(pd.Series(left, commits.index)))
     shown = commits[commits["worker"] < _MOST_ROWS].sort_values("start_s")
     until_s = min(until_s, float(shown["resume_s"].max())) or 1.0
     if len(shown) > _MOST_EXCHANGES and shown["start_s"].iloc[_MOST_EXCHANGES] > 0:
@@ -62,7 +67,8 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
         for name, ((begin, end), colour) in _ACTIVITIES.items():
             corners = ((begin, low), (end, low), (end, high), (begin, high))
             bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
-            label = None if name.endswith(" ") else name
+            waits = name != "wait for others" or (shown[begin] < shown[end]).any()
+            label = name if waits and not name.endswith(" ") else None
             axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0, label=label))
         axes.set_xlim(0, until_s)
         axes.set_ylim(rows - 0.4, -0.6)
