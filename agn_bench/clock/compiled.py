@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
@@ -39,9 +40,9 @@ def at(array: jax.Array, index: jax.Array) -> jax.Array:
     return lax.dynamic_index_in_dim(array, index, keepdims=False)
 
 
-def put(array: jax.Array, value: jax.Array, index: jax.Array) -> jax.Array:
+def put(array: jax.Array, value: jax.Array | float, index: jax.Array) -> jax.Array:
     """`array` with `value` at an index known to be inside."""
-    return lax.dynamic_update_index_in_dim(array, value, index, 0)
+    return lax.dynamic_update_index_in_dim(array, jnp.asarray(value, array.dtype), index, 0)
 
 
 def rounded(size: int, least: int, bits: int) -> int:

@@ -22,8 +22,9 @@ from agn_bench.clock.timeline import Phases, Timeline, by_worker, in_order
 
 Array = Any
 """JAX's in the loop, NumPy's before and after it."""
-_PLACES = 64
-"""Workers are padded to a multiple of so many."""
+_BLOCK = 64
+"""Workers are held in blocks of so many, with the first arrival of each block beside them."""
+_LATEST = float(np.finfo(np.float64).max)
 _NONE = -1
 
 
@@ -63,10 +64,13 @@ class Workers(NamedTuple):
     draw: Array
     """Its phase, as an index of the draws."""
     start: Array
-    compute_end: Array
     arrive: Array
-    """Its message is at the server; inf if it is in no phase."""
+    """Its message is at the server; inf if it is in no phase, (blocks, workers of one)."""
+    earliest: Array
+    """The first arrival of each block, (blocks,)."""
     pulled: Array
+    sent: Array
+    """Whether an interruption has come too late for its phase, int32."""
     served: Array
     """Service began; of those in service."""
     applied: Array
@@ -74,13 +78,11 @@ class Workers(NamedTuple):
     taken: Array
     """The how manieth service it is."""
     held: Array
-    """Its commit was applied, and it has no answer."""
+    """Whether its commit was applied and it has no answer, int32."""
     needs: Array
     """The version it waits for."""
     commits: Array
-    """Of its that were applied."""
-    active: Array
-    """It has phases left."""
+    """Of its that were applied; MOST if it has no phases left."""
     answered: Array
     """The exchange after which its last commit was answered."""
     resumed: Array
@@ -94,9 +96,17 @@ class Server(NamedTuple):
     """How many are in service."""
     services: Array
     """That began."""
+    next_worker: Array
+    """Whose service ends first, of those in service."""
+    next_applied: Array
+    """When; inf if nobody is."""
     version: Array
     count: Array
     """Accepted commits since the version."""
+    held: Array
+    """Workers without an answer."""
+    slowest: Array
+    """The least commits of the workers that have phases left, where that matters."""
     open: Array
     """Whether there is a group."""
     window_end: Array
@@ -132,7 +142,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
     """The timeline, up to the stop or a little beyond it."""
     workers, drawn = draws.workers, len(draws.compute)
     room = rounded(drawn, MIN_EXCHANGES, bits=1)
-    places = _PLACES * rounded(-(-workers // _PLACES), 1, bits=3)
+    places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)
     collective = draws.collective if rules.waits else None
     nothing = np.zeros(room)
 
@@ -170,59 +180,91 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
     return _complete(draws, times, int(made), Rows(*rows), Interrupted(*interrupted), Workers(*state))
 
 
+State = tuple[Array, Workers, Server, Rows, Interrupted]
+
+
 @jax.jit
 def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Workers]:
-    """All exchanges up to the stop: how many there are, they, the interrupted phases, and the workers at the end."""
+    """All exchanges up to the stop: how many there are, they, the interrupted phases, and the workers at the end.
+
+    Workers are looked at one by one. What is asked of all of them at each exchange is few sums, and the first arrival,
+    which is found among the blocks' and one block's; everything else only where it can have changed.
+    """
     places, room = len(times.begin), len(times.compute)
     index = jnp.arange(places, dtype=jnp.int32)
-    first = times.first.astype(jnp.int32)
-    last = times.last.astype(jnp.int32)
-    grouped = terms.grace_s > 0
-
-    def candidates(workers: Workers, server: Server) -> Array:
-        """When each who may be served next arrives, else inf."""
-        return jnp.where(server.open & (workers.arrive > server.window_end), jnp.inf, workers.arrive)
+    within = jnp.arange(_BLOCK, dtype=jnp.int32)
+    first, last = times.first.astype(jnp.int32), times.last.astype(jnp.int32)
+    grouped, limited = terms.grace_s > 0, terms.ahead < MOST
 
     def next_start(workers: Workers, server: Server) -> Array:
-        return jnp.maximum(server.now, candidates(workers, server).min())
+        """When the next service can begin; inf if it cannot."""
+        arrives = workers.earliest.min()
+        arrives = jnp.where(server.open & (arrives > server.window_end), jnp.inf, arrives)
+        return jnp.maximum(server.now, arrives)
 
     def can_start(state: tuple[Workers, Server]) -> Array:
         workers, server = state
-        return (server.busy < terms.channels) & (next_start(workers, server) < workers.applied.min())
+        return (server.busy < terms.channels) & (next_start(workers, server) < server.next_applied)
+
+    def longest(workers: Workers, until: Array, u: Array) -> Array:
+        block = workers.earliest.argmin().astype(jnp.int32)
+        return block * _BLOCK + at(workers.arrive, block).argmin().astype(jnp.int32)
+
+    def at_random(workers: Workers, until: Array, u: Array) -> Array:
+        waiting = (workers.arrive <= until).sum(axis=1, dtype=jnp.int32)
+        up_to = jnp.cumsum(waiting)
+        # The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too.
+        rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
+        block = (up_to <= rank).sum(dtype=jnp.int32)
+        rank = rank - (at(up_to, block) - at(waiting, block))
+        inside = jnp.cumsum((at(workers.arrive, block) <= until).astype(jnp.int32))
+        return block * _BLOCK + (inside <= rank).sum(dtype=jnp.int32)
+
+    def arriving(workers: Workers, worker: Array, time: Array) -> Workers:
+        """The workers, one of which arrives at another time."""
+        block = worker // _BLOCK
+        row = jnp.where(within == worker % _BLOCK, time, at(workers.arrive, block))
+        return workers._replace(
+            arrive=put(workers.arrive, row, block), earliest=put(workers.earliest, row.min(), block)
+        )
 
     def start(state: tuple[Workers, Server]) -> tuple[Workers, Server]:
         workers, server = state
         now = next_start(workers, server)
-        window_end = jnp.where(server.open, server.window_end, workers.arrive.min() + terms.grace_s)
-        server = server._replace(open=grouped, window_end=window_end)
-        waiting = candidates(workers, server)
+        window_end = jnp.where(server.open, server.window_end, workers.earliest.min() + terms.grace_s)
+        until = jnp.where(grouped, jnp.minimum(now, window_end), now)
         u = at(times.order, server.services)
-        worker = lax.cond(u < 0, lambda *_: waiting.argmin().astype(jnp.int32), _at_random, waiting <= now, u)
-        mine = index == worker
+        worker = lax.cond(u < 0, longest, at_random, workers, until, u)
         accepted = server.version - at(workers.pulled, worker) < terms.drop_at
         round_s = jnp.where(accepted & (server.count + 1 == terms.quorum), terms.round_s, 0.0)
         took = jnp.where(terms.collective, round_s, at(times.server, at(workers.draw, worker)))
-        workers = workers._replace(
-            arrive=jnp.where(mine, jnp.inf, workers.arrive),
-            served=jnp.where(mine, now, workers.served),
-            applied=jnp.where(mine, now + took, workers.applied),
-            taken=jnp.where(mine, server.services, workers.taken),
+        applied = now + took
+        sooner = applied < server.next_applied
+        server = server._replace(
+            now=now,
+            busy=server.busy + 1,
+            services=server.services + 1,
+            next_worker=jnp.where(sooner, worker, server.next_worker),
+            next_applied=jnp.where(sooner, applied, server.next_applied),
+            open=grouped,
+            window_end=window_end,
         )
-        return workers, server._replace(now=now, busy=server.busy + 1, services=server.services + 1)
+        workers = workers._replace(
+            served=put(workers.served, now, worker),
+            applied=put(workers.applied, applied, worker),
+            taken=put(workers.taken, server.services, worker),
+        )
+        return arriving(workers, worker, jnp.inf), server
 
-    def possible(state: tuple[Array, Workers, Server, Rows, Interrupted]) -> Array:
+    def possible(state: State) -> Array:
         row, workers, server, *_ = state
-        more = (workers.arrive.min() < jnp.inf) | (server.busy > 0)
+        more = (workers.earliest.min() < jnp.inf) | (server.busy > 0)
         return (row < terms.exchanges) & (server.now <= terms.seconds) & more
 
-    def exchange(
-        state: tuple[Array, Workers, Server, Rows, Interrupted],
-    ) -> tuple[Array, Workers, Server, Rows, Interrupted]:
+    def exchange(state: State) -> State:
         row, workers, server, rows, interrupted = state
         workers, server = lax.while_loop(can_start, start, (workers, server))
-        now = workers.applied.min()
-        worker = jnp.where(workers.applied == now, workers.taken, MOST).argmin().astype(jnp.int32)
-        mine = index == worker
+        now, worker = server.next_applied, server.next_worker
         draw, pulled = at(workers.draw, worker), at(workers.pulled, worker)
 
         accepted = server.version - pulled < terms.drop_at
@@ -230,7 +272,6 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         made = count == terms.quorum
         needs = jnp.where(terms.waits & accepted, server.version + 1, 0)
         version = server.version + made
-        server = server._replace(now=now, busy=server.busy - 1, version=version, count=jnp.where(made, 0, count))
         rows = Rows(
             put(rows.worker, worker, row),
             put(rows.draw, draw, row),
@@ -243,110 +284,155 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
             put(rows.answered, at(workers.answered, worker), row),
             put(rows.resumed, at(workers.resumed, worker), row),
         )
+        ended = draw == at(last, worker)
         workers = workers._replace(
-            applied=jnp.where(mine, jnp.inf, workers.applied),
-            held=workers.held | mine,
-            needs=jnp.where(mine, needs, workers.needs),
-            commits=workers.commits + mine,
-            active=workers.active & ~(mine & (workers.draw == last)),
+            applied=put(workers.applied, jnp.inf, worker),
+            held=put(workers.held, 1, worker),
+            needs=put(workers.needs, needs, worker),
+            commits=put(workers.commits, jnp.where(ended, MOST, at(workers.commits, worker) + 1), worker),
         )
-        workers, interrupted = interrupt(workers, interrupted, made & terms.cancels, version, now, row)
-        expected = (workers.arrive < jnp.inf) & (workers.arrive <= server.window_end)
-        closed = server.open & (server.busy == 0) & ~expected.any()
-        server = server._replace(open=server.open & ~closed)
-        slowest = jnp.where(workers.active, workers.commits, MOST).min()
-        near = ~workers.active | (workers.commits - slowest <= terms.ahead)
-        answer = workers.held & (version >= workers.needs) & near & (closed | ~grouped)
-        return row + 1, _answered(times, last, workers, answer, version, now, row), server, rows, interrupted
+        busy = server.busy - 1
+        next_worker, next_applied = lax.cond(busy > 0, next_served, lambda _: (jnp.int32(0), jnp.inf), workers)
+        server = server._replace(
+            now=now,
+            busy=busy,
+            next_worker=next_worker,
+            next_applied=next_applied,
+            version=version,
+            count=jnp.where(made, 0, count),
+            held=server.held + 1,
+        )
+        workers, interrupted = interrupt(workers, server, interrupted, made & terms.cancels, row)
+        closed = server.open & (busy == 0) & ~(workers.earliest.min() <= jnp.minimum(server.window_end, _LATEST))
+        slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
+        changed = (made & terms.waits) | (slowest > server.slowest) | closed
+        server = server._replace(open=server.open & ~closed, slowest=slowest)
+        # Of the others somebody can be answered only now that something has changed for them.
+        together = closed | ~grouped
+        mine = answerable(workers, server, at(workers.needs, worker), at(workers.commits, worker)) & together
+        others = changed & together & (server.held > 1)
+        return row + 1, *answer(workers, server, mine, others, worker, row), rows, interrupted
+
+    def next_served(workers: Workers) -> tuple[Array, Array]:
+        """Whose service ends first, and when; of several the one that was taken first."""
+        applied = workers.applied.min()
+        return jnp.where(workers.applied == applied, workers.taken, MOST).argmin().astype(jnp.int32), applied
+
+    def answerable(workers: Workers, server: Server, needs: Array, commits: Array) -> Array:
+        """Whether workers that need these versions and have made so many commits may go on."""
+        near = ~limited | (commits == MOST) | (commits - server.slowest <= terms.ahead)
+        return (server.version >= needs) & near
+
+    def answer(
+        workers: Workers, server: Server, mine: Array, others: Array, worker: Array, row: Array
+    ) -> tuple[Workers, Server]:
+        """Answer the one whose commit was applied, if it may go on, and others who may."""
+
+        def all_who_may(workers: Workers) -> Array:
+            may = answerable(workers, server, workers.needs, workers.commits)
+            return ((workers.held > 0) & may & (index != worker)).astype(jnp.int32)
+
+        def one(state: tuple[Array, Array, Array, Workers]) -> tuple[Array, Array, Array, Workers]:
+            count, who, left, workers = state
+            resume = server.now + at(times.down, at(workers.draw, who))
+            workers = workers._replace(
+                held=put(workers.held, 0, who),
+                answered=put(workers.answered, row, who),
+                resumed=put(workers.resumed, resume, who),
+            )
+            workers = begun(workers, who, resume, server.version)
+            following = lax.cond(count > 1, lambda left: left.argmax().astype(jnp.int32), lambda _: who, left)
+            return count - 1, following, put(left, 0, following), workers
+
+        left = lax.cond(others, all_who_may, lambda workers: jnp.zeros(places, jnp.int32), workers)
+        count = lax.cond(others, lambda left: left.sum(dtype=jnp.int32), lambda _: jnp.int32(0), left) + mine
+        who = jnp.where(
+            mine, worker, lax.cond(count > 0, lambda x: x.argmax().astype(jnp.int32), lambda _: worker, left)
+        )
+        left = jnp.where(mine, left, put(left, 0, who))
+        *_, workers = lax.while_loop(lambda state: state[0] > 0, one, (count, who, left, workers))
+        return workers, server._replace(held=server.held - count)
+
+    def begun(workers: Workers, worker: Array, start: Array, version: Array) -> Workers:
+        """The workers, one of which has begun its next phase, if it has one."""
+        draw = at(workers.draw, worker)
+        more = draw < at(last, worker)
+        following = jnp.where(more, draw + 1, draw)
+        arrive = start + at(times.compute, following) + at(times.up, following)
+        workers = workers._replace(
+            draw=put(workers.draw, following, worker),
+            start=put(workers.start, jnp.where(more, start, at(workers.start, worker)), worker),
+            pulled=put(workers.pulled, jnp.where(more, version, at(workers.pulled, worker)), worker),
+            sent=put(workers.sent, 0, worker),
+        )
+        return arriving(workers, worker, jnp.where(more, arrive, jnp.inf))
 
     def interrupt(
-        workers: Workers, interrupted: Interrupted, due: Array, version: Array, now: Array, row: Array
+        workers: Workers, server: Server, interrupted: Interrupted, due: Array, row: Array
     ) -> tuple[Workers, Interrupted]:
-        notice = jnp.maximum(workers.start, now + times.down[workers.draw])
-        stale = (workers.arrive < jnp.inf) & (version - workers.pulled >= terms.drop_at)
-        told = due & stale & (notice < workers.compute_end)
+        """Tell those whose phase has become too stale to begin again, if the notice comes before they have sent."""
 
-        def note(state: tuple[Array, Interrupted]) -> tuple[Array, Interrupted]:
-            left, noted = state
+        def stale(workers: Workers) -> Array:
+            pending = (workers.arrive.reshape(-1) < jnp.inf) & (workers.sent == 0)
+            return (pending & (server.version - workers.pulled >= terms.drop_at)).astype(jnp.int32)
+
+        def tell(state: tuple[Array, Array, Workers, Interrupted]) -> tuple[Array, Array, Workers, Interrupted]:
+            count, left, workers, noted = state
             worker = left.argmax().astype(jnp.int32)
-            return left & (index != worker), Interrupted(
-                noted.count + 1,
-                put(noted.worker, worker, noted.count),
-                put(noted.draw, at(workers.draw, worker), noted.count),
-                put(noted.start, at(workers.start, worker), noted.count),
-                put(noted.end, at(notice, worker), noted.count),
-                put(noted.answered, row, noted.count),
+            draw, start = at(workers.draw, worker), at(workers.start, worker)
+            notice = jnp.maximum(start, server.now + at(times.down, draw))
+            in_time = notice < start + at(times.compute, draw)
+            place = noted.count
+            noted = Interrupted(
+                noted.count + in_time,
+                put(noted.worker, worker, place),
+                put(noted.draw, draw, place),
+                put(noted.start, start, place),
+                put(noted.end, notice, place),
+                put(noted.answered, row, place),
             )
+            workers = lax.cond(in_time, told, too_late, workers, worker, notice)
+            return count - 1, put(left, 0, worker), workers, noted
 
-        _, interrupted = lax.while_loop(lambda state: state[0].any(), note, (told, interrupted))
-        more = workers.draw < last
-        workers = workers._replace(active=workers.active & ~(told & ~more))
-        return _begun(times, last, workers, told, notice, version), interrupted
+        def told(workers: Workers, worker: Array, notice: Array) -> Workers:
+            ended = at(workers.draw, worker) == at(last, worker)
+            commits = jnp.where(ended, MOST, at(workers.commits, worker))
+            workers = workers._replace(commits=put(workers.commits, commits, worker))
+            return begun(workers, worker, notice, server.version)
 
+        def too_late(workers: Workers, worker: Array, notice: Array) -> Workers:
+            return workers._replace(sent=put(workers.sent, 1, worker))
+
+        left = lax.cond(due, stale, lambda workers: jnp.zeros(places, jnp.int32), workers)
+        count = lax.cond(due, lambda left: left.sum(dtype=jnp.int32), lambda _: jnp.int32(0), left)
+        state = (count, left, workers, interrupted)
+        *_, workers, interrupted = lax.while_loop(lambda state: state[0] > 0, tell, state)
+        return workers, interrupted
+
+    arrive = (times.begin + times.compute[first] + times.up[first]).reshape(-1, _BLOCK)
     workers = Workers(
         draw=first,
         start=times.begin,
-        compute_end=times.begin + times.compute[first],
-        arrive=times.begin + times.compute[first] + times.up[first],
+        arrive=arrive,
+        earliest=arrive.min(axis=1),
         pulled=jnp.zeros(places, jnp.int32),
+        sent=jnp.zeros(places, jnp.int32),
         served=jnp.zeros(places),
         applied=jnp.full(places, jnp.inf),
         taken=jnp.zeros(places, jnp.int32),
-        held=jnp.zeros(places, bool),
+        held=jnp.zeros(places, jnp.int32),
         needs=jnp.zeros(places, jnp.int32),
-        commits=jnp.zeros(places, jnp.int32),
-        active=times.begin < jnp.inf,
+        commits=jnp.where(times.begin < jnp.inf, 0, MOST).astype(jnp.int32),
         answered=jnp.full(places, _NONE, jnp.int32),
         resumed=jnp.full(places, jnp.nan),
     )
-    zero = jnp.int32(0)
-    server = Server(jnp.float64(0.0), zero, zero, zero, zero, jnp.bool_(False), jnp.float64(jnp.inf))
+    zero, never = jnp.int32(0), jnp.float64(jnp.inf)
+    server = Server(jnp.float64(0.0), zero, zero, zero, never, zero, zero, zero, zero, jnp.bool_(False), never)
     whole, seconds, flags = jnp.zeros(room, jnp.int32), jnp.zeros(room), jnp.zeros(room, bool)
     rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds)
     interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole)
-    state = (zero, workers, server, rows, interrupted)
-    row, workers, _, rows, interrupted = lax.while_loop(possible, exchange, state)
+    row, workers, _, rows, interrupted = lax.while_loop(possible, exchange, (zero, workers, server, rows, interrupted))
     return row, rows, interrupted, workers
-
-
-def _at_random(waiting: Array, u: Array) -> Array:
-    """The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too."""
-    up_to = jnp.cumsum(waiting.astype(jnp.int32))
-    return (up_to <= jnp.floor(u * up_to[-1]).astype(jnp.int32)).sum(dtype=jnp.int32)
-
-
-def _answered(
-    times: Times,
-    last: Array,
-    workers: Workers,
-    answer: Array,
-    version: Array,
-    now: Array,
-    row: Array,
-) -> Workers:
-    """The workers, after some were answered."""
-    resume = now + times.down[workers.draw]
-    workers = workers._replace(
-        held=workers.held & ~answer,
-        answered=jnp.where(answer, row, workers.answered),
-        resumed=jnp.where(answer, resume, workers.resumed),
-    )
-    return _begun(times, last, workers, answer, resume, version)
-
-
-def _begun(times: Times, last: Array, workers: Workers, which: Array, start: Array, version: Array) -> Workers:
-    """The workers, after some have begun their next phase, if they have one."""
-    following = jnp.minimum(workers.draw + 1, last)
-    more = which & (workers.draw < last)
-    compute_end = start + times.compute[following]
-    arrive = compute_end + times.up[following]
-    return workers._replace(
-        draw=jnp.where(more, following, workers.draw),
-        start=jnp.where(more, start, workers.start),
-        compute_end=jnp.where(more, compute_end, workers.compute_end),
-        arrive=jnp.where(more, arrive, jnp.where(which, jnp.inf, workers.arrive)),
-        pulled=jnp.where(more, version, workers.pulled),
-    )
 
 
 def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: Interrupted, state: Workers) -> Timeline:
@@ -359,7 +445,7 @@ def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: In
     is_last = np.append(number[1:] == 0, True) if made else np.zeros(0, bool)
 
     def answers(before: np.ndarray, at_the_end: np.ndarray, none: float) -> np.ndarray:
-        newest = np.where(state.held[worker], none, at_the_end[worker])
+        newest = np.where(state.held[worker] > 0, none, at_the_end[worker])
         return in_order(exchange, np.where(is_last, newest, np.roll(before[exchange], -1)).astype(before.dtype))
 
     count = int(interrupted.count)
