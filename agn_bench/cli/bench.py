@@ -30,7 +30,8 @@ def bench_timeline(
 ) -> None:
     """Exchanges a second of the event simulation, draws included, beside a heapq loop on the same draws.
 
-    Writes timeline.csv. Whether both serve the same workers in the same order at the same times is part of it.
+    Writes timeline.csv, and rules.csv: the same where workers wait for one another, commits are dropped, or several are
+    served at once. Whether the loop serves the same workers in the same order at the same times is part of it.
     """
     from agn_bench.clock.timeline import MOST_EXCHANGES
 
@@ -41,11 +42,15 @@ def bench_timeline(
         from agn_bench.base import files
         from agn_bench.cli.display import show_path, show_rows
         from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.benchmarks.rules import CASES, rules_benchmark
         from agn_bench.studies.benchmarks.timeline import TIMELINE_CELLS, timeline_benchmark
 
-        with StepDisplay(terminal, "measuring", TIMELINE_CELLS * times, stop_if_asked) as display:
+        steps = TIMELINE_CELLS * times + len(CASES) * (times + 1)
+        with StepDisplay(terminal, "measuring", steps, stop_if_asked) as display:
             rows = list(timeline_benchmark(count, times, display.step))
+            ruled = list(rules_benchmark(count, times, display.step))
         files.write_table(folder / "timeline.csv", rows)
+        files.write_table(folder / "rules.csv", ruled)
         files.record_provenance(folder, {"bench timeline": facts_of(context)})
     shown = [
         {
@@ -59,7 +64,17 @@ def bench_timeline(
         for row in rows
     ]
     show_rows(terminal, f"event simulation, {count:,} exchanges, median of {times}", shown)
-    show_path(terminal, folder / "timeline.csv")
+    shown = [
+        {
+            "rules": row["rules"],
+            "workers": row["workers"],
+            "exchanges/s": f"{row['exchanges_per_s']:,.0f}",
+            "interrupted": f"{row['interrupted']:,}",
+        }
+        for row in ruled
+    ]
+    show_rows(terminal, "with rules", shown)
+    show_path(terminal, folder, "timeline.csv, rules.csv")
 
 
 _MODELS = ("mlp-small", "mlp-paper")
