@@ -117,9 +117,25 @@ def test_laws_of_rules(figure: Figure) -> None:
             assert newer[there & accepted].all()
             of_version = (timeline.version - timeline.made)[accepted]
             assert len({*zip(timeline.worker[accepted], of_version, strict=True)}) == accepted.sum()
+        if rules.ahead is not None and not len(timeline.interrupted) and stop is NEVER:
+            assert furthest_ahead(draws, timeline) <= rules.ahead
         assert no_work_is_lost(draws, timeline)
 
     figure("invariants", what="rules: versions, answers, and where the work went", **tried(attempt))
+
+
+def furthest_ahead(draws: Draws, timeline: Timeline) -> int:
+    """How many phases a worker that begins one has made more than the slowest that has some left, at most."""
+    made, most = np.zeros(draws.workers, int), 0
+    begins: dict[int, list[int]] = {}
+    for worker, answered in of(timeline, "worker", "answered"):
+        begins.setdefault(answered, []).append(worker)
+    for row, worker in enumerate(timeline.worker):
+        made[worker] += 1
+        active = made < draws.phases
+        going_on = [one for one in begins.get(row, []) if active[one]]
+        most = max([most, *(made[one] - made[active].min() for one in going_on)])
+    return most
 
 
 def of(part: Any, *names: str) -> list[tuple[int, ...]]:

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher
 from agn_bench.training.columns import summary
@@ -87,7 +88,8 @@ class RunDisplay(Watcher):
         if self._whole:
             label = f"{config.optimizer} n{config.workers} λ{config.local_steps} s{config.seed}"
         self._show_whole()
-        count = f"0/{config.exchanges} exchanges"
+        about = "" if config.shares == "equal" and config.rules == ASYNCHRONOUS else "about "
+        count = f"0/{about}{config.exchanges} exchanges"
         self._tasks[name] = self._live.add_task(label, total=config.exchanges, count=count, facts="compiling …")
 
     def progressed(self, config: RunConfig, progress: records.Progress) -> None:
@@ -101,7 +103,8 @@ class RunDisplay(Watcher):
             self._whole.progressed(config, done)
             self._show_whole()
         if self._live_here:
-            self._live.update(self._tasks[name], completed=progress.exchanges, count=count, facts=facts)
+            total = progress.exchanges_total
+            self._live.update(self._tasks[name], total=total, completed=progress.exchanges, count=count, facts=facts)
         elif not self._whole and int(done * _LINES_PER_RUN) > self._lines[name]:
             self._lines[name] = int(done * _LINES_PER_RUN)
             left = (time.perf_counter() - self._began[name]) * (1 - done) / done
