@@ -162,6 +162,7 @@ def test_a_synchronous_round_is_one_batch_of_all(tiny: Dataset) -> None:
     plan = carry._Plan(case.timeline)
     sizes = carry._block_sizes(10, initial_params(3), LOCAL_STEPS, together=True, plain=False)
     assert [block.last - block.first for block in plan.blocks(0, 30, sizes)] == [10, 10, 10]
+    assert carry._segment_size(initial_params(3), LOCAL_STEPS, True, sizes) % 10 == 0
 
 
 # --- identities, to the bit ---

@@ -159,8 +159,8 @@ class RunConfig:
 
     @property
     def worker_bytes(self) -> int:
-        """Memory for a worker: its parameters and the state of its local optimizer."""
-        return self.message_bytes * (1 + self.local_optimizer.thing.slots)
+        """Memory for a worker: its parameters, the state of its local optimizer, and what the server keeps of it."""
+        return self.message_bytes * (1 + self.local_optimizer.thing.slots + self.optimizer.thing.worker_slots)
 
     @property
     def memory_bytes(self) -> int:
@@ -169,7 +169,8 @@ class RunConfig:
         # Of an exchange its times, its row in commits.csv and the text of that; of a step its loss and its time.
         records = _EXCHANGE_BYTES * (self.steps // self.local_steps) + _STEP_BYTES * self.steps
         # The center and the worker being trained are there twice; the indices too, while they are shuffled.
-        return (self.workers + 2) * self.worker_bytes + 2 * indices + records
+        server = self.message_bytes * self.optimizer.thing.server_slots
+        return (self.workers + 2) * self.worker_bytes + server + 2 * indices + records
 
     @property
     def message_bytes(self) -> int:

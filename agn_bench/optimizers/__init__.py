@@ -67,6 +67,10 @@ class Optimizer(ABC):
 
     source: ClassVar[str] = ""
     """Where it is from."""
+    server_slots: ClassVar[int] = 0
+    """How many times the size of the parameters the server's memory has: for the memory that runs need."""
+    worker_slots: ClassVar[int] = 0
+    """The same of each worker's memory."""
 
     def rules(self, workers: int) -> Rules:
         """What it asks of the clock. By default every commit makes a version, and its worker goes on at once."""

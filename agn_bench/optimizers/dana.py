@@ -16,6 +16,8 @@ class Dana(Optimizer):
     """
 
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612, Algorithm 4 (DANA-Zero)"
+    server_slots: ClassVar[int] = 1
+    worker_slots: ClassVar[int] = 1
 
     momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of a worker's last step that is taken again, γ.")
 

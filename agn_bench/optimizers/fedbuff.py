@@ -15,6 +15,7 @@ class Fedbuff(Optimizer):
     """c ← c + η m / K, m the sum of K commits, each Δ / √(1 + τ); workers go on at once from the center as it is."""
 
     source: ClassVar[str] = "Nguyen et al. 2022, arXiv 2106.06639"
+    server_slots: ClassVar[int] = 1
 
     size: int = quantity(1, 1e9, whole=True, default=10, help="Commits in a buffer, K.")
     rate: float = factor("Of the server, η.", default=1.0)

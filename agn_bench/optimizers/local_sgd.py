@@ -16,6 +16,7 @@ class LocalSgd(Optimizer):
     """
 
     source: ClassVar[str] = "Stich 2019, arXiv 1805.09767; backup workers: Chen et al. 2016, arXiv 1604.00981"
+    server_slots: ClassVar[int] = 1
 
     backups: int = quantity(0, 1e9, whole=True, default=0, help="Workers that a round does not wait for, b.")
 

@@ -16,6 +16,8 @@ class StaleSynchronous(Optimizer):
     """
 
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
+    server_slots: ClassVar[int] = 1
+    worker_slots: ClassVar[int] = 1
 
     ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be before the slowest, s.")
     commits: str = choice(

@@ -41,6 +41,8 @@ _AT_ONCE = 4, 2
 """Exchanges in one call, one phase after another: the first of these that is at most half the workers, else one."""
 _BATCHED = 16, 4
 """Exchanges in one call with their phases as one batch: the most of these that are by different workers, else one."""
+_MOST_BATCHED = 500_000_000
+"""Workers times parameters, of a round of all in one batch."""
 _SHORT_PHASE = 1_000_000
 """Local steps times parameters."""
 
@@ -78,7 +80,7 @@ class Training:
         self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
         self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together, self._plan.plain)
-        self.segment_size = _segment_size(initial, timeline.local_steps, together)
+        self.segment_size = _segment_size(initial, timeline.local_steps, together, self._block_sizes)
         rules = {"optimizer": self._optimizer, "local": self._local, "reset_local_optimizer": reset_local_optimizer}
         self._answer_later = partial(answer_later, **rules)
         self._exchange = partial(
@@ -176,6 +178,7 @@ class Training:
         """Keep what a worker goes on from, or what it has until it is answered."""
         if state.params is None and answered:
             state = state._replace(params=self.center)
+        if state.params is self.center and not self._alone:
             self._holds[worker] = self._centers
             self._holders[self._centers] += 1
         self._workers[worker] = state
@@ -285,7 +288,9 @@ def _block_sizes(workers: int, params: Params, local_steps: int, together: bool,
     """
     if together:
         sizes = {size for size in _BATCHED if size <= workers}
-        return *sorted(sizes if plain else {workers, *sizes}, reverse=True), 1  # a round of all who wait is one batch
+        if not plain and workers * _size(params) <= _MOST_BATCHED:
+            sizes.add(workers)  # a round of all who wait is one batch
+        return *sorted(sizes, reverse=True), 1
     if local_steps * _size(params) >= _SHORT_PHASE:
         return (1,)
     # Of n exchanges in a row about the first half are by different workers.
@@ -304,13 +309,16 @@ def _blocks(workers: list[int], sizes: tuple[int, ...]) -> Iterator[list[int]]:
         first += len(block)
 
 
-def _segment_size(params: Params, local_steps: int, together: bool) -> int:
+def _segment_size(params: Params, local_steps: int, together: bool, block_sizes: tuple[int, ...] = (1,)) -> int:
     """Exchanges in a segment: about a second of the paper's model on a CPU, and no more steps of a smaller one, so that
     the host hears of it often and waiting for it costs nothing; where phases are batched, some batches at least, for
     none goes on from one segment to the next. The same for all runs of a model at λ: they share a compilation.
     """
     exchanges = max(1, min(_SEGMENT_STEPS, _SEGMENT_WORK // _size(params)) // local_steps)
-    return max(exchanges, _SEGMENT_BATCHES * max(_BATCHED)) if together else exchanges
+    if together:
+        exchanges = max(exchanges, _SEGMENT_BATCHES * max(_BATCHED))
+        exchanges = -(-exchanges // block_sizes[0]) * block_sizes[0]  # rounds of all who wait end where segments do
+    return exchanges
 
 
 def _size(params: Params) -> int:
