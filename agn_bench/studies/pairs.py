@@ -8,7 +8,8 @@ from itertools import product
 
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.clock.timeline import MOST_EXCHANGES
-from agn_bench.config.resolving import resolve
+from agn_bench.config.options import OPTIONS
+from agn_bench.config.resolving import check_rules, resolve
 from agn_bench.config.run import RunConfig, auto_local_steps
 
 MOST_WORKERS = 1_000_000
@@ -51,10 +52,13 @@ def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
         if options.get(name) is not None:
             accepted = f"one of --exchanges and --{name.replace('_', '-')}"
             raise BadInput(name, options[name], "given together with --exchanges", accepted)
-    config = resolve({**options, "workers": None, "local_steps": None})
+    config = resolve({**options, "optimizer": None, "workers": None, "local_steps": None})
     given = options.get("workers")
     workers = config.workers if given is None else whole_number("workers", given, 1, MOST_WORKERS)
     steps = options.get("local_steps")
     automatic = steps is None or steps == "auto"
     local_steps = auto_local_steps(workers) if automatic else whole_number("local_steps", steps, 1, 10**9, "or auto")
-    return replace(config, workers=workers, local_steps=local_steps)
+    optimizer = OPTIONS["optimizer"].read(options.get("optimizer") or OPTIONS["optimizer"].default)
+    config = replace(config, optimizer=optimizer, workers=workers, local_steps=local_steps)
+    check_rules(config)
+    return config
