@@ -59,6 +59,17 @@ _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "growth": ("growth rate of AGN per n exchanges", lambda row: _figure(row["growth_rate"], "+.3f")),
 }
 """Heading in a table of several cells, name in a list of one, and the text of a row."""
+_OF_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "versions/s": ("versions a second", lambda row: _figure(row["versions_per_s"], ".4g")),
+    "barrier": ("a worker waits for others", lambda row: _figure(100 * row["barrier_share"], ".0f", " % of its time")),
+    "counted": ("gradient steps that counted", lambda row: _of_all_steps(row, "accepted_steps")),
+    "dropped": ("gradient steps that were dropped", lambda row: _of_all_steps(row, "dropped_steps")),
+    "stopped": ("gradient steps that were interrupted", lambda row: _of_all_steps(row, "interrupted_steps")),
+    "stranded": ("workers left waiting at the end", lambda row: str(row["stranded"])),
+}
+"""The same where workers wait for one another, or commits do not all count."""
+_LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped")
+"""Of several cells with rules, so that the table is not too wide."""
 
 
 class Terminal(Console):
@@ -76,13 +87,22 @@ class Terminal(Console):
 def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """One cell: its figures and its staleness, as bars; several: a row each."""
     title = f"{rows[0]['delays']}, seed {rows[0]['seed']}"
+    ruled = any(row["versions"] != row["exchanges"] or row["mean_barrier_wait_s"] > 0 for row in rows)
+    columns = {**_SURVEY, **_OF_RULES} if ruled else _SURVEY
+    if ruled:
+        title = f"{rows[0]['optimizer']}: {title}"
+        columns = {heading: column for heading, column in columns.items() if heading != "growth"}
+        if len(rows) > 1:
+            columns = {heading: column for heading, column in columns.items() if heading not in _LEFT_OUT}
     if len(rows) == 1:
         title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} s"
-        show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in _SURVEY.values()])
+        show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in columns.values()])
         _show_histogram(console, folder / "staleness.csv", rows[0]["workers"])
     else:
-        cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in _SURVEY.items()} for row in rows]
+        cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in columns.items()} for row in rows]
         show_rows(console, title, cells)
+    if ruled:
+        return  # the growth rate is that of workers which go on at once
     known = [row["growth_rate"] for row in rows if not math.isnan(row["growth_rate"])]
     unstable = sum(rate > 0 for rate in known)
     if not known:
@@ -92,6 +112,12 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     else:
         verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
     console.print(f"  {verdict}", highlight=False, soft_wrap=True)
+
+
+def _of_all_steps(row: dict[str, Any], column: str) -> str:
+    """A part of all steps that workers computed."""
+    steps = sum(row[f"{name}_steps"] for name in ("accepted", "dropped", "interrupted", "unfinished"))
+    return _figure(100 * row[column] / steps if steps else math.nan, ".0f", " % of them all")
 
 
 def _figure(value: float, form: str, unit: str = "") -> str:

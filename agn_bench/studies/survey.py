@@ -3,7 +3,7 @@
 <folder>/timeline.csv                       a row a cell
 <folder>/staleness.csv, commits.csv         of the one cell, if there is but one
 <folder>/interrupted.csv                    its phases that were interrupted, if there were any
-<folder>/figures/                           staleness and gantt, or growth-rate of several cells
+<folder>/figures/                           staleness and gantt; of several cells growth-rate, or with rules versions
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from agn_bench.analysis.figures.clock import gantt, heat_maps, staleness_histogram
 from agn_bench.base import files
 from agn_bench.clock.measures import measures, staleness_counts
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
@@ -32,7 +33,11 @@ _OF_ONE_KIND = (
     "staleness.csv",
     "commits.csv",
     "interrupted.csv",
-    *(f"figures/{name}.{kind}" for name in ("staleness", "gantt", "growth-rate") for kind in ("png", "svg")),
+    *(
+        f"figures/{name}.{kind}"
+        for name in ("staleness", "gantt", "growth-rate", "versions")
+        for kind in ("png", "svg")
+    ),
 )
 """What a survey of one cell leaves, or one of several, but not both."""
 
@@ -86,12 +91,12 @@ def survey(
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
         pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
-        growth = "growth rate of AGN"
-        maps = {
-            growth: grid(rows, "growth_rate"),
-            "gradient steps a second": grid(rows, "gradient_steps_per_s"),
-        }
-        pictures = heat_maps(maps, folder / "figures" / "growth-rate", around_0=[growth])
+        growth, name = "growth rate of AGN", "growth-rate"
+        maps = {growth: grid(rows, "growth_rate"), "gradient steps a second": grid(rows, "gradient_steps_per_s")}
+        if configs[0].rules != ASYNCHRONOUS:  # the growth rate is that of workers which go on at once
+            name, maps[growth] = "versions", grid(rows, "versions_per_s")
+            maps = {"versions a second" if title is growth else title: table for title, table in maps.items()}
+        pictures = heat_maps(maps, folder / "figures" / name, around_0=[growth])
     files.record_provenance(folder, {"timeline": facts()})
     return rows, pictures
 
