@@ -43,11 +43,12 @@ class Configuration:
         return float(self.runs["sim_time_s"].min())
 
 
-def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configuration]:
+def read_configurations(folders: Sequence[Path], accuracy: str, by: str | None = None) -> list[Configuration]:
     """The configurations in some experiment folders, best area under the curve first.
 
     Args:
         accuracy: the column of curves.csv.gz that is wanted, `train_accuracy` or `test_accuracy`.
+        by: the column that they are compared apart by, so that labels do not name it.
 
     Raises:
         BadInput: a folder has no such files.
@@ -60,6 +61,8 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
     curves = pd.concat([table for _, table in tables]).drop_duplicates(["run_id", "time_s"])
     points = dict(tuple(curves.groupby("run_id")))
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
+    if by is not None and by not in described:
+        raise BadInput("by", by, "no column of a configuration", ", ".join(described))
     found = []
     for _, runs in summary.groupby("configuration", sort=False):
         runs = runs.sort_values("seed")
@@ -72,7 +75,7 @@ def read_configurations(folders: Sequence[Path], accuracy: str) -> list[Configur
                 problem = f"{CURVES} has no {accuracy} of {name}"
                 raise BadInput("DIR", ", ".join(map(str, folders)), problem, "folders with a curve of every run")
         own = [_counted(run, points[run["run_id"]], accuracy) for _, run in runs.iterrows()]
-        found.append(Configuration(_label(columns, distinct, described), columns, runs, own))
+        found.append(Configuration(_label(columns, distinct, described, by), columns, runs, own))
     until = common_horizon_s(found)
     return sorted(
         found, key=lambda configuration: -float(np.mean([metrics.area(curve, until) for curve in configuration.curves]))
@@ -94,13 +97,24 @@ def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Cur
     )
 
 
-def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str]) -> str:
+def groups(configurations: Sequence[Configuration], by: str | None) -> dict[str, list[Configuration]]:
+    """The configurations apart by the values of a column, by these in the order of their names."""
+    found: dict[str, list[Configuration]] = {}
+    for configuration in configurations:
+        value = "" if by is None else configuration.columns[by]
+        found.setdefault(f"{value:g}" if isinstance(value, Real) else str(value), []).append(configuration)
+    return dict(sorted(found.items()))
+
+
+def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str], by: str | None = None) -> str:
     """The optimizer, and whatever else tells its configuration apart from the others, `distinct`."""
     same_optimizer = distinct[distinct["optimizer"] == columns["optimizer"]]
     short = distinct["optimizer"].str.rpartition(":")[2]  # without a user's file, if that leaves no doubt
     name = str(columns["optimizer"]).rpartition(":")[2]
     words = [name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"])]
     for column in described[1:]:
+        if column == by:
+            continue
         # A number belongs to an optimizer: it needs naming only where one optimizer comes with several.
         among = same_optimizer if belongs_to_the_optimizer(column) else distinct
         if among[column].nunique(dropna=False) > 1 and columns[column] is not None:

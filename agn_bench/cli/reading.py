@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -12,6 +13,11 @@ from agn_bench.cli.base import app, completion, console, option, path
 _ACCURACY = Annotated[
     str,
     option("train_accuracy: the workers' mini-batches, as the paper; test_accuracy: the center.", "NAME", "Options"),
+]
+
+_BY = Annotated[
+    str | None,
+    option("Compare apart by a column of the configuration, as in delays; default all together.", "NAME", "Options"),
 ]
 
 
@@ -26,6 +32,7 @@ def table(
         str, option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
     ] = "0.8,0.9,0.95",
     accuracy: _ACCURACY = "train_accuracy",
+    by: _BY = None,
     out: Annotated[
         str | None, option("CSV file to write; default DIR/tables/accuracy.csv, in the first DIR.", "FILE", "Options")
     ] = None,
@@ -41,17 +48,18 @@ def table(
     choose("accuracy", accuracy, run_files.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
     target = places[0] / "tables" / "accuracy.csv" if out is None else path("out", out)
-    configurations = comparison.read_configurations(places, accuracy)
+    groups = comparison.groups(comparison.read_configurations(places, accuracy, by), by)
     files.check_file("out", target)
-    rows = tables.accuracy_table(configurations, times, targets)
-    files.write_table(target, rows)
+    rows = {name: tables.accuracy_table(group, times, targets) for name, group in groups.items()}
+    files.write_table(target, list(chain(*rows.values())))
 
     from agn_bench.cli.display import show_path, show_rows
 
     terminal = console()
-    for title, shown in tables.readable(configurations, rows).items():
-        show_rows(terminal, title, shown)
-    terminal.print(f"  {accuracy}; area: its mean over the first {rows[0]['area_until_s']:.1f} s")
+    for name, group in groups.items():
+        for title, shown in tables.readable(group, rows[name]).items():
+            show_rows(terminal, f"{name}: {title}" if by else title, shown)
+        terminal.print(f"  {accuracy}; area: its mean over the first {rows[name][0]['area_until_s']:.1f} s")
     show_path(terminal, target)
 
 
@@ -59,14 +67,17 @@ def table(
 def plot(
     folders: options.Folders,
     accuracy: _ACCURACY = "train_accuracy",
+    by: _BY = None,
     out: Annotated[
         str | None,
         option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
     ] = None,
 ) -> None:
-    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG."""
+    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG. With --by in
+    a panel for each value of that column.
+    """
     from agn_bench.analysis import comparison
-    from agn_bench.analysis.figures.accuracy import accuracy_over_time
+    from agn_bench.analysis.figures.accuracy import accuracy_in_panels, accuracy_over_time
     from agn_bench.base import files
     from agn_bench.base.inputs import BadInput, choose
     from agn_bench.store import run_files
@@ -77,9 +88,13 @@ def plot(
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
         raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
-    configurations = comparison.read_configurations(places, accuracy)
+    configurations = comparison.read_configurations(places, accuracy, by)
     files.check_file("out", stem)
-    for picture in accuracy_over_time(configurations, accuracy, stem):
+    if by is None:
+        pictures = accuracy_over_time(configurations, accuracy, stem)
+    else:
+        pictures = accuracy_in_panels(comparison.groups(configurations, by), accuracy, stem)
+    for picture in pictures:
         print(picture)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from agn_bench.analysis.figures.look import COLOURS, STYLES, over_seeds, picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_SAYS = {"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
 _GOOD = 0.1
 """Configurations that come this near to the best one are drawn in detail."""
 
@@ -35,8 +36,31 @@ def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, s
         for axes in (whole, detail):
             axes.set_xlabel("simulated time (s)")
             axes.set_xlim(left=0)
-        whole.set_ylabel({"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}[accuracy])
+        whole.set_ylabel(_SAYS[accuracy])
         figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(configurations), 4))
+    return paths
+
+
+def accuracy_in_panels(groups: Mapping[str, Sequence[Configuration]], accuracy: str, stem: Path) -> list[Path]:
+    """Draw the curves of each group in a panel of its own, with the same look for the same label in all of them."""
+    labels = list(dict.fromkeys(one.label for group in groups.values() for one in group))
+    with picture(stem, 1, len(groups), figsize=(4.2 * max(len(groups), 1.4), 4.2), sharey=True) as (
+        figure,
+        axes,
+        paths,
+    ):
+        handles: dict[str, Any] = {}
+        for one, (title, group) in zip(np.atleast_1d(axes), groups.items(), strict=True):
+            for configuration in group:
+                times, mean, std = over_seeds(configuration.curves)
+                _draw(one, labels.index(configuration.label), configuration, times, mean, std)
+            handles |= dict(zip(*reversed(one.get_legend_handles_labels()), strict=True))
+            one.set_title(title, fontsize=9)
+            one.set_xlabel("simulated time (s)")
+            one.set_xlim(left=0)
+            one.set_ylim(0, 1)
+        np.atleast_1d(axes)[0].set_ylabel(_SAYS[accuracy])
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return paths
 
 
