@@ -6,13 +6,17 @@
     profile_files.py   profiles read from TOML and checked
     origin.py          where each value of one came from, for complaints
     draws.py           the times of a run, drawn from a profile on the host
+    rules.py           what an optimizer asks of the clock: who waits, what counts, what is dropped
+    stops.py           when a run ends before its workers have nothing left to do
     timeline.py        the timeline itself
     events.py          simulated: a discrete-event simulation compiled by JAX
+    ruled_events.py    the same where there are rules, or several are served at once
+    compiled.py        how both are compiled
     trace.py           read from a file: recorded elsewhere, or by this program
     measures.py        staleness, waits, utilization, throughput
     stability.py       the growth rate: whether AGN is stable on a timeline
 
-Only events.py imports JAX.
+Only those three import JAX.
 """
 
 from agn_bench.clock.distributions import (

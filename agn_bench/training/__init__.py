@@ -10,12 +10,14 @@ written in place, and copied only where two need them to differ:
 - Where a worker goes on from the new center, as with most optimizers, the two are one buffer. Nothing writes to it
   while it is the center; then it is that worker's own, and the next center is written over it at the end of its phase.
 - Where a worker goes on from something of its own, as in EASGD, center and worker are each overwritten.
+- Where several go on from one center, as after a synchronous round, each copies it when its turn comes, but the last.
 
 simulate.py    a run: its timeline, the training along it, what that leaves
 timing.py      the timeline of a configuration
 replay.py      a whole replay, as the host sees it
 carry.py       center and workers on the device, carried along the timeline
 exchange.py    what is compiled: local phases, and the exchanges that end them
+checks.py      what a user's optimizer gives, by shapes alone
 records.py     what a run leaves in memory
 columns.py     what it says, as columns of CSV files
 """
