@@ -4,13 +4,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 FOUR := results/four-methods
+TIME := results/equal-time
 CLUSTER := results/paper-cluster
 
 SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -55,6 +56,12 @@ four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; fin
 	$(BIN)/agn-bench table $(FOUR)
 	$(BIN)/agn-bench table $(FOUR) --accuracy test_accuracy --out $(FOUR)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(FOUR)
+
+equal-time: $(READY)  ## every optimizer for the same simulated time, on three clusters, three seeds each; finished runs are kept
+	$(BIN)/agn-bench sweep experiments/equal-time.toml
+	$(BIN)/agn-bench table $(TIME) --at 30,60,115
+	$(BIN)/agn-bench table $(TIME) --at 30,60,120 --accuracy test_accuracy --out $(TIME)/tables/test-accuracy.csv
+	$(BIN)/agn-bench plot $(TIME) --accuracy test_accuracy
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
