@@ -17,7 +17,7 @@ class Fedbuff(Optimizer):
     source: ClassVar[str] = "Nguyen et al. 2022, arXiv 2106.06639"
 
     size: int = quantity(1, 1e9, whole=True, default=10, help="Commits in a buffer, K.")
-    rate: float = factor("Of the server, η.", default=1.0)
+    rate: float = factor("Step length of the server, η.", default=1.0)
 
     def rules(self, workers: int) -> Rules:
         return Rules(quorum=self.size)
