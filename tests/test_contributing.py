@@ -67,6 +67,8 @@ def test_an_optimizer_of_ones_own_is_one_file(copy: Path) -> None:
     assert (row["beta"], row["power"], row["status"]) == (2.0, 0.5, "done")
     (row,) = pd.read_csv(copy / "results" / "adhoc" / "tables" / "accuracy.csv").to_dict("records")
     assert (row["beta"], row["power"]) == (2.0, 0.5)
+    (row,) = pd.read_csv(copy / "results" / "buffered" / "summary.csv").to_dict("records")
+    assert (row["size"], row["optimizer_momentum"], row["versions"]) == (8, 0.5, row["exchanges"] // 8)
     assert {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")} == before
 
 

@@ -41,7 +41,7 @@ def timeline(
     context: typer.Context,
     exchanges: Annotated[
         str | None,
-        option("Stop after so many, all workers still active; default when the work is done.", "N", WORK),
+        option("Stop after so many exchanges, all workers still active; default when the work is done.", "N", WORK),
     ] = None,
     threads: options.Threads = None,
     out: Annotated[str, option("Folder to write to; default results/adhoc/timeline.", "DIR", RUN)] = (
@@ -51,8 +51,8 @@ def timeline(
 ) -> None:
     """The clock alone, no training: staleness, queue waits, server utilization, throughput, AGN's growth rate.
 
-    Of one cell it draws the staleness histogram and who did what in the first minute; of several numbers of workers or
-    local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
+    For one cell it draws the staleness histogram and who did what in the first minute; for several numbers of workers
+    or local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
     from agn_bench.clock.timeline import MOST_EXCHANGES
     from agn_bench.studies.pairs import cells

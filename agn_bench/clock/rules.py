@@ -27,7 +27,7 @@ class Rules:
     again from the new center. What was sent by then is not called back.
     """
     ahead: int | None = None
-    """Nobody begins a phase more than so many before the slowest's; None: no limit."""
+    """Nobody begins a phase more than so many ahead of the slowest's; None: no limit."""
     grace_s: float = 0.0
     """All who arrive within so many seconds of a group's first are served, then go on together from the newest center;
     0: there are no groups; infinite: a group ends when all have come.

@@ -183,7 +183,7 @@ OPTIONS = {
             OPTIMIZER,
             names=LOCAL_OPTIMIZERS,
         ),
-        Option("learning_rate", Kind.NUMBER, "Of the local optimizer", OPTIMIZER),
+        Option("learning_rate", Kind.NUMBER, "Step length of the local optimizer", OPTIMIZER),
         Option("reset_local_optimizer", Kind.FLAG, "Clear its state at each pull", OPTIMIZER, False),
         Option(
             "preset",
@@ -198,7 +198,7 @@ OPTIONS = {
         Option(
             "seconds",
             Kind.SECONDS,
-            "Simulated seconds after which the run ends; alone it is the only limit",
+            "Simulated seconds after which the run ends; without --epochs and --gradient-steps the only limit",
             WORK,
             limits=Accepted(1e-3, 1e9),
             unit="simulated seconds",
@@ -206,14 +206,17 @@ OPTIONS = {
         Option(
             "until",
             Kind.NAME,
-            f"End the run at the first evaluation that reaches this ({', '.join(TARGETS)}), as in test_accuracy=0.95",
+            f"End the run at the first evaluation of the center that reaches this ({', '.join(TARGETS)}), as in "
+            "test_accuracy=0.95",
             WORK,
             metavar="MEASURE=VALUE",
         ),
         Option(
             "shares",
             Kind.NAME,
-            "; ".join(f"{name}: {what}" for name, what in SHARES.items()) + "; default equal, or open with --seconds",
+            "How the work is shared out. "
+            + "; ".join(f"{name}: {what}" for name, what in SHARES.items())
+            + "; default equal, or open with --seconds",
             WORK,
             names=SHARES,
         ),
@@ -262,7 +265,7 @@ OPTIONS = {
         Option(
             "eval_every",
             Kind.WHOLE,
-            f"Exchanges between evaluations on the test set; auto: {EVALUATIONS} times, evenly",
+            f"Exchanges between evaluations on the test set; auto: {EVALUATIONS} times, evenly, in time with --seconds",
             TIME,
             "auto",
             automatic=True,
@@ -270,7 +273,7 @@ OPTIONS = {
         Option(
             "seed",
             Kind.WHOLE,
-            "Of parameters, data order and delays",
+            "Seed of parameters, data order and delays",
             RUN,
             0,
             limits=Accepted(0, MAX_SEED, whole=True),

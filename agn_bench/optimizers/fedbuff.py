@@ -18,7 +18,7 @@ class Fedbuff(Optimizer):
     server_slots: ClassVar[int] = 1
 
     size: int = quantity(1, 1e9, whole=True, default=10, help="Commits in a buffer, K.")
-    rate: float = factor("Of the server, η.", default=1.0)
+    rate: float = factor("Step length of the server, η.", default=1.0)
 
     def rules(self, workers: int) -> Rules:
         return Rules(quorum=self.size)

@@ -12,13 +12,16 @@ from agn_bench.optimizers import Commit, Optimizer, Params, Server, Worker, each
 class LocalSgd(Optimizer):
     """c ← c + the mean Δ of the first n − b workers of a round; they go on together from the new center.
 
-    Who comes later is not counted, and goes on at once. With λ = 1 and b = 0 it is synchronous SGD.
+    A worker that comes later is not counted, and goes on at once from the center as it is. With λ = 1, b = 0 and plain
+    local SGD it is synchronous SGD.
     """
 
     source: ClassVar[str] = "Stich 2019, arXiv 1805.09767; backup workers: Chen et al. 2016, arXiv 1604.00981"
     server_slots: ClassVar[int] = 1
 
-    backups: int = quantity(0, 1e9, whole=True, default=0, help="Workers that a round does not wait for, b.")
+    backups: int = quantity(
+        0, 1e9, whole=True, default=0, help="Backup workers, b: a round does not wait for its b slowest."
+    )
 
     def rules(self, workers: int) -> Rules:
         return Rules(quorum=workers - self.backups, waits=True, drop_at=1 if self.backups else None)

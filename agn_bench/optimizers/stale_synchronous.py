@@ -10,16 +10,17 @@ from agn_bench.optimizers import OPTIMIZERS, Commit, Optimizer, Params, Server, 
 
 @optimizer
 class StaleSynchronous(Optimizer):
-    """Another optimizer's commit; who is more than s phases before the slowest waits for it.
+    """Another optimizer's commit; a worker more than s phases ahead of the slowest waits for it.
 
-    The paper adds updates up, as DOWNPOUR does.
+    So a worker that has made m commits goes on from a center that has at least m − s of every other's. The paper adds
+    updates up, as DOWNPOUR does.
     """
 
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1
 
-    ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be before the slowest, s.")
+    ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be ahead of the slowest, s.")
     commits: str = choice(
         "downpour",
         "agn",
@@ -27,7 +28,7 @@ class StaleSynchronous(Optimizer):
         "easgd",
         "dana",
         default="downpour",
-        help="Whose commit it is, at that one's defaults.",
+        help="Whose commit it is, with that optimizer's defaults.",
     )
 
     @property
