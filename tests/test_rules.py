@@ -258,7 +258,7 @@ def test_staleness_applied_and_in_flight_adds_up(name: str) -> None:
 
 REFUSED = {
     "quorum of 0": (Rules(quorum=0), "a quorum of 0"),
-    "more than there are": (Rules(quorum=5, waits=True), "4 workers that wait never make a quorum of 5"),
+    "more than there are": (Rules(quorum=5, waits=True), "workers that wait for a quorum of 5"),
     "drops all": (Rules(drop_at=0), "commits dropped from staleness 0"),
     "cancels what is not dropped": (Rules(cancels=True), "cancels without drop_at"),
     "behind": (Rules(ahead=-1), "-1 phases ahead"),

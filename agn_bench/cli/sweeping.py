@@ -169,7 +169,7 @@ def show_plan(
             "with": cell[0].local_optimizer.spelled,
             "model": cell[0].model,
             "data": cell[0].dataset,
-            "steps": cell[0].gradient_steps,
+            "work": _work(cell[0]),
             "seeds": ",".join(str(config.seed) for config in cell),
             "kept": f"{sum(config.run_id in kept for config in cell)}/{len(cell)}",
         }
@@ -189,6 +189,12 @@ def show_plan(
     memory = f"{found.process_bytes / 1e9:.1f} GB each at most, of {machine.memory_bytes() / 1e9:.0f} GB"
     line = f"  {len(missing)} runs to make: about {readable_seconds(found.seconds)} on this machine, {where}; {memory}"
     terminal.print(line, highlight=False, soft_wrap=True)
+
+
+def _work(config: RunConfig) -> str:
+    """What ends the run."""
+    steps = [] if config.gradient_steps is None else [f"{config.gradient_steps} steps"]
+    return ", ".join(steps if config.seconds is None else [*steps, f"{config.seconds:g} s"])
 
 
 def show_report(terminal: Terminal, report: Report, folder: Path) -> None:

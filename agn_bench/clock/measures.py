@@ -44,7 +44,7 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
         "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s / channels
         if applied_s
         else float("nan"),
-        "compute_share": share(timeline.compute_end_s - timeline.start_s),
+        "compute_share": share(np.append(timeline.compute_end_s - timeline.start_s, lost.end_s - lost.start_s)),
         "wait_share": share(timeline.queue_wait_s),
         "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps)
         if timeline.plain

@@ -38,7 +38,7 @@ class Rules:
         if not _whole(self.quorum, 1):
             return f"a quorum of {self.quorum}", "a whole number of commits from 1"
         if self.waits and self.quorum > workers:
-            return f"{workers} workers that wait never make a quorum of {self.quorum}", f"a quorum up to {workers}"
+            return f"workers that wait for a quorum of {self.quorum}", f"a quorum up to {workers}"
         if self.drop_at is not None and not _whole(self.drop_at, 1):
             return f"commits dropped from staleness {self.drop_at}", "a whole number of versions from 1"
         if self.cancels and self.drop_at is None:

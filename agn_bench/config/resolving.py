@@ -59,7 +59,9 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
     else:
         given_anew = given
-    if "seconds" in given and not {"epochs", "gradient_steps"} & given.keys() and given.get("shares") != "equal":
+    if "timeline" in given and "shares" not in given:  # its work is what it holds
+        base.pop("shares", None)
+    elif "seconds" in given and not {"epochs", "gradient_steps"} & given.keys() and given.get("shares") != "equal":
         base = {name: value for name, value in base.items() if name not in ("epochs", "gradient_steps")}
     merged = {**base, **given_anew}
     merged.setdefault("shares", "open" if "seconds" in merged and "timeline" not in merged else "equal")
@@ -123,7 +125,8 @@ def check_rules(config: RunConfig) -> None:
     if not isinstance(rules, Rules):
         raise UserCodeError(f"{call} gave {shown(rules)}, not Rules(…)")
     if wrong := rules.problem(config.workers):
-        raise BadInput("optimizer", config.optimizer.spelled, *wrong)
+        problem, accepted = wrong
+        raise BadInput("optimizer", config.optimizer.spelled, f"{problem}, with {config.workers} workers", accepted)
 
 
 def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
@@ -224,7 +227,9 @@ def _work_of_a_trace(
     local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
     whole_phases = workers * trace.phases * local_steps
-    asked = _gradient_steps(merged, train_images, batch_size)
+    asked = whole_phases
+    if "gradient_steps" in merged or "epochs" in merged:
+        asked = _gradient_steps(merged, train_images, batch_size)
     if asked // workers // local_steps == trace.phases:
         return workers, local_steps, asked
     for option in ("epochs", "gradient_steps"):

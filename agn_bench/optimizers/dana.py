@@ -15,7 +15,7 @@ class Dana(Optimizer):
     constant rate that is the same; otherwise Δ takes the place of −η g, which the paper does not treat.
     """
 
-    source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612, Algorithm 4 (DANA-Zero)"
+    source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1
 

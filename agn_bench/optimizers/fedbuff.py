@@ -1,5 +1,5 @@
 """FedBuff (Nguyen, Malik, Zhan, Yousefpour, Rabbat, Malek, Huba 2022, Federated Learning with Buffered Asynchronous
-Aggregation, Algorithm 1).
+Aggregation).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ringmaster ASGD (Maranjyan, Tyurin, Richtárik 2025, Algorithms 4 and 5)."""
+"""Ringmaster ASGD (Maranjyan, Tyurin, Richtárik 2025)."""
 
 from __future__ import annotations
 

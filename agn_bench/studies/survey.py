@@ -86,10 +86,11 @@ def survey(
         staleness, commits = pd.DataFrame(staleness_counts(timeline)), pd.DataFrame(columns.commits(timeline))
         files.write_table(folder / "staleness.csv", staleness)
         files.write_table(folder / "commits.csv", commits)
-        if len(timeline.interrupted):
-            files.write_table(folder / "interrupted.csv", pd.DataFrame(columns.interrupted(timeline)))
+        lost = pd.DataFrame(columns.interrupted(timeline))
+        if len(lost):
+            files.write_table(folder / "interrupted.csv", lost)
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
-        pictures += gantt(commits, timeline.workers, GANTT_S, folder / "figures" / "gantt")
+        pictures += gantt(commits, lost, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
         growth, name = "growth rate of AGN", "growth-rate"
         maps = {growth: grid(rows, "growth_rate"), "gradient steps a second": grid(rows, "gradient_steps_per_s")}

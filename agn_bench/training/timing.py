@@ -12,6 +12,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.stops import Stop, cut, used
 from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
@@ -38,8 +39,13 @@ def timeline_of(config: RunConfig) -> Timeline:
     else:
         timeline = _endless_of(config, stop, config.exchanges)
     if not timeline.exchanges:
-        first = "no exchange is made by then"
-        raise BadInput("seconds", config.seconds, first, "time for at least one exchange, or more --gradient-steps")
+        option = "gradient_steps" if config.seconds is None else "seconds"
+        raise BadInput(
+            option, getattr(config, option), "no exchange is made by then", "enough for at least one exchange"
+        )
+    if not timeline.version[-1]:
+        problem = f"its {rules.quorum} commits of a version are never there in {timeline.exchanges} exchanges"
+        raise BadInput("optimizer", config.optimizer.spelled, problem, "more work or time, or fewer commits a version")
     return timeline
 
 
@@ -133,7 +139,8 @@ def recognised(config: RunConfig) -> RunConfig:
     shipped = () if trace.required else map(load_profile, profile_names())
     for profile in (trace.instead_of, *shipped):
         simulated = replace(config, delays=profile)
-        if simulated.exchanges == config.exchanges and _same(timeline_of(simulated), timeline_of(config)):
+        could_be = simulated.exchanges == config.exchanges or config.rules != ASYNCHRONOUS
+        if could_be and _same(timeline_of(simulated), timeline_of(config)):
             return simulated
     if trace.required:
         problem = f"not what --timeline {trace.name} holds, with seed {config.seed}"

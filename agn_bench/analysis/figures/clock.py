@@ -45,8 +45,8 @@ def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> li
     return paths
 
 
-def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> list[Path]:
-    """What every worker does in the first `until_s` seconds, from the columns of commits.csv.
+def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_s: float, stem: Path) -> list[Path]:
+    """What every worker does in the first `until_s` seconds, from the columns of commits.csv and interrupted.csv.
 
     At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
     """
@@ -70,6 +70,16 @@ def gantt(commits: pd.DataFrame, workers: int, until_s: float, stem: Path) -> li
             waits = name != "wait for others" or (shown[begin] < shown[end]).any()
             label = name if waits and not name.endswith(" ") else None
             axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0, label=label))
+        lost = interrupted[(interrupted["worker"] < _MOST_ROWS) & (interrupted["start_s"] < until_s)][:_MOST_EXCHANGES]
+        if len(lost):
+            axes.barh(
+                lost["worker"],
+                lost["end_s"] - lost["start_s"],
+                0.8,
+                lost["start_s"],
+                color=COLOURS[4],
+                label="interrupted",
+            )
         axes.set_xlim(0, until_s)
         axes.set_ylim(rows - 0.4, -0.6)
         axes.set_xlabel("simulated time (s)")
