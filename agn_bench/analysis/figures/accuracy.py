@@ -50,15 +50,17 @@ def accuracy_in_panels(groups: Mapping[str, Sequence[Configuration]], accuracy: 
         paths,
     ):
         handles: dict[str, Any] = {}
+        lows = []
         for one, (title, group) in zip(np.atleast_1d(axes), groups.items(), strict=True):
             for configuration in group:
                 times, mean, std = over_seeds(configuration.curves)
+                lows.append(float(mean[len(mean) // 10 :].min()))
                 _draw(one, labels.index(configuration.label), configuration, times, mean, std)
             handles |= dict(zip(*reversed(one.get_legend_handles_labels()), strict=True))
             one.set_title(title, fontsize=9)
             one.set_xlabel("simulated time (s)")
             one.set_xlim(left=0)
-            one.set_ylim(0, 1)
+        np.atleast_1d(axes)[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)  # what was there after a tenth of the time
         np.atleast_1d(axes)[0].set_ylabel(_SAYS[accuracy])
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return paths
@@ -70,7 +72,7 @@ def _draw(
     colour = COLOURS[index % len(COLOURS)]
     seeds = len(configuration.curves)
     label = f"{configuration.label} ({seeds} seed{'s' if seeds > 1 else ''})"
-    style = STYLES[(index + index // len(COLOURS)) % len(STYLES)]
+    style = STYLES[(index + 2 * (index // len(COLOURS))) % len(STYLES)]
     axes.plot(times, mean, style, color=colour, label=label, linewidth=1.6)
     axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
 
