@@ -38,6 +38,8 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
     monkeypatch.setattr(calibration, "_PRECISION", 0.3)
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    made = Path("results") / "equal-time"
+    shutil.copytree(ROOT / made, tmp_path / made, ignore=shutil.ignore_patterns("runs", ".*"))
     (profile,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "my.toml").write_text(profile)
     (optimizer,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
