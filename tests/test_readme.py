@@ -56,7 +56,7 @@ def test_every_command_of_the_readme_does_what_it_says(command: Command, checkou
         if any(word in ELSEWHERE for word in words):
             continue
         if "--timeline" in words:
-            shutil.copy(next(checkout.glob("results/adhoc/runs/*/commits.csv")), checkout / "commits.csv")
+            shutil.copy(next(checkout.glob("results/adhoc/runs/easgd-*/commits.csv")), checkout / "commits.csv")
         if "--like" in words:  # the committed run, of which there is another here
             like = Path(words[words.index("--like") + 1])
             assert read_config(ROOT / like)
