@@ -50,6 +50,8 @@ NEVER = Stop()
 
 def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     """The timeline up to the stop. What this leaves unfinished is noted, if the draws are known."""
+    if stop == NEVER:
+        return timeline
     kept = stop.kept(timeline)
     seconds = math.inf if stop.seconds is None else stop.seconds
     most = stop.most_exchanges(timeline.local_steps)
