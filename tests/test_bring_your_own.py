@@ -691,7 +691,10 @@ FAILS = {
         ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf[:1], new)), worker", "biases: float32[1]",
     ),
     "gives another structure": (ANSWER, "return server, worker._replace(params=new[:1])", "weights: float32[12, 8]}]"),
-    "gives other types": (ANSWER, "return server, worker._replace(params=[jax.tree.map(bool, new)])", "Tracer"),
+    "asks whether an array is true": (ANSWER, "return server, worker._replace(params=jax.tree.map(bool, new))", "ambiguous"),
+    "gives other types": (
+        ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf > 0, new)), worker", "biases: bool[8]",
+    ),
 }  # fmt: skip
 
 
@@ -761,7 +764,7 @@ def test_a_sweep_goes_on_without_runs_whose_code_fails(command: Command, quick_d
 
 def test_the_shell_completes_names_and_numbers(quick_dataset: str) -> None:
     complete = completion(OPTIMIZERS)
-    assert complete("d") == ["dynsgd", "downpour"]
+    assert complete("d") == ["dynsgd", "downpour", "dana"]
     assert complete("easgd:") == ["easgd:alpha="]
     assert complete("my.py:Mine:") == ["my.py:Mine:beta=", "my.py:Mine:power="]
     assert complete("my.py:Mine:beta=2:") == ["my.py:Mine:beta=2:power="]

@@ -256,7 +256,7 @@ def test_a_result_that_takes_long_to_fetch_is_neither_given_up_nor_made_again() 
             if timeout is not None or self.tries == 1:
                 raise TimeoutError
             time.sleep(0.1)
-            return RunResult(config, None, None, None, {})  # type: ignore[arg-type]
+            return RunResult(config, None, None, [], None, {})  # type: ignore[arg-type]
 
         def add_done_callback(self, callback: Any) -> None:
             callback(self)

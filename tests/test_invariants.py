@@ -40,9 +40,14 @@ from agn_bench.execution.sweep import Place
 from agn_bench.execution.work import Watcher
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer
 from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.dana import Dana
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
+from agn_bench.optimizers.fedbuff import Fedbuff
+from agn_bench.optimizers.local_sgd import LocalSgd
+from agn_bench.optimizers.ringmaster import Ringmaster
+from agn_bench.optimizers.stale_synchronous import StaleSynchronous
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
@@ -50,7 +55,9 @@ from agn_bench.training.replay import replay_timeline
 from agn_bench.training.simulate import simulate
 
 EVERY_OPTIMIZER: dict[str, Optimizer] = {
-    "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()
+    "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour(), "local-sgd": LocalSgd(),
+    "fedbuff": Fedbuff(size=3), "dana": Dana(momentum=0.5), "stale-synchronous": StaleSynchronous(ahead=1),
+    "ringmaster": Ringmaster(threshold=2),
 }  # fmt: skip
 
 
