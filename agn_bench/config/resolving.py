@@ -59,7 +59,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
     else:
         given_anew = given
-    if "seconds" in given and not {"epochs", "gradient_steps"} & given.keys() and given.get("shares") != "equal":
+    only_time = "seconds" in given and not {"epochs", "gradient_steps"} & given.keys()
+    if only_time and given.get("shares") != "equal" and "timeline" not in given:
         base = {name: value for name, value in base.items() if name not in ("epochs", "gradient_steps")}
     merged = {**base, **given_anew}
     merged.setdefault("shares", "open" if "seconds" in merged and "timeline" not in merged else "equal")
