@@ -158,6 +158,30 @@ def test_a_replayed_log_is_the_configuration_that_wrote_it(delays: str, tmp_path
     )
 
 
+RULED = {
+    "fedbuff": {"optimizer": "fedbuff:size=3", "seed": 3},
+    "local-sgd with backups, some stranded": {"optimizer": "local-sgd:backups=1", "workers": 4},
+    "interruptions": {"optimizer": "ringmaster:threshold=3:stops=yes", "seed": 3},
+    "ahead": {"optimizer": "stale-synchronous:ahead=0"},
+    "time": {"optimizer": "fedbuff:size=3", "seconds": 9.0, "shares": "equal"},
+}
+
+
+@pytest.mark.parametrize("what", RULED)
+def test_a_replayed_log_under_rules_is_the_configuration_that_wrote_it(what: str, tmp_path: Path) -> None:
+    options = {**SMALL, "delays": "heterogeneous", **RULED[what]}
+    config = resolve(options)
+    timeline = timeline_of(config)
+    assert not timeline.plain
+    assert bool(timeline.stranded) == ("stranded" in what)
+    path = written(tmp_path, config)
+    replayed = resolve({**options, "timeline": path})
+    assert replayed.run_id != config.run_id
+    assert recognised(replayed) == config
+    with pytest.raises(BadInput, match="as the optimizer asks"):
+        timeline_of(resolve({**options, "timeline": path, "optimizer": "agn"}))
+
+
 def test_a_log_is_recognised_without_delays_where_they_are_the_default(tmp_path: Path) -> None:
     config = resolve(SMALL)
     assert recognised(resolve({**SMALL, "timeline": written(tmp_path, config)})) == config
@@ -245,8 +269,10 @@ def test_the_identity_of_a_trace_is_its_name_and_content_not_its_place(uneven: P
         {"delays": "paper-cluster", "optimizer": "dynsgd"},
         {"delays": "wide-area", "seed": 5, "local_optimizer": "adam"},
         {"optimizer": "downpour", "learning_rate": 1e20},
+        {"optimizer": "fedbuff:size=3"},
+        {"optimizer": "local-sgd:backups=1", "delays": "heterogeneous", "seed": 3},
     ],
-    ids=["dynsgd", "wide-area", "diverging"],
+    ids=["dynsgd", "wide-area", "diverging", "fedbuff", "backups"],
 )
 def test_a_run_replayed_from_its_own_log_gives_the_same_bytes(
     options: dict[str, Any], tiny_run: Callable[..., dict[str, Any]], tmp_path: Path
