@@ -406,7 +406,9 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
     initial = initial_params(3, np.float32)
     initial[layer][name].flat[0] = bad
     batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 3, 36, 8)
-    assert _trained(_timeline(optimizer, 0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
+    assert (
+        _trained(_timeline(optimizer, 0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

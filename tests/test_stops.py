@@ -170,9 +170,7 @@ def test_a_run_ends_at_the_first_evaluation_that_reaches_its_target(run: Callabl
 
 
 def test_a_target_that_is_not_reached_changes_nothing_but_the_name(run: Callable[..., RunResult]) -> None:
-    whole, result = (
-        run(seconds=12, learning_rate=1e-6, **more) for more in ({}, {"until": "test_accuracy=0.9"})
-    )
+    whole, result = (run(seconds=12, learning_rate=1e-6, **more) for more in ({}, {"until": "test_accuracy=0.9"}))
     one, other = columns.summary(whole), columns.summary(result)
     assert "reached_s" not in one
     assert other["reached_s"] is None
@@ -348,8 +346,10 @@ def test_an_experiment_of_equal_times_is_estimated_swept_and_tabled(
     code, out, err = command("table", "out", "--at", "3,9")
     assert (code, err) == (0, "")
     table = pd.read_csv("out/tables/accuracy.csv")
-    assert {"train_accuracy_at_3_s", "train_accuracy_at_9_s"} <= set(table) or any("9" in name for name in table)
     assert len(table) == 6
+    assert table["accuracy_at_3s_mean"].notna().all()
+    assert table["accuracy_at_9s_mean"].isna().sum() >= 1  # of those that had ended by then
+    assert table["accuracy_at_9s_mean"].notna().sum() >= 3
 
 
 def test_backups_that_end_stranded_are_counted(run: Callable[..., RunResult]) -> None:
