@@ -47,7 +47,8 @@ model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
 model = "mlp-8"
-optimizer = ["easgd:alpha=0.05", "mine.py:Mine:beta=2"]
+optimizer = ["fedbuff:size=3", "mine.py:Mine:beta=2"]
+seconds = 30
 """
 RUNS = 12
 
