@@ -341,8 +341,8 @@ MOMENTS = {
     ),
     "a center of another shape": ("center=each(jnp.add, server.center, step)", "center=step[0]", "version(", "gave "),
     "reply forgets the memory": (
-        "return worker._replace(params=each(lambda c, v: c + self.momentum * v, server.center, server.memory[\"step\"]))",
-        "return worker._replace(params=server.center, memory=())", "reply(server: ", "memory: ()}, not ",
+        "return worker._replace(params=each(", "return worker._replace(memory=(), params=each(", "reply(server: ",
+        "memory: ()}, not ",
     ),
     "a gradient of one number": (
         "return each(lambda g, x, s: g + self.hold * memory * (x - s), gradient, params, start)",
@@ -899,7 +899,7 @@ FAILS = {
         ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf[:1], new)), worker", "biases: float32[1]",
     ),
     "gives another structure": (ANSWER, "return server, worker._replace(params=new[:1])", "weights: float32[12, 8]}]"),
-    "asks whether an array is true": (ANSWER, "return server, worker._replace(params=jax.tree.map(bool, new))", "ambiguous"),
+    "asks what an array is": (ANSWER, "return server, worker._replace(params=jax.tree.map(bool, new))", "ambiguous"),
     "gives other types": (
         ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf > 0, new)), worker", "biases: bool[8]",
     ),

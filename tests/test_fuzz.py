@@ -140,7 +140,7 @@ RIGHT = {
     "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
     "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
-    "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more", "20", "300"], "held_out": ["more"],
+    "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more", "20"], "held_out": ["more"],
     "accuracy": ["test_accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
     "file": ["my-experiment.toml"], "folders": ["done", "."], "names": ["grid", "beale"], "name": ["mnist"],
     "times": ["times.csv"], "what": ["delays"],

@@ -192,7 +192,8 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
 # --- whole runs ---
 
 ANY_OPTIMIZER = [
-    *OPTIMIZERS, "fedbuff:size=3", "stale-synchronous:ahead=0", "ringmaster:threshold=2:stops=yes", "local-sgd:backups=1"
+    *OPTIMIZERS, "fedbuff:size=3", "stale-synchronous:ahead=0", "ringmaster:threshold=2:stops=yes",
+    "local-sgd:backups=1",
 ]  # fmt: skip
 SECONDS = st.sampled_from([30.0, 45.5])
 WORK = st.one_of(

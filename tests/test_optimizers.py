@@ -60,7 +60,7 @@ def test_every_optimizer_has_an_exchange_worked_out_by_hand() -> None:
 
 
 SEVERAL = [
-    # optimizer, staleness of each commit, the center after each, what its worker would go on from; Δ = (4, −1) each time
+    # optimizer, staleness of each commit, the center after each, what its worker would go on from; Δ = (4, −1)
     (LocalSgd(backups=1), [0, 0, 0, 0], [[1, -2], [5, -3], [5, -3], [9, -4]], [[1, -2], [5, -3], [5, -3], [9, -4]]),
     (Fedbuff(size=2), [0, 3, 3, 3], [[1, -2], [4, -2.75], [4, -2.75], [6, -3.25]], None),
     # Σ v is (4, −1) after the first commit and (8, −2) after the second, of another worker.
