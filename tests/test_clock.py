@@ -109,10 +109,26 @@ def test_the_timeline_is_the_recorded_one_with_the_configurations_local_steps(un
     assert_same(timeline_of(replace(config, seed=10)), timeline_of(config))
 
 
+def test_a_recorded_timeline_is_cut_off_at_a_time_and_counts_by_rules(uneven: Path) -> None:
+    for seconds, rows in ((3.5, 4), (3.4, 3)):
+        config = resolve({"timeline": uneven, "seconds": seconds})
+        timeline = timeline_of(config)
+        assert (config.gradient_steps, timeline.exchanges, timeline.end_s) == (24, rows, seconds)
+    assert timeline_of(resolve({"timeline": uneven, "seconds": 100})).end_s == 7.0
+    buffered = timeline_of(resolve({"timeline": uneven, "seconds": 3.5, "optimizer": "fedbuff:size=2"}))
+    np.testing.assert_array_equal(buffered.version, [0, 1, 1, 2])
+    fresh = timeline_of(resolve({"timeline": uneven, "optimizer": "ringmaster:threshold=3"}))
+    np.testing.assert_array_equal(fresh.accepted, [True, True, True, False, True, True, True])
+    for optimizer in ("local-sgd", "stale-synchronous"):
+        with pytest.raises(BadInput, match="its workers go on at once, and the optimizer asks for Rules"):
+            timeline_of(resolve({"timeline": uneven, "optimizer": optimizer}))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"workers": 4}, "--workers 4: too large; accepted: a whole number from 3 to 3, as the timeline has"),
+        ({"shares": "open"}, "--shares open: of a recorded timeline, whose work is what it holds; accepted: equal"),
         ({"workers": "2"}, "--workers 2: too small; accepted: a whole number from 3 to 3, as the timeline has"),
         ({"local_steps": 0}, "--local-steps 0: too small; accepted: a whole number from 1 to 651041, or auto"),
         ({"local_steps": 651_042}, "--local-steps 651042: too large; accepted: a whole number from 1 to 651041"),
