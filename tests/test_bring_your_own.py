@@ -268,6 +268,9 @@ class Whole(Optimizer):
 class PlainWhole(reference.Plain):
     """The same, written plainly."""
 
+    def __init__(self, group: int) -> None:
+        self.group = group
+
     def begin(self, initial: Any, workers: int) -> None:
         super().begin(initial, workers)
         self.sum = self.step = reference.combine(np.zeros_like, initial)
@@ -278,7 +281,7 @@ class PlainWhole(reference.Plain):
         self.phases[worker] += 1
 
     def version(self) -> None:
-        self.step = reference.combine(lambda v, t: 0.5 * v + t / 2, self.step, self.sum)
+        self.step = reference.combine(lambda v, t: 0.5 * v + t / self.group, self.step, self.sum)
         self.center = reference.combine(np.add, self.center, self.step)
         self.sum = reference.combine(np.zeros_like, self.sum)
 
@@ -290,18 +293,19 @@ class PlainWhole(reference.Plain):
         return reference.combine(lambda g, x, s: g + factor * (x - s), gradient, here, start)
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_an_optimizer_with_all_moments_does_what_it_says(here: Path, tiny: Dataset, together: bool) -> None:
-    """Also with phases batched, as on a GPU; memory of server and workers too."""
+@pytest.mark.parametrize(("group", "together"), [(2, False), (2, True), (4, False), (4, True)])
+def test_an_optimizer_with_all_moments_does_what_it_says(here: Path, tiny: Dataset, group: int, together: bool) -> None:
+    """Also with phases batched, as on a GPU, and a version of all that are made in one call; memories too."""
     (here / "whole.py").write_text(WHOLE)
-    rules = OPTIMIZERS.choose("whole.py:Whole").thing.rules(8)
+    text = f"whole.py:Whole:group={group}"
+    rules = OPTIMIZERS.choose(text).thing.rules(8)
     case = Case(tiny, draw_delays(load_profile("stragglers"), 0, 8, 9, 2), rules, Stop())
-    assert not case.timeline.accepted.all()
+    assert group == 4 or not case.timeline.accepted.all()
     agree(
         case,
         Method(
-            "whole.py:Whole",
-            lambda workers: PlainWhole(),
+            text,
+            lambda workers: PlainWhole(group),
             lambda known: {"step": known["step"], "sum": known["sum"]},
             lambda known, worker: np.int32(known["phases"][worker]),
         ),
