@@ -299,6 +299,9 @@ class Plain:
     def reply(self, worker, end):
         return self.center
 
+    def gradient(self, worker, gradient, here, start):
+        return gradient
+
 
 class Agn(Plain):
     method = "agn"
@@ -428,6 +431,7 @@ def train_with(
             loss, gradient, right = loss_and_gradient(end, images[batch], labels[batch])
             losses.append(loss)
             correct.append(right)
+            gradient = optimizer.gradient(worker, gradient, end, begun[worker])
             end = own[worker].update(end, gradient)
         ends.append(end)
         if reset:

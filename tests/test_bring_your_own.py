@@ -16,6 +16,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+import reference
+from test_methods import Case, Method, agree
 
 from agn_bench.analysis import comparison
 from agn_bench.base import named
@@ -27,6 +29,7 @@ from agn_bench.cli.base import completion
 from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.clock.profile_files import as_toml
+from agn_bench.clock.stops import Stop
 from agn_bench.config import options, resolving
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.resolving import resolve
@@ -108,7 +111,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my.py").write_text(MINE)
     (tmp_path / "times.py").write_text(UNIFORM)
     monkeypatch.chdir(tmp_path)
-    for name in ("my.py", "times.py", "split.py"):  # of other tests: a process of its own knows one
+    for name in ("my.py", "times.py", "split.py", "whole.py"):  # of other tests: a process of its own knows one
         linecache.cache.pop(name, None)
     return tmp_path
 
@@ -220,6 +223,215 @@ def test_a_run_is_made_like_another_of_a_users_file_when_the_file_is_given(here:
     with pytest.raises(BadInput, match=r"a user's file.*as in my\.py:Mine:beta=2\.0"):
         resolve({}, like.as_dict())
     assert resolve({"optimizer": "my.py:Mine:beta=2"}, like.as_dict()) == like
+
+
+WHOLE = '''
+import jax.numpy as jnp
+
+from agn_bench.optimizers import Optimizer, Rules, each, optimizer, quantity, zeros
+
+
+@optimizer
+class Whole(Optimizer):
+    """A step along the mean of a few commits, with momentum; workers look ahead, and are held where they began."""
+
+    group: int = quantity(1, 100, whole=True, default=2, help="Commits that make a version.")
+    momentum: float = quantity(0, 1, default=0.5, help="Share of the center's last step that is taken again.")
+    hold: float = quantity(0, 10, default=0.25, help="How much a worker is held back, times its phases.")
+
+    def rules(self, workers):
+        return Rules(quorum=self.group, drop_at=3)
+
+    def init(self, center, workers):
+        return {"sum": zeros(center), "step": zeros(center)}
+
+    def init_worker(self, center):
+        return jnp.int32(0)
+
+    def commit(self, server, worker, commit):
+        total = each(lambda t, s, e: t + (e - s), server.memory["sum"], commit.start, worker.params)
+        return server._replace(memory={**server.memory, "sum": total}), worker._replace(memory=worker.memory + 1)
+
+    def version(self, server):
+        step = each(lambda v, t: self.momentum * v + t / self.group, server.memory["step"], server.memory["sum"])
+        return server._replace(center=each(jnp.add, server.center, step), memory={"sum": zeros(step), "step": step})
+
+    def reply(self, server, worker):
+        return worker._replace(params=each(lambda c, v: c + self.momentum * v, server.center, server.memory["step"]))
+
+    def gradient(self, gradient, params, start, memory):
+        return each(lambda g, x, s: g + self.hold * memory * (x - s), gradient, params, start)
+'''
+"""With all that an optimizer may have."""
+
+
+class PlainWhole(reference.Plain):
+    """The same, written plainly."""
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+
+    def begin(self, initial: Any, workers: int) -> None:
+        super().begin(initial, workers)
+        self.sum = self.step = reference.combine(np.zeros_like, initial)
+        self.phases = [0] * workers
+
+    def commit(self, worker: int, start: Any, end: Any, staleness: int, local_steps: int) -> None:
+        self.sum = reference.combine(lambda t, s, e: t + e - s, self.sum, start, end)
+        self.phases[worker] += 1
+
+    def version(self) -> None:
+        self.step = reference.combine(lambda v, t: 0.5 * v + t / self.group, self.step, self.sum)
+        self.center = reference.combine(np.add, self.center, self.step)
+        self.sum = reference.combine(np.zeros_like, self.sum)
+
+    def reply(self, worker: int, end: Any) -> Any:
+        return reference.combine(lambda c, v: c + 0.5 * v, self.center, self.step)
+
+    def gradient(self, worker: int, gradient: Any, here: Any, start: Any) -> Any:
+        factor = 0.25 * self.phases[worker]
+        return reference.combine(lambda g, x, s: g + factor * (x - s), gradient, here, start)
+
+
+@pytest.mark.parametrize(("group", "together"), [(2, False), (2, True), (4, False), (4, True)])
+def test_an_optimizer_with_all_moments_does_what_it_says(here: Path, tiny: Dataset, group: int, together: bool) -> None:
+    """Also with phases batched, as on a GPU, and a version of all that are made in one call; memories too."""
+    (here / "whole.py").write_text(WHOLE)
+    text = f"whole.py:Whole:group={group}"
+    rules = OPTIMIZERS.choose(text).thing.rules(8)
+    case = Case(tiny, draw_delays(load_profile("stragglers"), 0, 8, 9, 2), rules, Stop())
+    assert group == 4 or not case.timeline.accepted.all()
+    agree(
+        case,
+        Method(
+            text,
+            lambda workers: PlainWhole(group),
+            lambda known: {"step": known["step"], "sum": known["sum"]},
+            lambda known, worker: np.int32(known["phases"][worker]),
+        ),
+        together=together,
+    )
+
+
+def test_an_optimizer_with_all_moments_travels_to_processes(command: Command, here: Path) -> None:
+    (here / "whole.py").write_text(WHOLE)
+    (here / "mine.toml").write_text(
+        EXPERIMENT.replace("gradient_steps = 120", "seconds = 30").replace(
+            '["my.py:Mine:beta=0", "my.py:Mine", "agn"]', '["whole.py:Whole", "whole.py:Whole:group=3:momentum=0"]'
+        )
+    )
+    code, out, err = command("sweep", "mine.toml", "--jobs", 2, "--threads", 2, "--out", "out")
+    assert (code, err) == (0, "")
+    assert "2 runs made, 0 found finished, 0 failed" in out
+    rows = pd.read_csv("out/summary.csv").sort_values("group")
+    assert rows["group"].tolist() == [2, 3]
+    assert rows["versions"].tolist() == [
+        (made - dropped) // group for made, dropped, group in rows[["exchanges", "dropped", "group"]].values
+    ]
+    assert (rows["sim_time_s"] == 30).all()
+
+
+MOMENTS = {
+    "init fails": ("return {", "return {**workers, ", "init(center: [{biases: float32[8]", "failed in whole.py"),
+    "init_worker fails": ("return jnp.int32(0)", "return jnp.int(0)", "init_worker(center: [", "failed in whole.py"),
+    "memory of a worker changes its type": (
+        "memory=worker.memory + 1", "memory=worker.memory + 0.5", "commit(server: ", "memory: float32[]}), not ",
+    ),
+    "memory of the server changes its shape": (
+        '"sum": total}), worker', '"sum": total[:1]}), worker', "commit(server: ", "gave ({center: ",
+    ),
+    "memory of the server changes its structure": (
+        '"step": step})', '"steps": step})', "version(server: ", "steps: [{biases: float32[8]",
+    ),
+    "a center of another shape": ("center=each(jnp.add, server.center, step)", "center=step[0]", "version(", "gave "),
+    "reply forgets the memory": (
+        "return worker._replace(params=each(", "return worker._replace(memory=(), params=each(", "reply(server: ",
+        "memory: ()}, not ",
+    ),
+    "a gradient of one number": (
+        "return each(lambda g, x, s: g + self.hold * memory * (x - s), gradient, params, start)",
+        "return each(lambda g: g.sum(), gradient)", "gradient(gradient, params and start: ", "biases: float32[]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MOMENTS)
+def test_a_mistake_in_a_moment_names_its_function(command: Command, quick_dataset: str, here: Path, what: str) -> None:
+    before, after, function, says = MOMENTS[what]
+    (here / "whole.py").write_text(mistake(WHOLE, before, after))
+    code, _, err = command("run", *words(optimizer="whole.py:Whole", dataset=quick_dataset, **TINY), "--out", "out")
+    assert code == 1
+    assert err.startswith(f"agn-bench: Whole.{function}")
+    assert says in err
+    assert not (here / "out" / "summary.csv").exists()
+
+
+ASKS = "return Rules(quorum=self.group, drop_at=3)"
+UNRULY = {
+    "a quorum that never comes": (
+        "return Rules(quorum=9, waits=True)", 2,
+        "hold=0.25: 4 workers that wait never make a quorum of 9; accepted: a quorum up to 4",
+    ),
+    "no quorum": ("return Rules(quorum=0)", 2, "hold=0.25: a quorum of 0; accepted: a whole number of"),
+    "cancels without drop_at": ("return Rules(cancels=True)", 2, "cancels without drop_at; accepted: drop_at"),
+    "raises": ("return Rules(quorum=workers / 0)", 1, "Whole.rules(4) failed in whole.py:\n  File \"whole.py\", line "),
+    "unknown": ("return Rules(quota=2)", 1, "unexpected keyword argument 'quota'"),
+    "something else": ("return {\"quorum\": 2}", 1, "Whole.rules(4) gave"),
+    "nothing": ("pass", 1, "Whole.rules(4) gave None, not Rules(…)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNRULY)
+def test_rules_that_cannot_be_kept_are_refused(command: Command, quick_dataset: str, here: Path, what: str) -> None:
+    given, exit_code, says = UNRULY[what]
+    (here / "whole.py").write_text(mistake(WHOLE, ASKS, given))
+    code, _, err = command("run", *words(optimizer="whole.py:Whole", dataset=quick_dataset, **TINY), "--out", "out")
+    assert code == exit_code
+    assert says in err
+    assert not (here / "out").exists()
+
+
+def test_shipped_rules_that_cannot_be_kept_are_refused(command: Command) -> None:
+    code, _, err = command("run", "--optimizer", "local-sgd:backups=40", "--workers", 40)
+    assert code == 2
+    assert err == (
+        "agn-bench: --optimizer local-sgd:backups=40: a quorum of 0; accepted: a whole number of commits from 1\n"
+    )
+
+
+OWN_CLOCK = (
+    WHOLE.replace(f"    def rules(self, workers):\n        {ASKS}\n\n", "")
+    .replace("@optimizer", "from agn_bench.clock.events import simulate_timeline\n\n\n@optimizer")
+    .replace(
+        "    def init(self",
+        "    def timeline(self, draws, rules, stop):\n"
+        "        return simulate_timeline(draws, Rules(quorum=self.group, drop_at=2), stop)\n\n    def init(self",
+        1,
+    )
+)
+"""The same with a clock of its own, which no rules say."""
+
+
+def test_an_optimizer_may_have_a_clock_of_its_own(command: Command, quick_dataset: str, here: Path) -> None:
+    (here / "whole.py").write_text(OWN_CLOCK)
+    given = words(optimizer="whole.py:Whole", dataset=quick_dataset, **{**TINY, "gradient_steps": 300})
+    for work in ((), ("--seconds", 40)):
+        code, _, err = command("run", *given, *work, "--out", "out")
+        assert (code, err) == (0, "")
+    for commits in map(pd.read_csv, Path("out/runs").glob("*/commits.csv")):
+        np.testing.assert_array_equal(commits["accepted"], commits["staleness"] < 2)
+        np.testing.assert_array_equal(commits["version"], commits["accepted"].cumsum() // 2)
+    assert commits["accepted"].min() == 0
+    (here / "whole.py").write_text(
+        mistake(OWN_CLOCK, "return simulate_timeline(draws", "return list(draws.phases); (draws")
+    )
+    code, _, err = command("run", *given, "--out", "other")
+    assert code == 1
+    assert err.startswith("agn-bench: Whole.timeline(draws of 4 workers, Rules(")
+    assert "gave list, not a Timeline" in err
+    (here / "whole.py").write_text(mistake(OWN_CLOCK, "drop_at=2)", "drop=2)"))
+    code, _, err = command("run", *given, "--out", "other")
+    assert (code, "failed in whole" in err, "unexpected keyword argument 'drop'" in err) == (1, True, True)
 
 
 # --- a choice among words ---
@@ -691,7 +903,10 @@ FAILS = {
         ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf[:1], new)), worker", "biases: float32[1]",
     ),
     "gives another structure": (ANSWER, "return server, worker._replace(params=new[:1])", "weights: float32[12, 8]}]"),
-    "gives other types": (ANSWER, "return server, worker._replace(params=[jax.tree.map(bool, new)])", "Tracer"),
+    "asks what an array is": (ANSWER, "return server, worker._replace(params=jax.tree.map(bool, new))", "ambiguous"),
+    "gives other types": (
+        ANSWER, "return server._replace(center=jax.tree.map(lambda leaf: leaf > 0, new)), worker", "biases: bool[8]",
+    ),
 }  # fmt: skip
 
 
@@ -761,7 +976,7 @@ def test_a_sweep_goes_on_without_runs_whose_code_fails(command: Command, quick_d
 
 def test_the_shell_completes_names_and_numbers(quick_dataset: str) -> None:
     complete = completion(OPTIMIZERS)
-    assert complete("d") == ["dynsgd", "downpour"]
+    assert complete("d") == ["dynsgd", "downpour", "dana"]
     assert complete("easgd:") == ["easgd:alpha="]
     assert complete("my.py:Mine:") == ["my.py:Mine:beta=", "my.py:Mine:power="]
     assert complete("my.py:Mine:beta=2:") == ["my.py:Mine:beta=2:power="]

@@ -201,7 +201,7 @@ def test_an_output_without_unicode_shows_something_like_it(encoding: str) -> Non
     if encoding == "ascii":
         assert out.isascii()
         assert "c + D / l" in out
-        assert "e = a" in out
+        assert "?" not in out
 
 
 def test_without_colours_none_are_sent_to_a_terminal(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_without_colours_none_are_sent_to_a_terminal(tmp_path: Path) -> None:
     [
         ("ru", "run"),
         ("run --opt", "--optimizer"),
-        ("run --optimizer d", "dynsgd downpour"),
+        ("run --optimizer d", "dynsgd downpour dana"),
         ("run --delays w", "wide-area"),
         ("run --dataset mnist-", "mnist-5k"),
         ("run --data-split di", "dirichlet"),

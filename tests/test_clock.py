@@ -109,10 +109,26 @@ def test_the_timeline_is_the_recorded_one_with_the_configurations_local_steps(un
     assert_same(timeline_of(replace(config, seed=10)), timeline_of(config))
 
 
+def test_a_recorded_timeline_is_cut_off_at_a_time_and_counts_by_rules(uneven: Path) -> None:
+    for seconds, rows in ((3.5, 4), (3.4, 3)):
+        config = resolve({"timeline": uneven, "seconds": seconds})
+        timeline = timeline_of(config)
+        assert (config.gradient_steps, timeline.exchanges, timeline.end_s) == (24, rows, seconds)
+    assert timeline_of(resolve({"timeline": uneven, "seconds": 100})).end_s == 7.0
+    buffered = timeline_of(resolve({"timeline": uneven, "seconds": 3.5, "optimizer": "fedbuff:size=2"}))
+    np.testing.assert_array_equal(buffered.version, [0, 1, 1, 2])
+    fresh = timeline_of(resolve({"timeline": uneven, "optimizer": "ringmaster:threshold=3"}))
+    np.testing.assert_array_equal(fresh.accepted, [True, True, True, False, True, True, True])
+    for optimizer in ("local-sgd", "stale-synchronous"):
+        with pytest.raises(BadInput, match="its workers go on at once, and the optimizer asks for Rules"):
+            timeline_of(resolve({"timeline": uneven, "optimizer": optimizer}))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"workers": 4}, "--workers 4: too large; accepted: a whole number from 3 to 3, as the timeline has"),
+        ({"shares": "open"}, "--shares open: of a recorded timeline, whose work is what it holds; accepted: equal"),
         ({"workers": "2"}, "--workers 2: too small; accepted: a whole number from 3 to 3, as the timeline has"),
         ({"local_steps": 0}, "--local-steps 0: too small; accepted: a whole number from 1 to 651041, or auto"),
         ({"local_steps": 651_042}, "--local-steps 651042: too large; accepted: a whole number from 1 to 651041"),
@@ -156,6 +172,30 @@ def test_a_replayed_log_is_the_configuration_that_wrote_it(delays: str, tmp_path
     assert recognised(resolve({"timeline": path, "local_steps": 3, "delays": delays, "seed": 3})) == replace(
         config, gradient_steps=120
     )
+
+
+RULED = {
+    "fedbuff": {"optimizer": "fedbuff:size=3", "seed": 3},
+    "local-sgd with backups, some stranded": {"optimizer": "local-sgd:backups=1", "workers": 4},
+    "interruptions": {"optimizer": "ringmaster:threshold=3:stops=yes", "seed": 3},
+    "ahead": {"optimizer": "stale-synchronous:ahead=0"},
+    "time": {"optimizer": "fedbuff:size=3", "seconds": 9.0, "shares": "equal"},
+}
+
+
+@pytest.mark.parametrize("what", RULED)
+def test_a_replayed_log_under_rules_is_the_configuration_that_wrote_it(what: str, tmp_path: Path) -> None:
+    options = {**SMALL, "delays": "heterogeneous", **RULED[what]}
+    config = resolve(options)
+    timeline = timeline_of(config)
+    assert not timeline.plain
+    assert bool(timeline.stranded) == ("stranded" in what)
+    path = written(tmp_path, config)
+    replayed = resolve({**options, "timeline": path})
+    assert replayed.run_id != config.run_id
+    assert recognised(replayed) == config
+    with pytest.raises(BadInput, match="as the optimizer asks"):
+        timeline_of(resolve({**options, "timeline": path, "optimizer": "agn"}))
 
 
 def test_a_log_is_recognised_without_delays_where_they_are_the_default(tmp_path: Path) -> None:
@@ -245,8 +285,10 @@ def test_the_identity_of_a_trace_is_its_name_and_content_not_its_place(uneven: P
         {"delays": "paper-cluster", "optimizer": "dynsgd"},
         {"delays": "wide-area", "seed": 5, "local_optimizer": "adam"},
         {"optimizer": "downpour", "learning_rate": 1e20},
+        {"optimizer": "fedbuff:size=3"},
+        {"optimizer": "local-sgd:backups=1", "delays": "heterogeneous", "seed": 3},
     ],
-    ids=["dynsgd", "wide-area", "diverging"],
+    ids=["dynsgd", "wide-area", "diverging", "fedbuff", "backups"],
 )
 def test_a_run_replayed_from_its_own_log_gives_the_same_bytes(
     options: dict[str, Any], tiny_run: Callable[..., dict[str, Any]], tmp_path: Path

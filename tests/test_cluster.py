@@ -47,7 +47,8 @@ model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
 model = "mlp-8"
-optimizer = ["easgd:alpha=0.05", "mine.py:Mine:beta=2"]
+optimizer = ["fedbuff:size=3", "mine.py:Mine:beta=2"]
+seconds = 30
 """
 RUNS = 12
 
@@ -256,7 +257,7 @@ def test_a_result_that_takes_long_to_fetch_is_neither_given_up_nor_made_again() 
             if timeout is not None or self.tries == 1:
                 raise TimeoutError
             time.sleep(0.1)
-            return RunResult(config, None, None, None, {})  # type: ignore[arg-type]
+            return RunResult(config, None, None, [], None, {})  # type: ignore[arg-type]
 
         def add_done_callback(self, callback: Any) -> None:
             callback(self)

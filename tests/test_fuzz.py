@@ -25,7 +25,7 @@ import typer.main
 from conftest import Figure, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from test_trace import recorded
+from test_trace import KINDS, recorded, under
 
 import agn_bench
 from agn_bench import cli
@@ -33,6 +33,7 @@ from agn_bench.analysis import comparison
 from agn_bench.base import files, machine
 from agn_bench.base.inputs import BadFile, BadInput
 from agn_bench.clock import draw_delays, parse_profile, profile_names, profile_of
+from agn_bench.clock.stops import Stop
 from agn_bench.clock.timeline import MOST_EXCHANGES
 from agn_bench.clock.trace import TIMES, read_trace
 from agn_bench.config.defaults import PRESETS
@@ -125,7 +126,12 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
 RIGHT = {
-    "optimizer": ["agn", "easgd:alpha=0.1", "dynsgd"], "workers": ["1", "4", "10,20", "127"],
+    "optimizer": [
+        "agn", "easgd:alpha=0.1", "dynsgd", "local-sgd:backups=1", "fedbuff:size=3", "ringmaster:stops=yes",
+        "stale-synchronous:ahead=0:commits=dana",
+    ],
+    "data_split": ["mixed", "sharded", "dirichlet:concentration=0.1"], "shares": ["equal", "open"],
+    "until": ["test_accuracy=0.9"], "workers": ["1", "4", "10,20", "127"],
     "local_steps": ["1", "auto", "5", "5,10"], "local_optimizer": ["sgd", "adam", "momentum"],
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
@@ -134,7 +140,7 @@ RIGHT = {
     "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
     "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
-    "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more"], "held_out": ["more"],
+    "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more", "20"], "held_out": ["more"],
     "accuracy": ["test_accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
     "file": ["my-experiment.toml"], "folders": ["done", "."], "names": ["grid", "beale"], "name": ["mnist"],
     "times": ["times.csv"], "what": ["delays"],
@@ -186,8 +192,12 @@ EXPERIMENT = textwrap.dedent("""\
     optimizer = ["agn", "easgd"]
     local_steps = [5, "auto"]
     [[cells]]
-    optimizer = ["easgd:alpha=0.1", "easgd:alpha=0.2"]
+    optimizer = ["easgd:alpha=0.1", "fedbuff:size=3"]
     delay = ["server.mean=0.2"]
+    [[cells]]
+    optimizer = "local-sgd:backups=1"
+    seconds = 30
+    until = "test_accuracy=0.9"
     [sizes.small]
     seeds = [0]
     [sizes.large]
@@ -358,7 +368,7 @@ def made_up_experiments(draw: st.DrawFn) -> bytes:
         return [f"{name} = {written(one_of(name))}" for name in chosen]
 
     def one_of(name: str) -> Any:
-        right = RIGHT.get(name, ["1"])
+        right = [json.loads(word) if re.fullmatch(r"[\d.]+", word) else word for word in RIGHT.get(name, ["1"])]
         kind = draw(st.integers(0, 3))
         if kind == 0:
             return draw(values)
@@ -452,20 +462,26 @@ def with_changed_rows(draw: st.DrawFn, lines: list[str]) -> bytes:
 
 
 def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) -> None:
-    """What is read holds together."""
+    """What is read holds together, with rules too."""
     tally = Tally()
 
-    own_log = files.csv_text(columns.commits(recorded(3, 4))).splitlines()
+    own_log, with_rules = (
+        files.csv_text(columns.commits(timeline)).splitlines()
+        for timeline in (recorded(3, 4), under(KINDS["all at once"], Stop(exchanges=20)))
+    )
 
     @examples(1000)
-    @given(damaged(TRACE) | with_changed_rows(own_log))
+    @given(damaged(TRACE) | with_changed_rows(own_log) | with_changed_rows(with_rules))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         trace = tally.of(lambda: read_trace(Path("x.csv")))
         if trace is None:
             return
         timeline = trace.timeline
+        never = timeline.answered < 0
+        assert (np.isnan(timeline.resume_s) == never).all()
         times = np.array([getattr(timeline, name) for name in TIMES])
+        times[-1][never] = times[-2][never]
         assert np.isfinite(times).all()
         assert (times >= 0).all()
         assert (np.diff(times, axis=0) >= 0).all()
@@ -473,9 +489,18 @@ def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) ->
         assert set(timeline.worker) == set(range(timeline.workers))
         for worker in range(timeline.workers):
             own = np.flatnonzero(timeline.worker == worker)
-            np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
-            np.testing.assert_array_equal(timeline.staleness[own] + 1, np.diff(own, prepend=-1))
+            assert (np.diff(timeline.phase[own], prepend=-1) > 0).all()
+            assert not never[own][:-1].any()
+            assert (timeline.answered[own][:-1] < own[1:]).all()
+            assert (timeline.pulled[own][1:] >= timeline.version[timeline.answered[own][:-1]]).all()
             assert (timeline.start_s[own][1:] >= timeline.resume_s[own][:-1]).all()
+            if not trace.ruled:
+                np.testing.assert_array_equal(timeline.phase[own], np.arange(len(own)))
+                np.testing.assert_array_equal(timeline.staleness[own] + 1, np.diff(own, prepend=-1))
+        assert (timeline.staleness >= 0).all()
+        assert (timeline.answered[~never] >= np.flatnonzero(~never)).all()
+        made = np.diff(timeline.version, prepend=0)
+        assert ((made == 0) | ((made == 1) & timeline.accepted)).all()
 
     attempt()
     tally.note(figure, "recorded timelines")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from agn_bench.clock import (
     draw_delays,
 )
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.clock.timeline import Timeline
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
@@ -40,9 +41,14 @@ from agn_bench.execution.sweep import Place
 from agn_bench.execution.work import Watcher
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer
 from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.dana import Dana
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
+from agn_bench.optimizers.fedbuff import Fedbuff
+from agn_bench.optimizers.local_sgd import LocalSgd
+from agn_bench.optimizers.ringmaster import Ringmaster
+from agn_bench.optimizers.stale_synchronous import StaleSynchronous
 from agn_bench.problems import mlp, shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
@@ -50,7 +56,9 @@ from agn_bench.training.replay import replay_timeline
 from agn_bench.training.simulate import simulate
 
 EVERY_OPTIMIZER: dict[str, Optimizer] = {
-    "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour()
+    "agn": Agn(), "easgd": Easgd(alpha=0.3), "dynsgd": Dynsgd(), "downpour": Downpour(), "local-sgd": LocalSgd(),
+    "fedbuff": Fedbuff(size=3), "dana": Dana(momentum=0.5), "stale-synchronous": StaleSynchronous(ahead=1),
+    "ringmaster": Ringmaster(threshold=2),
 }  # fmt: skip
 
 
@@ -147,7 +155,7 @@ def test_any_timelines_staleness_adds_up_and_agrees_with_the_reference(figure: F
 
 # --- the methods ---
 
-coordinates = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4).map(np.array)
+coordinates = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=4, max_size=4).map(np.array)
 
 
 def test_easgd_conserves_center_and_worker(figure: Figure) -> None:
@@ -173,7 +181,8 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
     def attempt(center: np.ndarray, start: np.ndarray, local_steps: int, staleness: int) -> None:
         for name, optimizer in EVERY_OPTIMIZER.items():
             at = center if name == "easgd" else start
-            new, following = exchanged(optimizer, [center], [at], [at], local_steps, staleness)
+            with jax.enable_x64(True):
+                new, following = exchanged(optimizer, [center], [at], [at], local_steps, staleness)
             np.testing.assert_array_equal(new[0], center)
             np.testing.assert_array_equal(following[0], center)
 
@@ -182,12 +191,22 @@ def test_where_a_worker_did_not_move_no_method_moves_the_center(figure: Figure) 
 
 # --- whole runs ---
 
+ANY_OPTIMIZER = [
+    *OPTIMIZERS, "fedbuff:size=3", "stale-synchronous:ahead=0", "ringmaster:threshold=2:stops=yes",
+    "local-sgd:backups=1",
+]  # fmt: skip
+SECONDS = st.sampled_from([30.0, 45.5])
+WORK = st.one_of(
+    st.fixed_dictionaries({"gradient_steps": st.integers(40, 160)}),
+    st.fixed_dictionaries({"gradient_steps": st.integers(40, 160)}, optional={"shares": st.just("open")}),
+    st.fixed_dictionaries({"seconds": SECONDS}, optional={"gradient_steps": st.integers(40, 160)}),
+    st.fixed_dictionaries({"seconds": SECONDS, "gradient_steps": st.integers(40, 160), "shares": st.just("equal")}),
+)
 OPTIONS: dict[str, Any] = {
-    "optimizer": st.sampled_from(sorted(OPTIMIZERS)),
     "workers": st.sampled_from([1, 2, 5, 12]),
     "local_steps": st.sampled_from([1, 3]),  # each compiles
     "local_optimizer": st.just("sgd"),
-    "gradient_steps": st.integers(40, 160),
+    "until": st.sampled_from([None, None, "test_accuracy=0.5"]),
     "data_split": st.sampled_from(["mixed", "sharded", "dirichlet:concentration=0.5"]),
     "delays": st.sampled_from(["paper-cluster", "ideal", "stragglers", "wide-area"]),
     "window": st.sampled_from([0.7, 5.0, 1000.0]),
@@ -199,6 +218,14 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@st.composite
+def options_of_runs(draw: st.DrawFn, dataset: str, optimizers: Sequence[str] = (*ANY_OPTIMIZER,)) -> dict[str, Any]:
+    """Of any optimizer, ended by time, by work, by both or at a target."""
+    options = draw(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(dataset)})) | draw(WORK)
+    fit = [one for one in optimizers if not (one == "local-sgd:backups=1" and options["workers"] == 1)]
+    return {**options, "optimizer": draw(st.sampled_from(fit))}
+
+
 def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     quick_dataset: str, tiny: Dataset, figure: Figure
 ) -> None:
@@ -208,22 +235,37 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     data = _float32(tiny)
 
     @examples(80)
-    @given(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}))
+    @given(options_of_runs(quick_dataset))
     def attempt(options: dict[str, Any]) -> None:
         config = resolve(options)
         result = simulate(config, data)
         summary, curve, commits = columns.summary(result), columns.curve(result), columns.commits(result.timeline)
-        made = result.replay.exchanges
-        assert result.timeline.exchanges == config.exchanges == len(commits["exchange"])
+        made, timeline = result.replay.exchanges, result.timeline
+        assert timeline.exchanges == len(commits["exchange"])
         assert result.replay.losses.shape == result.replay.correct.shape == (made, config.local_steps)
         assert summary["gradient_steps"] == made * config.local_steps
+        assert summary["sim_time_s"] == timeline.end_s <= (config.seconds or np.inf)
         if result.status == "done":
-            assert made == config.exchanges
-            assert summary["gradient_steps"] == config.workers * config.phases * config.local_steps
+            assert made == timeline.exchanges
             assert curve["gradient_steps"][-1] == summary["gradient_steps"]
         else:
             assert made == summary["diverged_exchange"] + 1
             assert summary["test_accuracy"] == 0.25
+        reached = config.until is not None and summary["reached_s"] is not None
+        assert reached == (config.until is not None and result.status == "done" and summary["test_accuracy"] >= 0.5)
+        whole = config.workers * config.phases
+        if config.shares == "equal":
+            assert timeline.exchanges + len(timeline.interrupted) <= config.exchanges == whole
+            if config.seconds is None and not reached and not timeline.stranded:
+                assert timeline.exchanges + len(timeline.interrupted) == whole
+        elif config.gradient_steps is not None:
+            assert timeline.steps.sum() + timeline.interrupted.steps.sum() <= config.gradient_steps
+        if config.rules == ASYNCHRONOUS:
+            assert timeline.plain and "versions" not in summary
+        else:
+            np.testing.assert_array_equal(timeline.version, np.cumsum(timeline.accepted) // config.rules.quorum)
+            assert summary["versions"] == timeline.version[made - 1]
+            assert summary["dropped"] == made - timeline.accepted[:made].sum()
         assert (np.diff(curve["gradient_steps"]) >= 0).all()
         for table in (curve, commits, {name: [value] for name, value in summary.items()}):
             text = files.csv_text(table)
@@ -248,7 +290,7 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
 
     @examples(25)
     @given(
-        st.fixed_dictionaries({**OPTIONS, "dataset": st.just(quick_dataset)}),
+        options_of_runs(quick_dataset),
         st.text("aZ09 _-éλ.", min_size=1, max_size=20).filter(lambda name: name.strip(". ")),
     )
     def attempt(options: dict[str, Any], name: str) -> None:
@@ -270,15 +312,16 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
 
 def test_nothing_depends_on_the_number_of_processes(tmp_path: Path, figure: Figure) -> None:
     """On data that other processes have: the installed digits."""
-    real = {**OPTIONS, "gradient_steps": st.integers(40, 400), "local_steps": st.just(2)}
+    few = ("agn", "fedbuff:size=3", "local-sgd:backups=1", "ringmaster:threshold=2:stops=yes")
     number = 0
 
     @examples(2)
-    @given(st.lists(st.fixed_dictionaries(real), min_size=8, max_size=8))
+    @given(st.lists(options_of_runs("mnist-5k", few), min_size=8, max_size=8))
     def attempt(several: list[dict[str, Any]]) -> None:
         nonlocal number
         number += 1
-        configs: dict[str, RunConfig] = {config.run_id: config for config in map(resolve, several)}
+        given = [{**options, "local_steps": 2} for options in several]
+        configs: dict[str, RunConfig] = {config.run_id: config for config in map(resolve, given)}
         folders = {processes: tmp_path / f"{number}-{processes}" for processes in (1, 3)}
         for processes, folder in folders.items():
             assert not sweep.run_all(list(configs.values()), folder, Watcher(), Place(processes)).failures
@@ -317,9 +360,10 @@ def _trained(
     )
 
 
-def _timeline(seed: int, workers: int = 5, phases: int = 12, local_steps: int = 3) -> Timeline:
+def _timeline(optimizer: str, seed: int, workers: int = 5, phases: int = 12, local_steps: int = 3) -> Timeline:
     profile = Profile("busy", Gamma(1.0, 0.8), server=Gamma(0.3, 0.5), order="random")
-    return simulate_timeline(draw_delays(profile, seed, workers, phases, local_steps))
+    draws = draw_delays(profile, seed, workers, phases, local_steps)
+    return simulate_timeline(draws, EVERY_OPTIMIZER[optimizer].rules(workers))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -335,7 +379,7 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
     @examples(12)
     @given(st.integers(0, 299), st.integers(0, 11), st.integers(0, 5))
     def attempt(image: int, pixel: int, seed: int) -> None:
-        timeline = _timeline(seed, workers)
+        timeline = _timeline(optimizer, seed, workers)
         batches = shares.deal(shares.Sharded(), seed, tiny.train_labels, workers, 36, 8)
         data = _float32(tiny)
         data.train_images[image, pixel] = bad
@@ -363,7 +407,9 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
     initial = initial_params(3, np.float32)
     initial[layer][name].flat[0] = bad
     batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 3, 36, 8)
-    assert _trained(_timeline(0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
+    assert (
+        _trained(_timeline(optimizer, 0, workers=3), batches, _float32(tiny), optimizer, initial).diverged_exchange == 0
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -377,7 +423,7 @@ def test_no_number_changes_its_type(tiny: Dataset, optimizer: str, local: str, d
     batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 2, 36, 8)
     initial = [{"weights": np.zeros((12, 4), dtype), "biases": np.zeros(4, dtype)}]
     with jax.enable_x64(True):
-        found = _trained(_timeline(0, workers=2), batches, data, optimizer, initial, local, 0.01)
+        found = _trained(_timeline(optimizer, 0, workers=2), batches, data, optimizer, initial, local, 0.01)
     assert {leaf.dtype for leaf in jax.tree.leaves(found.center)} == {np.dtype(dtype)}
     assert found.losses.dtype == dtype
     assert found.correct.dtype == np.int32

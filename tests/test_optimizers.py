@@ -1,4 +1,4 @@
-"""Each optimizer's one equation, and that JAX takes an optimizer for itself and no other."""
+"""Each optimizer's equations, worked out by hand, and that JAX takes an optimizer for itself and no other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import pytest
 from conftest import exchanged
 
 from agn_bench.base.named import Named
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, as_pytree
+from agn_bench.base.quantities import declared_numbers
+from agn_bench.clock.rules import ASYNCHRONOUS, Rules
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
 from agn_bench.optimizers.agn import Agn
+from agn_bench.optimizers.dana import Dana
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
+from agn_bench.optimizers.fedbuff import Fedbuff
+from agn_bench.optimizers.local_sgd import LocalSgd
+from agn_bench.optimizers.ringmaster import Ringmaster
+from agn_bench.optimizers.stale_synchronous import StaleSynchronous
 
 CENTER, START, END = ({"w": jnp.array(values)} for values in ([1.0, -2.0], [3.0, 5.0], [7.0, 4.0]))
 
@@ -27,15 +34,86 @@ EXCHANGES = [
     (Dynsgd(), 4, 7, [1.5, -2.125], [1.5, -2.125]),
     (Dynsgd(), 4, 0, [5.0, -3.0], [5.0, -3.0]),
     (Easgd(alpha=0.25), 4, 7, [2.5, -0.5], [5.5, 2.5]),
+    (Ringmaster(threshold=9), 4, 7, [5.0, -3.0], [5.0, -3.0]),
+    # A round of one, a buffer of one at τ = 3, whose Δ counts half, and η = 0.5 of that.
+    (LocalSgd(), 4, 0, [5.0, -3.0], [5.0, -3.0]),
+    (Fedbuff(size=1), 4, 3, [3.0, -2.5], [3.0, -2.5]),
+    (Fedbuff(size=1, rate=0.5), 4, 3, [2.0, -2.25], [2.0, -2.25]),
+    # v = Δ; the worker looks γ v ahead of c + Δ.
+    (Dana(momentum=0.5), 4, 7, [5.0, -3.0], [7.0, -3.5]),
+    (StaleSynchronous(), 4, 7, [5.0, -3.0], [5.0, -3.0]),
+    (StaleSynchronous(commits="dynsgd"), 4, 7, [1.5, -2.125], [1.5, -2.125]),
+    (StaleSynchronous(commits="dana"), 4, 7, [5.0, -3.0], [8.6, -3.9]),
 ]
 
 
 @pytest.mark.parametrize(("optimizer", "local_steps", "staleness", "center", "following"), EXCHANGES)
 def test_an_exchange_worked_out_by_hand(optimizer, local_steps, staleness, center, following) -> None:  # type: ignore[no-untyped-def]
     new, goes_on = exchanged(optimizer, CENTER, START, END, local_steps, jnp.int32(staleness))
-    np.testing.assert_array_equal(new["w"], center)
-    np.testing.assert_array_equal(goes_on["w"], following)
+    np.testing.assert_array_equal(new["w"], np.float32(center))
+    np.testing.assert_array_equal(goes_on["w"], np.float32(following))
     assert new["w"].dtype == jnp.float32
+
+
+def test_every_optimizer_has_an_exchange_worked_out_by_hand() -> None:
+    assert {type(optimizer) for optimizer, *_ in EXCHANGES} == {OPTIMIZERS[name] for name in OPTIMIZERS}
+
+
+SEVERAL = [
+    # optimizer, staleness of each commit, the center after each, what its worker would go on from; Δ = (4, −1)
+    (LocalSgd(backups=1), [0, 0, 0, 0], [[1, -2], [5, -3], [5, -3], [9, -4]], [[1, -2], [5, -3], [5, -3], [9, -4]]),
+    (Fedbuff(size=2), [0, 3, 3, 3], [[1, -2], [4, -2.75], [4, -2.75], [6, -3.25]], None),
+    # Σ v is (4, −1) after the first commit and (8, −2) after the second, of another worker.
+    (Dana(momentum=0.5), [0, 0], [[5, -3], [9, -4]], [[7, -3.5], [13, -5]]),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "staleness", "centers", "following"), SEVERAL)
+def test_several_commits_worked_out_by_hand(
+    optimizer: Optimizer, staleness: list[int], centers: list[list[float]], following: list[list[float]] | None
+) -> None:
+    """Of three workers that take turns, with the versions that the rules say."""
+    server = Server(CENTER, optimizer.init(CENTER, 3))
+    memories = [optimizer.init_worker(CENTER) for _ in range(3)]
+    quorum = optimizer.rules(3).quorum
+    for index, tau in enumerate(staleness):
+        worker = Worker(END, memories[index % 3])
+        commit = Commit(START, 4, jnp.int32(tau), jnp.int32(3), jnp.nan)
+        server, worker = optimizer.commit(server, worker, commit)
+        if (index + 1) % quorum == 0:
+            server = optimizer.version(server)
+        worker = optimizer.reply(server, worker)
+        memories[index % 3] = worker.memory
+        np.testing.assert_array_equal(server.center["w"], centers[index])
+        np.testing.assert_array_equal(worker.params["w"], (following or centers)[index])
+
+
+def test_danas_second_commit_of_a_worker_takes_its_last_step_again() -> None:
+    """v = γ (4, −1) + (4, −1) = (6, −1.5), and Σ v is that and no more: of one worker the old v goes out of it."""
+    optimizer = Dana(momentum=0.5)
+    server, memory = Server(CENTER, optimizer.init(CENTER, 1)), optimizer.init_worker(CENTER)
+    for _ in range(2):
+        commit = Commit(START, 4, jnp.int32(0), jnp.int32(1), jnp.nan)
+        server, worker = optimizer.commit(server, Worker(END, memory), commit)
+        worker = optimizer.reply(server, worker)
+        memory = worker.memory
+    np.testing.assert_array_equal(server.center["w"], [11.0, -4.5])
+    np.testing.assert_array_equal(server.memory["w"], [6.0, -1.5])
+    np.testing.assert_array_equal(worker.params["w"], [14.0, -5.25])
+
+
+RULES = {
+    "agn": ASYNCHRONOUS, "dana": ASYNCHRONOUS,
+    "local-sgd": Rules(quorum=8, waits=True), "local-sgd:backups=3": Rules(quorum=5, waits=True, drop_at=1),
+    "fedbuff": Rules(quorum=10), "fedbuff:size=3": Rules(quorum=3),
+    "stale-synchronous": Rules(ahead=3), "stale-synchronous:ahead=0": Rules(ahead=0),
+    "ringmaster": Rules(drop_at=8), "ringmaster:threshold=2:stops=yes": Rules(drop_at=2, cancels=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", RULES)
+def test_what_an_optimizer_asks_of_the_clock(text: str) -> None:
+    assert OPTIMIZERS.choose(text).thing.rules(8) == RULES[text]
 
 
 def test_easgd_conserves_center_plus_worker() -> None:
@@ -49,12 +127,20 @@ def test_easgd_conserves_center_plus_worker() -> None:
 
 @pytest.mark.parametrize("named", [OPTIMIZERS, LOCAL_OPTIMIZERS], ids=lambda named: named.option)
 def test_changing_a_number_changes_a_leaf_and_no_structure(named: Named[Any]) -> None:
-    """Or jit, which compares structures, may run one optimizer in place of another, or compile for a number."""
+    """Or jit, which compares structures, may run one optimizer in place of another, or compile for a number. Whole
+    numbers and words are no leaves: with another one the structure is another.
+    """
     things = {name: as_pytree(named.choose(name).thing) for name in named}
     for name, thing in things.items():
-        numbers = dict(named.choose(name).numbers)
-        assert jax.tree.leaves(thing) == list(numbers.values())
-        other = type(thing)(**{number: value / 2 for number, value in numbers.items()})
-        assert jax.tree.structure(other) == jax.tree.structure(thing)
+        numbers, declared = dict(named.choose(name).numbers), declared_numbers(type(thing))
+        static = {number for number in numbers if declared[number].accepted.static}
+        assert jax.tree.leaves(thing) == [value for number, value in numbers.items() if number not in static]
+        other = {number: value if number in static else value / 2 for number, value in numbers.items()}
+        assert jax.tree.structure(type(thing)(**other)) == jax.tree.structure(thing)
+        for number in static:
+            words = declared[number].accepted.words
+            changed = words[-1] if words else numbers[number] + 1
+            assert changed != numbers[number]
+            assert jax.tree.structure(type(thing)(**{**numbers, number: changed})) != jax.tree.structure(thing)
     for one, other in combinations(things.values(), 2):
         assert jax.tree.structure(one) != jax.tree.structure(other)

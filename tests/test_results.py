@@ -65,6 +65,12 @@ COMMITS = [
     "resume_s",
     "staleness",
     "queue_wait_s",
+    "phase",
+    "steps",
+    "pulled",
+    "version",
+    "accepted",
+    "answered",
 ]
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 

@@ -33,10 +33,10 @@ seeds = {seeds}
 model = "mlp-8"
 batch_size = 8
 local_steps = 2
-gradient_steps = 400
+seconds = 80
 eval_every = 20
 [[cells]]
-optimizer = ["agn", "easgd"]
+optimizer = ["agn", "ringmaster:threshold=8:stops=yes"]
 workers = [10, 20]
 """
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")

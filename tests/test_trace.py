@@ -16,7 +16,9 @@ from agn_bench.base import files
 from agn_bench.base.inputs import BadInput
 from agn_bench.clock import Constant, Gamma, Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
-from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.rules import ASYNCHRONOUS, Rules
+from agn_bench.clock.stops import NEVER, Stop
+from agn_bench.clock.timeline import TIMES, Timeline
 from agn_bench.clock.trace import Trace, read_trace
 from agn_bench.training import columns
 
@@ -65,9 +67,112 @@ def assert_same(one: Timeline, other: Timeline, columns: list[str] = COLUMNS) ->
 def test_the_programs_own_log_is_read_back_to_the_bit(name: str, workers: int, read: Read) -> None:
     timeline = simulate_timeline(draw_delays(load_profile(name), 7, workers, 30, 4, 123_456))
     trace = read(files.csv_text(columns.commits(timeline)))
-    assert_same(trace.with_local_steps(4), timeline)
-    assert trace.with_local_steps(4).local_steps == 4
+    assert_same(trace.under(ASYNCHRONOUS, 4), timeline)
+    assert trace.under(ASYNCHRONOUS, 4).local_steps == 4
     assert trace.phases == 30
+    assert not trace.ruled
+
+
+KINDS = {
+    "quorum": Rules(quorum=3),
+    "waits": Rules(quorum=5, waits=True),
+    "backup workers, who end stranded": Rules(quorum=4, waits=True, drop_at=1),
+    "drops": Rules(drop_at=3),
+    "interruptions": Rules(quorum=3, drop_at=1, cancels=True),
+    "interruptions of all that is stale": Rules(drop_at=2, cancels=True),
+    "ahead": Rules(ahead=1),
+    "grace": Rules(grace_s=0.5),
+    "all at once": Rules(quorum=3, waits=True, drop_at=2, cancels=True, ahead=2, grace_s=0.25),
+}
+
+
+def under(rules: Rules, stop: Stop = NEVER) -> Timeline:
+    """A timeline under rules, of workers of very different speeds."""
+    delays = Profile("busy", Gamma(1.0, 1.5), Gamma(0.2, 0.5), Constant(0.1), Gamma(0.1, 0.5), order="random")
+    return simulate_timeline(draw_delays(delays, 3, 6, 12, 1), rules, stop)
+
+
+@pytest.mark.parametrize("stop", [NEVER, Stop(seconds=9.0)], ids=["to its end", "cut off"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_under_rules_is_read_back_to_the_bit(kind: str, stop: Stop, read: Read) -> None:
+    """All but the phases that were interrupted, of which it has only that they are left out."""
+    timeline = under(KINDS[kind], stop)
+    assert not timeline.plain
+    trace = read(files.csv_text(columns.commits(timeline)))
+    assert trace.ruled
+    assert_same(trace.under(KINDS[kind], 1), timeline)
+    assert files.csv_text(columns.commits(trace.under(KINDS[kind], 1))) == files.csv_text(columns.commits(timeline))
+    if stop is NEVER and "interruptions" in kind:
+        assert len(timeline.interrupted) > 3
+    if stop is NEVER and "stranded" in kind:
+        assert timeline.stranded > 0
+        assert (trace.timeline.answered == -1).sum() == timeline.stranded
+
+
+def refused_under(trace: Trace, rules: Rules) -> str:
+    with pytest.raises(BadInput) as error:
+        trace.under(rules, 1)
+    assert error.value.option == "timeline"
+    assert str(error.value).startswith(f"--timeline {trace.name}: ")
+    return error.value.problem
+
+
+OTHER_RULES = {
+    "quorum": (Rules(), "exchange 0 has version 0"),
+    "waits": (Rules(quorum=4, waits=True), "exchange 3 has version 0"),
+    "drops": (Rules(drop_at=4), r"exchange \d+ has accepted 0"),
+    "interruptions": (Rules(quorum=3, drop_at=1), r"worker \d was interrupted"),
+    "ahead": (Rules(), r"the worker of exchange \d+ waits until exchange \d+"),
+    "grace": (Rules(), r"the worker of exchange \d+ waits until exchange \d+"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_RULES)
+def test_a_log_under_rules_is_refused_with_other_rules(kind: str, read: Read) -> None:
+    trace = read(files.csv_text(columns.commits(under(KINDS[kind]))))
+    rules, says = OTHER_RULES[kind]
+    assert re.fullmatch(says, refused_under(trace, rules))
+
+
+def test_who_waits_in_a_log_goes_on_from_the_version_that_was_made(read: Read) -> None:
+    """Two workers, two rounds: in the first of them worker 0 does not wait."""
+    waiting = "worker,applied_s,version,answered\n0,1,0,1\n1,2,1,1\n0,3,1,3\n1,4,2,3\n"
+    rounds = Rules(quorum=2, waits=True)
+    timeline = read(waiting).under(rounds, 1)
+    np.testing.assert_array_equal(timeline.pulled, [0, 0, 1, 1])
+    np.testing.assert_array_equal(timeline.start_s, [0, 0, 2, 2])
+    hasty = read(waiting.replace("0,1,0,1", "0,1,0,0"))
+    assert refused_under(hasty, rounds) == "the worker of exchange 0 goes on before the version is made"
+
+
+def test_a_log_of_workers_that_go_on_at_once_counts_by_other_rules(read: Read) -> None:
+    """Versions are counted again: every third commit makes one, or those that are not too stale do."""
+    log = "worker,applied_s\n" + "".join(f"{worker},{i + 1}\n" for i, worker in enumerate([0, 1, 0, 0, 1, 2, 0, 1]))
+    third = read(log).under(Rules(quorum=3), 2)
+    np.testing.assert_array_equal(third.version, [0, 0, 1, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(third.pulled, [0, 0, 0, 1, 0, 0, 1, 1])
+    np.testing.assert_array_equal(third.staleness, [0, 0, 0, 0, 1, 1, 1, 1])
+    assert third.accepted.all()
+    fresh = read(log).under(Rules(drop_at=2), 2)
+    np.testing.assert_array_equal(fresh.accepted, [True, True, True, True, False, False, True, True])
+    np.testing.assert_array_equal(fresh.version, [1, 2, 3, 4, 4, 4, 5, 6])
+    np.testing.assert_array_equal(fresh.pulled, [0, 0, 1, 3, 2, 0, 4, 4])
+    assert refused_under(read(log), Rules(quorum=3, waits=True)).startswith("its workers go on at once, and the optim")
+    assert refused_under(read(log), Rules(ahead=2)).startswith("its workers go on at once")
+
+
+@pytest.mark.parametrize(("kind", "rules"), [("quorum", Rules(quorum=3)), ("drops", Rules(drop_at=3))])
+def test_counting_a_plain_log_by_rules_is_simulating_them(kind: str, rules: Rules, read: Read) -> None:
+    """Of workers that go on at once whether a commit counts or not: the same times, other versions."""
+    log = table_of(under(Rules()))[["worker", *TIMES]].to_csv(index=False)
+    assert_same(read(log).under(rules, 1), under(KINDS[kind]))
+
+
+def test_phases_that_are_left_out_without_a_new_version_were_not_interrupted(read: Read) -> None:
+    trace = read("worker,applied_s,phase\n0,1,0\n0,2,3\n1,3,2\n")
+    assert not len(trace.timeline.interrupted)
+    np.testing.assert_array_equal(trace.timeline.phase, [0, 3, 2])
+    assert trace.phases == 4
 
 
 def test_times_of_any_size_are_read_back_to_the_bit(read: Read) -> None:
@@ -126,9 +231,9 @@ def test_order_and_number_of_the_columns_do_not_matter(read: Read) -> None:
     table = table_of(recorded())
     expected = read(table.to_csv(index=False)).timeline
     assert_same(read(table[table.columns[::-1]].to_csv(index=False)).timeline, expected)
-    beside = table.assign(phase="none", loss=np.nan, host="a, b", note='"')
+    beside = table.assign(steps="none", loss=np.nan, host="a, b", note='"')
     assert_same(read(beside.to_csv(index=False)).timeline, expected)
-    for left_out in ("exchange", "staleness", "queue_wait_s"):
+    for left_out in ("exchange", "staleness", "queue_wait_s", "phase", "pulled", "version", "accepted", "answered"):
         assert_same(read(table.drop(columns=left_out).to_csv(index=False)).timeline, expected)
 
 
@@ -184,6 +289,26 @@ HEAD = "worker,applied_s"
         (f"{HEAD},staleness\n0,1,0\n0,2,\n", "line 3, staleness = nothing", "not a finite number"),
         (f"{HEAD},exchange\n0,1,0\n0,2,2\n", "line 3, exchange = 2", "not the 1 that the rows' order gives"),
         (f"{HEAD},exchange\n0,1,1\n0,2,2\n", "line 2, exchange = 1", "not the 0 that the rows' order gives"),
+        (f"{HEAD},accepted\n0,1,1\n0,2,2\n", "line 3, accepted = 2", "neither 0 nor 1"),
+        (f"{HEAD},accepted\n0,1,1\n0,2,0.5\n", "line 3, accepted = 0.5", "no count"),
+        (f"{HEAD},accepted\n0,1,1\n0,2,\n", "line 3, accepted = nothing", "not a finite number"),
+        (f"{HEAD},version\n0,1,1\n0,2,3\n", "line 3, version = 3", "out of order"),
+        (f"{HEAD},version\n0,1,1\n0,2,0\n", "line 3, version = 0", "out of order"),
+        (f"{HEAD},version\n0,1,0\n0,2,-1\n", "line 3, version = -1", "no count"),
+        (f"{HEAD},version,accepted\n0,1,1,1\n0,2,2,0\n", "line 3, version = 2", "out of order"),
+        (f"{HEAD},answered\n0,1,0\n0,2,0\n", "line 3, answered = 0", "not possible"),
+        (f"{HEAD},answered\n0,1,1\n1,2,1\n0,3,3\n", "line 4, answered = 3", "not possible"),
+        (f"{HEAD},answered\n0,1,2\n1,2,1\n0,3,2\n", "line 2, answered = 2", "not possible"),
+        (f"{HEAD},answered\n0,1,-1\n1,2,1\n0,3,2\n", "line 2, answered = -1", "not possible"),
+        (f"{HEAD},answered\n0,1,0.5\n1,2,1\n", "line 2, answered = 0.5", "not possible"),
+        (f"{HEAD},answered,resume_s\n0,1,1,1.5\n1,2,1,2\n", "line 2, resume_s = 1.5", "before the answer left"),
+        (f"{HEAD},phase\n0,1,1\n0,2,1\n", "line 3, phase = 1", "not after the worker's phase before"),
+        (f"{HEAD},phase\n0,1,-1\n0,2,1\n", "line 2, phase = -1", "no count"),
+        (f"{HEAD},pulled\n0,1,0\n1,2,0\n0,3,0\n", "line 4, pulled = 0", "not what the worker was answered with"),
+        (f"{HEAD},pulled\n0,1,0\n1,2,1\n", "line 3, pulled = 1", "not what the worker was answered with"),
+        (f"{HEAD},pulled\n0,1,0\n0,2,2\n", "line 3, pulled = 2", "not there yet"),
+        (f"{HEAD},pulled,phase\n0,1,0,0\n1,2,0,1\n0,3,0,2\n", "line 4, pulled = 0", "not what the worker was"),
+        (f"{HEAD},staleness,accepted\n0,1,0,0\n1,2,1,1\n", "line 3, staleness = 1", "not the 0 that the rows"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_line_and_column(
@@ -233,7 +358,7 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> N
 
 def test_a_trace_keeps_its_times_under_other_local_steps(read: Read) -> None:
     trace = read(files.csv_text(columns.commits(recorded())))
-    assert_same(replace(trace.with_local_steps(9), local_steps=1), trace.timeline)
+    assert_same(replace(trace.under(ASYNCHRONOUS, 9), local_steps=1), trace.timeline)
     assert trace.timeline.local_steps == 1
 
 

@@ -73,7 +73,7 @@ def _of_the_machine(error: Exception) -> str:
     return ""
 
 
-_PLAIN = str.maketrans("λτΔαθ–—−±≥≤…←→·×“”’§", 'ltDaa---~><.<>.x""\'S')
+_PLAIN = str.maketrans("λτΔαγηΣ√ᵢ²áθ–—−±≥≤…←→·×“”’§", 'ltDageSVi2aa---~><.<>.x""\'S')
 
 
 def _print_in_any_encoding() -> None:

@@ -78,8 +78,16 @@ class Trace:
                 problem = f"exchange {row} has {column} {getattr(timeline, column)[row]:d}"
                 says = f"{getattr(counted, column)[row]:d}, as the optimizer asks ({rules})"
                 raise BadInput("timeline", self.name, problem, says)
+        answered = timeline.answered
+        if not (rules.waits or rules.grace_s or rules.ahead is not None):
+            wrong = np.flatnonzero((answered >= 0) & (answered != np.arange(timeline.exchanges)))
+            if len(wrong):
+                problem = f"the worker of exchange {wrong[0]} waits until exchange {answered[wrong[0]]}"
+                raise BadInput("timeline", self.name, problem, "workers that go on at once, as the optimizer asks")
+        if len(timeline.interrupted) and not rules.cancels:
+            problem = f"worker {timeline.interrupted.worker[0]} was interrupted"
+            raise BadInput("timeline", self.name, problem, "workers that are not, as the optimizer asks")
         if rules.waits:
-            answered = timeline.answered
             reached = timeline.version[answered] > timeline.version - timeline.made
             wrong = np.flatnonzero(timeline.accepted & (answered >= 0) & ~reached)
             if len(wrong):
@@ -225,7 +233,8 @@ class _Checker:
             "the version after the exchange of its answer; a newer one if phases were interrupted since",
         )
         # The last of the phases that are left out was interrupted when the version was made that was pulled then.
-        which = np.flatnonzero(interrupted)
+        # Where none newer was pulled, the worker left phases out by itself.
+        which = np.flatnonzero(interrupted & (pulled > known))
         told = np.searchsorted(version, pulled[which])
         times = timeline.start_s[which]
         whole = np.zeros(len(which), np.int32)

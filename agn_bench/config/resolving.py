@@ -59,9 +59,10 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         given_anew = {name: value for name, value in given.items() if str(base.get(name)).partition(":")[0] != value}
     else:
         given_anew = given
+    only_time = "seconds" in given and not {"epochs", "gradient_steps"} & given.keys()
     if "timeline" in given and "shares" not in given:  # its work is what it holds
         base.pop("shares", None)
-    elif "seconds" in given and not {"epochs", "gradient_steps"} & given.keys() and given.get("shares") != "equal":
+    elif only_time and {**base, **given}.get("shares") != "equal":
         base = {name: value for name, value in base.items() if name not in ("epochs", "gradient_steps")}
     merged = {**base, **given_anew}
     merged.setdefault("shares", "open" if "seconds" in merged and "timeline" not in merged else "equal")
@@ -84,6 +85,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     elif alone["shares"] == "open":
         workers, local_steps, gradient_steps = _open_work(merged, train_images, batch_size)
     else:
+        if not _has_work(merged):
+            raise BadInput("shares", "equal", "without work to share out", "--epochs or --gradient-steps with it")
         gradient_steps = _gradient_steps(merged, train_images, batch_size)
         workers, local_steps = _workers_and_local_steps(
             merged, gradient_steps, "local_steps" in given, "workers" in given
@@ -227,9 +230,7 @@ def _work_of_a_trace(
     local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
     whole_phases = workers * trace.phases * local_steps
-    asked = whole_phases
-    if "gradient_steps" in merged or "epochs" in merged:
-        asked = _gradient_steps(merged, train_images, batch_size)
+    asked = _gradient_steps(merged, train_images, batch_size) if _has_work(merged) else 0
     if asked // workers // local_steps == trace.phases:
         return workers, local_steps, asked
     for option in ("epochs", "gradient_steps"):
@@ -242,7 +243,7 @@ def _work_of_a_trace(
 
 def _open_work(merged: Mapping[str, object], train_images: int, batch_size: int) -> tuple[int, int, int | None]:
     """n, λ and the gradient steps of workers that have no shares."""
-    has_work = "gradient_steps" in merged or "epochs" in merged
+    has_work = _has_work(merged)
     if not has_work and "seconds" not in merged:
         raise BadInput("shares", "open", "without an end", "--seconds, --epochs or --gradient-steps with it")
     gradient_steps = _gradient_steps(merged, train_images, batch_size) if has_work else None
@@ -263,6 +264,10 @@ def _until(text: object) -> str:
         raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {TARGETS[0]}=0.95")
     choose("until", measure.strip(), TARGETS)
     return f"{measure.strip()}={number('until', value.strip(), 0.0, 1.0, f'for {measure.strip()}')}"
+
+
+def _has_work(merged: Mapping[str, object]) -> bool:
+    return "gradient_steps" in merged or "epochs" in merged
 
 
 def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:

@@ -212,6 +212,8 @@ class RunConfig:
 
     def _values(self) -> dict[str, Any]:
         values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}
+        if self.seconds is not None:  # with them open shares are what is taken where nothing is said
+            values["shares"] = (self.shares, MISSING)
         return {
             name: value
             for name, (value, default) in values.items()
