@@ -370,10 +370,10 @@ ASKS = "return Rules(quorum=self.group, drop_at=3)"
 UNRULY = {
     "a quorum that never comes": (
         "return Rules(quorum=9, waits=True)", 2,
-        "hold=0.25: 4 workers that wait never make a quorum of 9; accepted: a quorum up to 4",
+        "hold=0.25: workers that wait for a quorum of 9, with 4 workers; accepted: a quorum up to 4",
     ),
-    "no quorum": ("return Rules(quorum=0)", 2, "hold=0.25: a quorum of 0; accepted: a whole number of"),
-    "cancels without drop_at": ("return Rules(cancels=True)", 2, "cancels without drop_at; accepted: drop_at"),
+    "no quorum": ("return Rules(quorum=0)", 2, "hold=0.25: a quorum of 0, with 4 workers; accepted: a whole number of"),
+    "cancels without drop_at": ("return Rules(cancels=True)", 2, "cancels without drop_at, with 4 workers; accepted: drop_at"),
     "raises": ("return Rules(quorum=workers / 0)", 1, "Whole.rules(4) failed in whole.py:\n  File \"whole.py\", line "),
     "unknown": ("return Rules(quota=2)", 1, "unexpected keyword argument 'quota'"),
     "something else": ("return {\"quorum\": 2}", 1, "Whole.rules(4) gave"),
@@ -395,7 +395,8 @@ def test_shipped_rules_that_cannot_be_kept_are_refused(command: Command) -> None
     code, _, err = command("run", "--optimizer", "local-sgd:backups=40", "--workers", 40)
     assert code == 2
     assert err == (
-        "agn-bench: --optimizer local-sgd:backups=40: a quorum of 0; accepted: a whole number of commits from 1\n"
+        "agn-bench: --optimizer local-sgd:backups=40: a quorum of 0, with 40 workers; "
+        "accepted: a whole number of commits from 1\n"
     )
 
 

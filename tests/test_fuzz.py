@@ -369,12 +369,12 @@ def made_up_experiments(draw: st.DrawFn) -> bytes:
 
     def one_of(name: str) -> Any:
         right = [json.loads(word) if re.fullmatch(r"[\d.]+", word) else word for word in RIGHT.get(name, ["1"])]
-        kind = draw(st.integers(0, 3))
+        kind = draw(st.integers(0, 9))
         if kind == 0:
             return draw(values)
         if kind == 1:
             return draw(st.lists(st.sampled_from(right) | st.integers(0, 40), max_size=200))
-        return draw(st.sampled_from(right) | st.integers(0, 40))
+        return draw(st.sampled_from(right) | st.integers(0, 40)) if kind == 2 else draw(st.sampled_from(right))
 
     lines = ['name = "x"', *table(["description", "seeds"]), "[base]", *table(sorted(OPTIONS))]
     for _ in range(draw(st.integers(0, 3))):

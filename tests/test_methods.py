@@ -139,7 +139,7 @@ def test_any_rules_agree_with_the_plain_loop(tiny: Dataset, figure: Figure, meth
         draws = draw_delays(PROFILE, draw(st.integers(0, 99)), workers, draw(st.integers(1, 6)), LOCAL_STEPS)
         return Case(tiny, draws, draw(rules_for(workers)), Stop(exchanges=draw(st.integers(1, 40))))
 
-    @examples(24)
+    @examples(12)
     @given(cases(), st.booleans())
     def attempt(case: Case, reset: bool) -> None:
         agree(case, method, reset=reset)

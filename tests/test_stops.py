@@ -249,7 +249,7 @@ def test_the_longest_time_that_is_named_is_one_that_works(given: Given) -> None:
 def test_a_time_in_which_nothing_is_made_is_refused(command: Command, given: Given, tmp_path: Path) -> None:
     code, _, err = command("run", *words(given(seconds=0.5)), "--out", tmp_path / "out")
     assert code in (1, 2)
-    assert "--seconds 0.5: no exchange is made by then; accepted: time for at least one exchange" in err
+    assert "--seconds 0.5: no exchange is made by then; accepted: enough for at least one exchange" in err
     assert not list(tmp_path.rglob("summary.csv"))
 
 
