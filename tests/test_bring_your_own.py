@@ -373,7 +373,7 @@ UNRULY = {
         "hold=0.25: workers that wait for a quorum of 9, with 4 workers; accepted: a quorum up to 4",
     ),
     "no quorum": ("return Rules(quorum=0)", 2, "hold=0.25: a quorum of 0, with 4 workers; accepted: a whole number of"),
-    "cancels without drop_at": ("return Rules(cancels=True)", 2, "cancels without drop_at, with 4 workers; accepted: drop_at"),
+    "cancels without drop_at": ("return Rules(cancels=True)", 2, "cancels without drop_at, with 4 workers"),
     "raises": ("return Rules(quorum=workers / 0)", 1, "Whole.rules(4) failed in whole.py:\n  File \"whole.py\", line "),
     "unknown": ("return Rules(quota=2)", 1, "unexpected keyword argument 'quota'"),
     "something else": ("return {\"quorum\": 2}", 1, "Whole.rules(4) gave"),
