@@ -136,7 +136,6 @@ def _complete(draws: Draws, worker: np.ndarray, served_s: np.ndarray) -> Timelin
     start = np.where(phase == 0, draws.begin[worker[exchange]], np.roll(resume, 1))
     compute_end = start + draws.compute[draw]
     ordered = partial(in_order, exchange)
-    times = (start, compute_end, compute_end + draws.up[draw], served_s[exchange], applied, resume)
-    return Timeline.asynchronous(
-        draws.workers, draws.local_steps, worker, tuple(map(ordered, times)), (exchange, phase)
-    )
+    before, after = (start, compute_end, compute_end + draws.up[draw]), (applied, resume)
+    times = (*map(ordered, before), served_s, *map(ordered, after))
+    return Timeline.asynchronous(draws.workers, draws.local_steps, worker, times, (exchange, phase))

@@ -112,7 +112,7 @@ class Timeline:
         exchange, phase = by_worker(worker, workers) if grouped is None else grouped
         number = np.arange(len(worker), dtype=np.int32)
         # A worker that pulls at exchange j has version j + 1; before its first pull it has version 0.
-        pulled = np.where(phase == 0, 0, np.roll(exchange + 1, 1))
+        pulled = np.where(phase == 0, 0, np.roll(exchange, 1) + 1)
         start_s, compute_end_s, arrive_s, served_s, applied_s, resume_s = times
         return cls(
             workers=workers,

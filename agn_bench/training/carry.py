@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -132,7 +132,7 @@ class Training:
             workers = self.timeline.worker[block.first : block.last].tolist()
             states = [self._state(worker) for worker in workers]
             center = None if self._alone else self.center
-            with _unused_buffers_unsaid(block.kind):
+            with nullcontext() if block.kind is PLAIN else _unused_buffers_unsaid():
                 center, self._memory, states, record = self._exchange(
                     center, self._memory, states, work, record, kind=block.kind
                 )
@@ -267,11 +267,8 @@ def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int]]]:
 
 
 @contextmanager
-def _unused_buffers_unsaid(kind: Kind) -> Iterator[None]:
+def _unused_buffers_unsaid() -> Iterator[None]:
     """Where nobody is answered, or no center is made, JAX says that buffers which were given to it have no use."""
-    if kind is PLAIN:
-        yield
-        return
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         yield
 
