@@ -37,10 +37,10 @@ class Stop:
         if self.seconds is not None:
             count = min(count, int(np.searchsorted(timeline.applied_s, self.seconds, side="right")))
         if self.gradient_steps is not None:
-            ended = np.sort(timeline.interrupted.end_s)
-            in_vain = np.concatenate([[0], np.cumsum(timeline.interrupted.steps[_order(timeline.interrupted)])])
+            order = np.argsort(timeline.interrupted.end_s, kind="stable")
+            in_vain = np.concatenate([[0], np.cumsum(timeline.interrupted.steps[order])])
             made = np.cumsum(timeline.steps, dtype=np.int64)
-            made += in_vain[np.searchsorted(ended, timeline.applied_s, side="right")]
+            made += in_vain[np.searchsorted(timeline.interrupted.end_s[order], timeline.applied_s, side="right")]
             count = min(count, int(np.searchsorted(made, self.gradient_steps, side="right")))
         return count
 
@@ -113,10 +113,6 @@ def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_st
         share = np.where(compute > 0, (end - start) / compute, 1.0)
     whole = end >= start + compute
     return np.where(whole, local_steps, np.floor(local_steps * share)).clip(0, local_steps).astype(np.int32)
-
-
-def _order(phases: Phases) -> np.ndarray:
-    return np.argsort(phases.end_s, kind="stable")
 
 
 def _some(phases: Phases, which: np.ndarray) -> Phases:

@@ -75,8 +75,8 @@ class Training:
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
         check_local_optimizer(self._local, initial)
-        self._sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
-        self._alone = self._sharing and timeline.workers == 1 and self._plan.plain
+        sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
+        self._alone = sharing and timeline.workers == 1 and self._plan.plain
         self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
         self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together, self._plan.plain)
@@ -84,7 +84,7 @@ class Training:
         rules = {"optimizer": self._optimizer, "local": self._local, "reset_local_optimizer": reset_local_optimizer}
         self._answer_later = partial(answer_later, **rules)
         self._exchange = partial(
-            exchange_sharing if self._sharing else exchange_apart,
+            exchange_sharing if sharing else exchange_apart,
             images=images,
             labels=labels,
             count=jnp.int32(timeline.workers),
