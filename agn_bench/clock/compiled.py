@@ -45,6 +45,29 @@ def put(array: jax.Array, value: jax.Array | float, index: jax.Array) -> jax.Arr
     return lax.dynamic_update_index_in_dim(array, jnp.asarray(value, array.dtype), index, 0)
 
 
+def longest(arrive: jax.Array, earliest: jax.Array, until: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whose message came first, as a block and a place in it; ties go to the lower worker index.
+
+    Args:
+        arrive: (blocks, workers of one).
+        earliest: the first of each block.
+    """
+    block = earliest.argmin().astype(jnp.int32)
+    return block, at(arrive, block).argmin().astype(jnp.int32)
+
+
+def at_random(arrive: jax.Array, earliest: jax.Array, until: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of the m whose messages came until then the ⌊u m⌋-th, by worker index, as a block and a place in it."""
+    waiting = (arrive <= until).sum(axis=1, dtype=jnp.int32)
+    up_to = jnp.cumsum(waiting)
+    # u < 1 keeps u m below m in float64 too.
+    rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
+    block = (up_to <= rank).sum(dtype=jnp.int32)
+    rank = rank - (at(up_to, block) - at(waiting, block))
+    within = jnp.cumsum((at(arrive, block) <= until).astype(jnp.int32))
+    return block, (within <= rank).sum(dtype=jnp.int32)
+
+
 def rounded(size: int, least: int, bits: int) -> int:
     """`size` rounded up to a number with so many leading binary digits, at least `least`."""
     unit = 1 << max(0, (size - 1).bit_length() - bits)

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from agn_bench.clock import ruled_events
-from agn_bench.clock.compiled import MIN_EXCHANGES, at, on_the_cpu, put, rounded
+from agn_bench.clock.compiled import MIN_EXCHANGES, at, at_random, longest, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
 from agn_bench.clock.stops import NEVER, Stop, cut
@@ -85,20 +85,6 @@ def _serve_all(
     numbers. Those who wait are counted anew each time: at 10,000 workers that is one pass over 80 kB.
     """
     places = jnp.arange(_BLOCK, dtype=jnp.int32)
-
-    def longest(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        block = earliest.argmin().astype(jnp.int32)
-        return block, at(arrive, block).argmin().astype(jnp.int32)
-
-    def at_random(arrive: jax.Array, earliest: jax.Array, now: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-        waiting = (arrive <= now).sum(axis=1, dtype=jnp.int32)
-        up_to = jnp.cumsum(waiting)
-        # The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too.
-        rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
-        block = (up_to <= rank).sum(dtype=jnp.int32)
-        rank = rank - (at(up_to, block) - at(waiting, block))
-        within = jnp.cumsum((at(arrive, block) <= now).astype(jnp.int32))
-        return block, (within <= rank).sum(dtype=jnp.int32)
 
     def serve(exchange: jax.Array, state: tuple) -> tuple:  # type: ignore[type-arg]
         arrive, earliest, draw, free, served_worker, served_s = state

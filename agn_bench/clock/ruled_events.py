@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from agn_bench.clock.compiled import MIN_EXCHANGES, at, on_the_cpu, put, rounded
+from agn_bench.clock.compiled import MIN_EXCHANGES, at, at_random, longest, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
 from agn_bench.clock.rules import MOST, Rules
 from agn_bench.clock.stops import Stop, steps_made
@@ -206,20 +206,6 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         workers, server = state
         return (server.busy < terms.channels) & (next_start(workers, server) < server.next_applied)
 
-    def longest(workers: Workers, until: Array, u: Array) -> Array:
-        block = workers.earliest.argmin().astype(jnp.int32)
-        return block * _BLOCK + at(workers.arrive, block).argmin().astype(jnp.int32)
-
-    def at_random(workers: Workers, until: Array, u: Array) -> Array:
-        waiting = (workers.arrive <= until).sum(axis=1, dtype=jnp.int32)
-        up_to = jnp.cumsum(waiting)
-        # The ⌊u m⌋-th of the m who wait, by worker index; u < 1 keeps u m below m in float64 too.
-        rank = jnp.floor(u * up_to[-1]).astype(jnp.int32)
-        block = (up_to <= rank).sum(dtype=jnp.int32)
-        rank = rank - (at(up_to, block) - at(waiting, block))
-        inside = jnp.cumsum((at(workers.arrive, block) <= until).astype(jnp.int32))
-        return block * _BLOCK + (inside <= rank).sum(dtype=jnp.int32)
-
     def arriving(workers: Workers, worker: Array, time: Array) -> Workers:
         """The workers, one of which arrives at another time."""
         block = worker // _BLOCK
@@ -234,7 +220,8 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         window_end = jnp.where(server.open, server.window_end, workers.earliest.min() + terms.grace_s)
         until = jnp.where(grouped, jnp.minimum(now, window_end), now)
         u = at(times.order, server.services)
-        worker = lax.cond(u < 0, longest, at_random, workers, until, u)
+        block, place = lax.cond(u < 0, longest, at_random, workers.arrive, workers.earliest, until, u)
+        worker = block * _BLOCK + place
         accepted = server.version - at(workers.pulled, worker) < terms.drop_at
         round_s = jnp.where(accepted & (server.count + 1 == terms.quorum), terms.round_s, 0.0)
         took = jnp.where(terms.collective, round_s, at(times.server, at(workers.draw, worker)))
