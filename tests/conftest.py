@@ -24,7 +24,7 @@ os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is fou
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
     os.environ.pop(_name, None)
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, wraps
@@ -92,12 +92,33 @@ def pytest_configure(config: pytest.Config) -> None:
     global _at_full_size
     _at_full_size = config.getoption("figures") is not None
     config.stash[FIGURES] = {}
+    config.addinivalue_line("markers", "kind(name): a member of a kind of input or environment that failed once")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """If figures are wanted, only the tests that have some."""
     if config.getoption("figures") is not None:
-        items[:] = [item for item in items if "figure" in getattr(item, "fixturenames", ())]
+        items[:] = [
+            item
+            for item in items
+            if "figure" in getattr(item, "fixturenames", ()) or item.get_closest_marker("kind") is not None
+        ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
+    """Note the members of kinds that were tried, one row per test with that mark (see --figures)."""
+    report: pytest.TestReport = yield
+    mark = item.get_closest_marker("kind")
+    if mark is not None and (report.when == "call" or report.skipped):
+        test = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
+        member = f"{test}: {item.callspec.id}" if hasattr(item, "callspec") else test
+        outcome = {"passed": "right", "failed": "WRONG", "skipped": "not tried here"}[report.outcome]
+        row = {"kind": mark.args[0], "member": member, "outcome": outcome}
+        item.config.stash[FIGURES].setdefault("kinds", []).append(row)
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
