@@ -166,13 +166,17 @@ class Training:
         state = self._workers[worker]
         if state is None:  # interrupted in its first phase
             state = begin(_copy(self._initial), self._local, self._optimizer)
-        elif (held := self._holds[worker]) is not None:
+        held = self._holds[worker]
+        if held is not None:
             self._holders[held] -= 1
-            if self._at_once:
+            self._holds[worker] = None
+        if not self._at_once:
+            state = state._replace(params=None)
+        else:
+            if held is not None:  # buffers that others train on
                 state = state._replace(params=_copy(state.params))
-        self._holds[worker] = None
-        answered = self._answer_later(self.center, self._memory, state) if self._at_once else state
-        self._resumes(worker, answered if self._at_once else state._replace(params=None), answered=True)
+            state = self._answer_later(self.center, self._memory, state)
+        self._resumes(worker, state, answered=True)
 
     def _resumes(self, worker: int, state: WorkerState, answered: bool) -> None:
         """Keep what a worker goes on from, or what it has until it is answered."""
@@ -222,23 +226,31 @@ class _Plan:
 
     def _kind(self, first: int, last: int) -> Kind | None:
         """What happens at exchanges [first, last); None if that is not the same for all but the last."""
-        accepted, made, own = (part[first:last] for part in (self._timeline.accepted, self._timeline.made, self._own))
-        answered = self._timeline.answered[first:last]
-        if last - first == 1:
-            return Kind(bool(accepted[0]), "each" if made[0] else "none", "each" if own[0] else "none")
+        accepted, made = self._timeline.accepted[first:last], self._timeline.made[first:last]
         depends = self._begun_after[first:last].max() >= first
-        if depends or not accepted.all() or any(row in self._others for row in range(first, last - 1)):
+        refused = last - first > 1 and not accepted.all()
+        if depends or refused or any(row in self._others for row in range(first, last - 1)):
             return None
-        if made[:-1].all() != made[:-1].any():
-            return None
-        version: When = ("each" if made[0] else "last") if made[-1] else "none"
-        if made[0] and not made[-1]:
-            return None
-        if own.all():
-            return Kind(True, version, "each")
+        version, answer = _when(made), self._answers(first, last)
+        return Kind(bool(accepted.all()), version, answer) if version and answer else None
+
+    def _answers(self, first: int, last: int) -> When | None:
+        """When the workers of exchanges [first, last) are answered; None if not all at the same moment."""
+        answered = self._timeline.answered[first:last]
+        if self._own[first:last].all():
+            return "each"
         if (answered == last - 1).all():
-            return Kind(True, version, "last")
-        return Kind(True, version, "none") if ((answered < 0) | (answered >= last)).all() else None
+            return "last"
+        return "none" if ((answered < 0) | (answered >= last)).all() else None
+
+
+def _when(made: np.ndarray) -> When | None:
+    """After which exchanges of one call a version is made, (exchanges,) bool; None if after some but not after all."""
+    if made.all():
+        return "each"
+    if made[:-1].any():
+        return None
+    return "last" if made[-1] else "none"
 
 
 def _begun_after(timeline: Timeline) -> np.ndarray:

@@ -12,7 +12,6 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.events import simulate_timeline
-from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.stops import Stop, cut, used
 from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
 from agn_bench.clock.trace import Trace
@@ -101,7 +100,8 @@ def _endless(
     Args:
         expected: exchanges, of all workers together.
     """
-    phases = np.ceil(1.2 * expected * _shares(profile, seed, workers, local_steps, size)).astype(np.int64) + 10
+    rates = profile.rates(seed, workers, local_steps, size)
+    phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
     while True:
         draws = draw_delays(profile, seed, workers, phases, local_steps, size)
         timeline = cut(simulate(draws), draws, stop)
@@ -112,16 +112,6 @@ def _endless(
             accepted = f"an end after at most {MOST_EXCHANGES} phases"
             raise BadInput("seconds", stop.seconds or "", f"{phases.sum()} local phases and more", accepted)
         phases[ended] *= 2
-
-
-def _shares(profile: Profile, seed: int, workers: int, local_steps: int, size: int) -> np.ndarray:
-    """The fraction of the exchanges that each worker would make if none ever waited, (workers,)."""
-    step = local_steps * profile.step.moments().mean * slowness_of(profile.speeds, seed, workers)
-    rest = sum(
-        getattr(profile, part).moments().mean + profile.transfer_s(part, size) for part in ("up", "down", "server")
-    )
-    rates = 1 / np.maximum(step + rest, np.finfo(float).tiny)
-    return rates / rates.sum()
 
 
 def recognised(config: RunConfig) -> RunConfig:
