@@ -192,7 +192,7 @@ def test_names_that_look_like_numbers_or_like_nothing_are_names(experiment: Call
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("workers", "two", "has text in column workers"),
+        ("workers", "two", "has no whole number in column workers"),
         ("epochs", "0,1", "has text in column epochs"),
         ("reset_local_optimizer", "7", "has neither true nor false in column reset_local_optimizer"),
     ],

@@ -67,11 +67,15 @@ class CsvFile:
 
     def numbers(self, column: str) -> np.ndarray:
         """A column as float64, NaN where it has no number."""
-        import pandas as pd
-
         cells = self.frame[column]
-        numeric = pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
-        values: np.ndarray = (cells if numeric else cells.map(_as_float)).to_numpy(np.float64)
+        values: np.ndarray
+        if not cells.str.contains("_", regex=False).any():
+            try:
+                values = cells.to_numpy(object).astype(np.float64)
+                return values
+            except (ValueError, OverflowError):
+                pass  # there are others among them
+        values = np.array([_as_float(cell) for cell in cells], np.float64)
         return values
 
     def cell(self, row: int, column: str) -> Cell:
@@ -123,7 +127,7 @@ def _parsed(content: bytes) -> tuple[list[str], pd.DataFrame]:
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         # Blank lines count as lines, and are left out only afterwards.
         table = pd.read_csv(
-            io.BytesIO(content), index_col=False, skip_blank_lines=False, keep_default_na=False, low_memory=False
+            io.BytesIO(content), dtype=str, index_col=False, skip_blank_lines=False, keep_default_na=False
         )
     table.index += 2  # the header is line 1
     if b'"' in content:  # cells may span lines; and quotes that are out of place are taken amiss only here
