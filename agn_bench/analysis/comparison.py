@@ -18,7 +18,7 @@ from agn_bench.analysis.values import in_order, shown_value, worded
 from agn_bench.base.inputs import BadInput, choose
 from agn_bench.store import run_files
 from agn_bench.store.collected import CURVES, IN_EXPERIMENT
-from agn_bench.training.columns import belongs_to_the_optimizer, configuration_columns, is_number
+from agn_bench.training.columns import POINTS_PER_WINDOW, belongs_to_the_optimizer, configuration_columns, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +106,26 @@ def read_runs(folders: Sequence[Path]) -> Runs:
     return Runs(folders, summary.drop_duplicates("run_id"), curves)
 
 
+def counted_points(runs: Runs) -> pd.DataFrame:
+    """The points of their curves, where those of a run that diverged go on to its end, at chance.
+
+    Without them a mean over seeds would be one over those that went well. A point that is added has a time of the same
+    grid and both accuracies; what else there is of it is blank.
+    """
+    import pandas as pd
+
+    ends = runs.curves.groupby("run_id")["time_s"].max()
+    parts = [runs.curves]
+    for _, run in runs.summary[runs.summary["status"] == "diverged"].iterrows():
+        first, end = (at * POINTS_PER_WINDOW / run["window_s"] for at in (ends[run["run_id"]], run["sim_time_s"]))
+        times = np.arange(round(first) + 1, np.ceil(end) + 1) * run["window_s"] / POINTS_PER_WINDOW  # as in the file
+        chance = run["test_accuracy"]
+        parts.append(
+            pd.DataFrame({"run_id": run["run_id"], "time_s": times, "train_accuracy": chance, "test_accuracy": chance})
+        )
+    return pd.concat(parts).sort_values(["run_id", "time_s"], ignore_index=True)
+
+
 def read_configurations(folders: Sequence[Path], accuracy: str, by: str | None = None) -> list[Configuration]:
     """The configurations in some experiment folders, best area under the curve first (see configurations)."""
     return configurations(read_runs(folders), accuracy, by)
@@ -151,8 +171,8 @@ MANY = 20
 def compared(runs: Runs, accuracy: str, by: str | None = None) -> dict[str, list[Configuration]]:
     """The configurations that are set against each other, by what tells these groups apart.
 
-    Those of the columns in `by`; without it all together, unless there are more than MANY in several cells: then by cell,
-    which is what every optimizer was tried with, as the same workers, delays and so on (see crossed).
+    Those of the columns in `by`; without it all together, unless there are more than MANY in several cells: then by
+    cell, which is what every optimizer was tried with, as the same workers, delays and so on (see crossed).
     """
     found = configurations(runs, accuracy, by)
     if by is None and len(found) > MANY:

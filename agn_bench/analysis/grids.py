@@ -18,6 +18,7 @@ from agn_bench.analysis.comparison import Configuration, areas, common_horizon_s
 from agn_bench.analysis.tables import Row, accuracy_table, cell, paired
 from agn_bench.analysis.values import SHORT, in_order, shown_value, worded
 from agn_bench.base.inputs import BadInput
+from agn_bench.training.columns import is_number
 
 AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
 
@@ -34,11 +35,11 @@ class Grid:
     """By the values of `cell_columns`, and by block."""
 
     def worded_cell(self, values: tuple[Any, ...]) -> dict[str, str]:
-        """A cell's values to be shown, by what they are called."""
-        return {
-            SHORT.get(name, name.replace("_", " ")): shown_value(value)
-            for name, value in zip(self.cell_columns, values, strict=True)
-        }
+        """A cell's values to be shown, by what they are called; as one if some are numbers that not all have."""
+        pairs = [*zip(self.cell_columns, values, strict=True)]
+        if any(is_number(name) for name in self.cell_columns):
+            return {"configuration": ", ".join(worded(name, value) for name, value in pairs if value is not None)}
+        return {SHORT.get(name, name.replace("_", " ")): shown_value(value) for name, value in pairs}
 
 
 def grid_of(option: str, configurations: Sequence[Configuration], column: str) -> Grid:
@@ -49,8 +50,7 @@ def grid_of(option: str, configurations: Sequence[Configuration], column: str) -
     """
     values = {one.columns[column] for one in configurations}
     if len(values) < 2:
-        there = f"all runs have {worded(column, *values)}"
-        raise BadInput(option, column, there, "a column in which the runs differ")
+        raise BadInput(option, column, f"all runs have {worded(column, *values)}", "a column in which runs differ")
     cell_columns = crossed(configurations, column)
     others = [name for name in varying(configurations) if name not in (*cell_columns, column)]
     named = {value: _telling(configurations, column, value, others) for value in values}
@@ -122,6 +122,9 @@ def paired_table(grid: Grid) -> list[Row]:
     `reference_diverged`; `area_difference_mean` with `half_width_95`, `low_95` and `high_95` of its 95 % interval
     (Student's t), blank for a single seed; `verdict`: ahead or behind if the interval does not hold 0, else undecided;
     `area_until_s`, the shortest run of the cell.
+
+    Raises:
+        BadInput: in no cell there is something to compare.
     """
     ends = {place: common_horizon_s([*own.values()]) for place, own in grid.cells.items()}
     found = {place: {block: areas(one, ends[place]) for block, one in own.items()} for place, own in grid.cells.items()}
@@ -141,6 +144,8 @@ def paired_table(grid: Grid) -> list[Row]:
                 | {"low_95": mean - half, "high_95": mean + half}
                 | {"verdict": _verdict(mean, half), "area_until_s": ends[place]}
             )
+    if not rows:
+        raise BadInput("compare", grid.column, "no cell has two values of it", "a column whose values were tried alike")
     return rows
 
 

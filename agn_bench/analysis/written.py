@@ -76,24 +76,33 @@ def latex(tables: Sequence[Shown]) -> str:
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "*": "{*}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "[": "{[}", "]": "{]}", "*": "{*}",
     "λ": r"$\lambda$", "τ": r"$\tau$", "±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}",
 }  # fmt: skip
-_LATEX['"'] = "''"
 
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>agn-bench</title>
+<style>
+table { border-collapse: collapse; margin: 1em 0 }
+caption { text-align: left; font-weight: bold }
+th, td { padding: .2em .6em; border-bottom: 1px solid #ccc; text-align: right }
+th:first-child, td:first-child { text-align: left }
+</style>
+</head>
+<body>"""
+
+
 def web_page(tables: Sequence[Shown]) -> str:
     """A page that needs nothing beside it."""
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>agn-bench</title>\n<style>\n'
-        "table { border-collapse: collapse; margin: 1em 0 } caption { text-align: left; font-weight: bold }\n"
-        "th, td { padding: .2em .6em; border-bottom: 1px solid #ccc; text-align: right }\n"
-        "th:first-child, td:first-child { text-align: left }\n</style>\n</head>\n<body>"
-    ]
+    parts = [_PAGE]
     for table in tables:
         head, *rows = table.lines(html.escape)
         parts += ["<table>", f"<caption>{html.escape(table.title)}</caption>"]

@@ -84,9 +84,7 @@ def _notes(group: Sequence[Configuration], asked: Asked) -> list[str]:
 
 
 def _more(groups: Mapping[str, Sequence[Configuration]]) -> list[str]:
-    notes = [
-        "--pivot optimizer has optimizers side by side, --compare optimizer their differences, --only a part of it"
-    ]
+    notes = ["all numbers are in the file; --only shows a part, --compare optimizer differences with their intervals"]
     if any(edges(group) for group in groups.values()):
         notes.append("*: the best of its optimizer, at the least or largest value that was tried of some number")
     return notes
@@ -112,7 +110,7 @@ def compared_tables(configurations: Sequence[Configuration], column: str, asked:
     """A row a cell and value of the column, minus the best value, seed by seed."""
     grid = grids.grid_of("compare", configurations, column)
     rows = grids.paired_table(grid)
-    title = f"{asked.accuracy}: area minus that of {rows[0]['reference'] if rows else '–'} with the same seed"
+    title = f"{asked.accuracy}: area minus that of {rows[0]['reference']} with the same seed"
     note = "ahead or behind: the 95 % interval of the mean over seeds does not hold 0; area: its mean up to the end of "
     shown = Shown(title, grids.readable_paired(grid, rows), [note + "the shortest run of the cell"])
     return rows, Tables([shown], [_cut(shown)])
