@@ -214,13 +214,13 @@ def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Cur
     )
 
 
-def by_columns(by: str | None, described: Sequence[str], option: str = "by") -> list[str]:
+def by_columns(by: str | None, described: Sequence[str]) -> list[str]:
     """The columns that a text names, with commas between them.
 
     Raises:
         BadInput: one is no column of a configuration.
     """
-    return [] if by is None else [choose(option, name.strip(), described) for name in by.split(",")]
+    return [] if by is None else [choose("by", name.strip(), described) for name in by.split(",")]
 
 
 def groups(configurations: Sequence[Configuration], by: str | None) -> dict[str, list[Configuration]]:

@@ -92,7 +92,7 @@ def table(
     out: Annotated[
         str | None,
         option(
-            "File to write, .csv, .tex, .md or .html; default DIR/tables/accuracy.csv, in the first DIR.",
+            "File to write, .csv, .tex, .md or .html; default in tables/ of the first DIR, as accuracy.csv.",
             "FILE",
             "Options",
         ),
@@ -113,14 +113,15 @@ def table(
         raise BadInput(given[1], chosen[given[1]], f"given with --{given[0]}", "one of --by, --pivot and --compare")
     places = [path("DIR", folder) for folder in folders]
     name = "accuracy" if pivot is None and compare is None else f"{given[0]}-{chosen[given[0]]}"
+    name = f"test-{name}" if accuracy == "test_accuracy" else name
     target = places[0] / "tables" / f"{name}.csv" if out is None else path("out", out)
     written.check_ending("out", target)
     terminal = console()
     runs = _wanted(terminal, places, only, every)
     if pivot is not None or compare is not None:
-        column = comparison.by_columns(pivot or compare, runs.described, given[0])
+        column = choose(given[0], chosen[given[0]], runs.described)
         make = pivot_tables if pivot is not None else compared_tables
-        rows, shown = make(comparison.configurations(runs, accuracy), column[0], asked)
+        rows, shown = make(comparison.configurations(runs, accuracy), column, asked)
     else:
         rows, shown = accuracy_tables(comparison.compared(runs, accuracy, by), by, asked)
     files.check_file("out", target)
