@@ -12,7 +12,7 @@ from agn_bench.base import __version__ as __version__
 if TYPE_CHECKING:
     from agn_bench.base.inputs import BadInput
     from agn_bench.config.run import RunConfig
-    from agn_bench.library import commits, curve, run, save, summary
+    from agn_bench.library import commits, curve, read, run, save, summary
     from agn_bench.training.records import Progress, RunResult
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "commits",
     "curve",
+    "read",
     "run",
     "save",
     "summary",

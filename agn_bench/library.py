@@ -76,6 +76,19 @@ def commits(result: RunResult) -> pd.DataFrame:
     return pd.DataFrame(columns.commits(result.timeline))
 
 
+def read(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """An experiment folder's summary.csv and curves.csv.gz (docs/files.md has their columns), with the types that their
+    columns have. Curves of runs that diverged go on at chance to their ends, so that they count in means over seeds.
+
+    Raises:
+        BadInput: the folder has no such files.
+    """
+    from agn_bench.analysis import comparison
+
+    runs = comparison.read_runs([Path(folder)])
+    return runs.summary, comparison.counted_points(runs)
+
+
 def save(result: RunResult, out: str | Path) -> Path:
     """Add the run to the experiment folder `out`, with its center, as `agn-bench run --save-center --out` does.
 

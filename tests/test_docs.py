@@ -51,8 +51,8 @@ def test_every_command_of_the_readme_is_one_the_program_takes() -> None:
 
 
 def test_the_python_examples_of_the_readme_run() -> None:
-    _, pandas, library = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    for example, says in [(pandas, ("agn", "easgd", "dynsgd", "downpour")), (library, ("done", "(784, 256)"))]:
+    _, reading, library = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    for example, says in [(reading, ("agn", "easgd", "dynsgd", "downpour")), (library, ("done", "(784, 256)"))]:
         ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, cwd=ROOT)
         assert all(name in ran.stdout for name in says)
 

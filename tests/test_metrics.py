@@ -143,3 +143,73 @@ def test_a_run_that_went_well_counts_as_it_is_without_its_blanks() -> None:
     kept_times, kept = metrics.counted_curve(times, accuracy, horizon_s=12.0, diverged_s=None, chance=0.1)
     np.testing.assert_array_equal(kept_times, [0.0, 2.0])
     np.testing.assert_array_equal(kept, [0.2, 0.8])
+
+
+STEPS = pytest.mark.kind("a straight line between two evaluations taken for a result")
+EVALUATED = (np.array([0.0, 18.0, 36.0, 54.0]), np.array([0.1, 0.85, 0.8, 0.95]))
+
+
+@STEPS
+@pytest.mark.parametrize(
+    ("target", "between"),
+    [
+        (0.8, (0.0, 18.0)),
+        (0.1, (0.0, 0.0)),
+        (0.85, (0.0, 18.0)),
+        (0.86, (36.0, 54.0)),
+        (0.96, None),
+    ],
+)
+def test_an_accuracy_is_reached_between_two_evaluations(target: float, between: tuple[float, float] | None) -> None:
+    found = metrics.evaluation_before(EVALUATED, target), metrics.held_time_to(EVALUATED, target)
+    np.testing.assert_array_equal(found, (NAN, NAN) if between is None else between)
+
+
+@STEPS
+@pytest.mark.parametrize(
+    ("time_s", "value"), [(0.0, 0.1), (17.9, 0.1), (18.0, 0.85), (53.0, 0.8), (54.0, 0.95), (54.1, NAN), (-1.0, NAN)]
+)
+def test_an_evaluation_holds_until_the_next(time_s: float, value: float) -> None:
+    np.testing.assert_array_equal(metrics.held_at(EVALUATED, time_s), value)
+
+
+@STEPS
+@pytest.mark.parametrize(
+    ("until_s", "total"),
+    [
+        (18.0, 1.8),
+        (20.0, 1.8 + 2 * 0.85),
+        (54.0, 18 * 1.75),
+        (60.0, 18 * 1.75 + 6 * 0.95),
+        (9.0, 0.9),
+    ],
+)
+def test_the_area_of_evaluations_is_that_of_steps(until_s: float, total: float) -> None:
+    assert metrics.held_area(EVALUATED, until_s) == pytest.approx(total / until_s)
+
+
+@STEPS
+def test_the_area_before_the_first_evaluation_is_that_of_its_value() -> None:
+    late = (np.array([4.0, 8.0]), np.array([0.2, 0.6]))
+    assert metrics.held_area(late, 10.0) == pytest.approx((8 * 0.2 + 2 * 0.6) / 10)
+    assert np.isnan(metrics.held_at(late, 3.0))
+
+
+@STEPS
+def test_a_run_that_diverged_between_two_evaluations_falls_when_it_diverged() -> None:
+    """Its last evaluation holds until then, and no line leads from it down to chance."""
+    curve = metrics.counted_curve(*EVALUATED, horizon_s=60.0, diverged_s=30.0, chance=0.1)
+    assert [metrics.held_at(curve, time_s) for time_s in (29.9, 30.0, 60.0)] == [0.85, 0.1, 0.1]
+    assert metrics.held_area(curve, 60.0) == pytest.approx((18 * 0.1 + 12 * 0.85 + 30 * 0.1) / 60)
+
+
+@STEPS
+def test_a_window_without_mini_batches_counts_as_the_one_before() -> None:
+    """So training accuracy is not reached on a line over a gap of 40 s."""
+    values = np.array([NAN, 0.2, NAN, NAN, 0.9, NAN])
+    np.testing.assert_array_equal(metrics.carried(values), [NAN, 0.2, 0.2, 0.2, 0.9, NAN])
+    np.testing.assert_array_equal(metrics.carried(np.full(3, NAN)), np.full(3, NAN))
+    times = np.arange(6.0) * 20
+    curve = metrics.counted_curve(times, metrics.carried(values), horizon_s=100.0, diverged_s=None, chance=0.1)
+    assert metrics.time_to(curve, 0.55) == pytest.approx(70)
+    assert metrics.value_at(curve, 60.0) == 0.2

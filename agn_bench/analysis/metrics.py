@@ -1,12 +1,19 @@
 """Accuracy against time: the curves of a run, and what is read off them. Pure functions on arrays.
 
-A curve is a pair (times in simulated seconds, values), piecewise linear between its points. A run that diverged counts
-as chance (1 / classes) from there to its horizon.
+A curve is a pair (times in simulated seconds, values). What it is between its points depends on the measure:
+
+- Training accuracy is dense. It has a point every fifth of a window, and a window shares four fifths of its time with
+  the next. So it is taken as linear from one point to the next (LINES).
+- Test accuracy is sparse. It is known where the center was evaluated, some 20 times in a run, and a straight line
+  between two evaluations is nothing that was measured. So the last evaluation holds until the next one (STEPS).
+
+A run that diverged counts as chance (1 / classes), the worst that it can do, from there to its horizon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +35,20 @@ def counted_curve(
         np.concatenate([times[before], [diverged_s, horizon_s]]),
         np.concatenate([values[before], [chance, chance]]),
     )
+
+
+def carried(values: np.ndarray) -> np.ndarray:
+    """A training curve's values, where a window without mini-batches counts as the one before it.
+
+    What lies before the first window that has some, and after the last, stays blank.
+    """
+    there = np.flatnonzero(~np.isnan(values))
+    if not len(there):
+        return values
+    inside = np.arange(there[0], there[-1] + 1)
+    filled = values.copy()
+    filled[inside] = values[there[np.searchsorted(there, inside, side="right") - 1]]
+    return filled
 
 
 def steady(values: np.ndarray, gradient_steps: np.ndarray) -> np.ndarray:
@@ -86,13 +107,13 @@ def half_width(values: Sequence[float]) -> float:
 
 
 def value_at(curve: Curve, time_s: float) -> float:
-    """The curve's value at a time; NaN outside of it."""
+    """A dense curve's value at a time, on the line between its neighbours; NaN outside of the curve."""
     times, values = curve
     return float(np.interp(time_s, times, values, left=np.nan, right=np.nan)) if len(times) else float("nan")
 
 
 def time_to(curve: Curve, target: float) -> float:
-    """When the curve first reaches `target`, in s; NaN if it never does."""
+    """When a dense curve first reaches `target`, in s, on the line from the point before; NaN if it never does."""
     times, values = curve
     reached = np.flatnonzero(values >= target)
     if len(reached) == 0:
@@ -106,14 +127,76 @@ def time_to(curve: Curve, target: float) -> float:
 
 
 def area(curve: Curve, until_s: float) -> float:
-    """Mean of the curve over [0, until_s]: its integral divided by the time, so between 0 and 1 for an accuracy.
+    """Mean of a dense curve over [0, until_s]: its integral divided by the time, so between 0 and 1 for an accuracy.
 
-    Before its first and after its last point the curve is taken as level.
+    It is linear between its points. Before its first and after its last point the curve is taken as level.
     """
     times, values = curve
     inside = (times > 0) & (times < until_s)
     grid = np.concatenate([[0.0], times[inside], [until_s]])
     return float(np.trapezoid(np.interp(grid, times, values), grid)) / until_s
+
+
+def held_at(curve: Curve, time_s: float) -> float:
+    """What the last evaluation at or before a time gave; NaN before the first one and after the last."""
+    times, values = curve
+    if not len(times) or not times[0] <= time_s <= times[-1]:
+        return float("nan")
+    return float(values[np.searchsorted(times, time_s, side="right") - 1])
+
+
+def held_time_to(curve: Curve, target: float) -> float:
+    """The time of the first evaluation that reaches `target`, in s; NaN if none does.
+
+    The center may have reached it at any time since the evaluation before (see evaluation_before).
+    """
+    times, values = curve
+    reached = np.flatnonzero(values >= target)
+    return float(times[reached[0]]) if len(reached) else float("nan")
+
+
+def evaluation_before(curve: Curve, target: float) -> float:
+    """The time of the last evaluation before `target` is first reached, in s; NaN if it never is.
+
+    So it is reached after this time, and not after held_time_to. The first evaluation has itself before it.
+    """
+    times, values = curve
+    reached = np.flatnonzero(values >= target)
+    return float(times[max(0, reached[0] - 1)]) if len(reached) else float("nan")
+
+
+def held_area(curve: Curve, until_s: float) -> float:
+    """Mean over [0, until_s] of a sparse curve: a step function, in which each evaluation holds until the next one.
+
+    Before the first evaluation it counts as what that gave. Runs evaluate their initial center at 0 s, so they have no
+    such time.
+    """
+    times, values = curve
+    edges = np.clip(np.append(times, np.inf), 0, until_s)
+    edges[0] = 0
+    return float(np.sum(np.diff(edges) * values)) / until_s
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a measure is read off its curve."""
+
+    value_at: Callable[[Curve, float], float]
+    time_to: Callable[[Curve, float], float]
+    area: Callable[[Curve, float], float]
+    before: Callable[[Curve, float], float] | None = None
+    """The beginning of the time in which a value is first reached, where its end is not the moment itself."""
+
+
+LINES = Reading(value_at, time_to, area)
+STEPS = Reading(held_at, held_time_to, held_area, evaluation_before)
+READINGS = {"train_accuracy": LINES, "test_accuracy": STEPS}
+"""By the columns of curves.csv.gz."""
+
+
+def common_end_s(ends_s: Sequence[float]) -> float:
+    """Until when areas are compared: the end of the shortest run of all that are compared, in s."""
+    return float(min(ends_s))
 
 
 def temporal_efficiency(a: Curve, b: Curve) -> float:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from agn_bench.analysis import metrics
-from agn_bench.analysis.comparison import Configuration, common_horizon_s
+from agn_bench.analysis.comparison import Configuration, areas, common_horizon_s, varying
+from agn_bench.analysis.values import as_number, worded
+from agn_bench.training.columns import is_number
 
 Row = dict[str, Any]
+
+TRIED = 3
+"""Values of a number from which on its best may lie at the edge: of two, every one does."""
 
 
 def accuracy_table(configurations: Sequence[Configuration], at: Sequence[float], reach: Sequence[float]) -> list[Row]:
@@ -18,26 +24,74 @@ def accuracy_table(configurations: Sequence[Configuration], at: Sequence[float],
 
     Columns: the configuration; `seeds`; `diverged` (how many of them); `test_accuracy` of the final center;
     `sim_time_s`; `accuracy_at_<t>s` for each of `at` (s), blank where a run had ended; `time_to_<a>_s` for each of
-    `reach` (fractions), blank unless every seed reached it, and `reached_<a>`, how many did; `area`, the mean accuracy
-    over [0, `area_until_s`], the shortest run of the whole table; `area_behind`, how much less that is than the first
+    `reach` (fractions), blank unless every seed reached it, and `reached_<a>`, how many did; of a measure that is known
+    at evaluations only also `time_to_<a>_after_s`, the evaluation before; `area`, the mean accuracy over
+    [0, `area_until_s`], the shortest run of the whole table; `area_behind`, how much less that is than the first
     configuration's with the same seed, mean and half of its 95 % interval, blank for the first itself and without a
-    seed that both have: the same seed is the same start, data and delays, so that less of it is chance.
+    seed that both have: the same seed is the same start, data and delays, so that less of it is chance;
+    `best_at_edge_of`, the numbers of which it has the least or the largest that was tried (see edges).
+
+    No seed is left out of a mean: one that diverged counts as chance from there, and has reached what it had reached
+    before.
     """
     until = common_horizon_s(configurations)
-    areas = [_areas(configuration, until) for configuration in configurations]
+    own = [areas(configuration, until) for configuration in configurations]
+    at_edge = {id(edge.configuration): [*edge.columns] for edge in edges(configurations)}
     return [
-        _row(configuration, at, reach, own, [] if own is areas[0] else _paired(areas[0], own)) | {"area_until_s": until}
-        for configuration, own in zip(configurations, areas, strict=True)
+        _row(configuration, at, reach, found, [] if found is own[0] else paired(own[0], found))
+        | {"area_until_s": until, "best_at_edge_of": " ".join(at_edge.get(id(configuration), []))}
+        for configuration, found in zip(configurations, own, strict=True)
     ]
 
 
-def _areas(configuration: Configuration, until_s: float) -> dict[int, float]:
-    """By seed."""
-    seeds = configuration.runs["seed"].astype(int)
-    return {seed: metrics.area(curve, until_s) for seed, curve in zip(seeds, configuration.curves, strict=True)}
+@dataclass(frozen=True)
+class Edge:
+    """The best of what was tried of an optimizer, at the edge of it: a better one may lie beyond."""
+
+    configuration: Configuration
+    columns: dict[str, list[float]]
+    """The numbers at whose least or largest value it is, and the values that were tried, in order."""
+
+    def __str__(self) -> str:
+        said = []
+        for column, tried in self.columns.items():
+            value = self.configuration.columns[column]
+            which = "largest" if as_number(value) == tried[-1] else "least"
+            said.append(f"{worded(column, value)} is the {which} of {len(tried)} that were tried")
+        return f"{self.configuration.label}: {' and '.join(said)}, so a better one may lie beyond"
 
 
-def _paired(first: dict[int, float], other: dict[int, float]) -> list[float]:
+def edges(configurations: Sequence[Configuration]) -> list[Edge]:
+    """Of each optimizer that was tried with several local steps, or with several values of a number that it, its local
+    optimizer or its data split has: its best by the area, if that is at the edge of three values or more.
+
+    Args:
+        configurations: the best first.
+    """
+    differ = varying(configurations)
+    tuned = [
+        column
+        for column in differ
+        if (column == "local_steps" or is_number(column))
+        and all(one.columns[column] is None or as_number(one.columns[column]) is not None for one in configurations)
+    ]
+    alike: dict[tuple[Any, ...], list[Configuration]] = {}
+    for one in configurations:
+        alike.setdefault(tuple(one.columns[column] for column in differ if column not in tuned), []).append(one)
+    found = []
+    for best, *others in alike.values():
+        at_edge = {}
+        for column in tuned:
+            values = {as_number(one.columns[column]) for one in (best, *others)} - {None}
+            tried = sorted(value for value in values if value is not None)
+            if len(tried) >= TRIED and as_number(best.columns[column]) in (tried[0], tried[-1]):
+                at_edge[column] = tried
+        if at_edge:
+            found.append(Edge(best, at_edge))
+    return found
+
+
+def paired(first: dict[int, float], other: dict[int, float]) -> list[float]:
     """What the other lacks, a number a seed that both have."""
     return [first[seed] - other[seed] for seed in first if seed in other]
 
@@ -46,20 +100,22 @@ def _row(
     configuration: Configuration,
     at: Sequence[float],
     reach: Sequence[float],
-    areas: dict[int, float],
+    own: dict[int, float],
     behind: Sequence[float],
 ) -> Row:
-    runs, curves = configuration.runs, configuration.curves
+    runs, curves, reading = configuration.runs, configuration.curves, configuration.reading
     row: Row = {**configuration.columns, "seeds": len(runs), "diverged": int((runs["status"] == "diverged").sum())}
     row |= _spread("test_accuracy", runs["test_accuracy"])
     row |= _spread("sim_time_s", runs["sim_time_s"])
     for time_s in at:
-        row |= _spread(f"accuracy_at_{time_s:g}s", [metrics.value_at(curve, time_s) for curve in curves])
+        row |= _spread(f"accuracy_at_{time_s:g}s", [reading.value_at(curve, time_s) for curve in curves])
     for target in reach:
-        times = [metrics.time_to(curve, target) for curve in curves]
+        times = [reading.time_to(curve, target) for curve in curves]
         row |= _spread(f"time_to_{target:g}_s", times)
         row[f"reached_{target:g}"] = int(np.isfinite(times).sum())
-    row |= _spread("area", list(areas.values()))
+        if reading.before is not None:
+            row |= _spread(f"time_to_{target:g}_after_s", [reading.before(curve, target) for curve in curves])
+    row |= _spread("area", list(own.values()))
     row["area_behind_mean"] = metrics.mean_and_deviation(behind)[0]
     row["area_behind_half_width_95"] = metrics.half_width(behind)
     return row
@@ -72,28 +128,35 @@ def _spread(name: str, values: Any) -> Row:
 
 
 def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> dict[str, list[dict[str, str]]]:
-    """The rows for a screen, in narrow tables by title; mean ± standard deviation, a dash where nothing is."""
+    """The rows for a reader, in narrow tables by title; mean ± standard deviation, a dash where nothing is, and a star
+    behind the best of an optimizer that is at the edge of what was tried.
+    """
     sections: dict[str, list[dict[str, str]]] = {"whole runs": [], "accuracy (%) at simulated seconds": []}
     sections["simulated seconds to an accuracy"] = []
     behind: list[dict[str, str]] = []
     for configuration, row in zip(configurations, rows, strict=True):
-        whole, at, reach = ({"configuration": configuration.label} for _ in range(3))
-        whole["seeds"] = str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-        for name in (key.removesuffix("_mean") for key in row if key.endswith("_mean")):
-            if name.startswith("accuracy_at_"):
-                at[name.removeprefix("accuracy_at_").replace("s", " s")] = _cell(row, name, 100, 2)
-            elif name.startswith("time_to_"):
-                target = name.removeprefix("time_to_").removesuffix("_s")
+        name = starred(configuration, row)
+        whole, at, reach = ({"configuration": name} for _ in range(3))
+        whole["seeds"] = seeds_shown(row)
+        for key in (key.removesuffix("_mean") for key in row if key.endswith("_mean")):
+            if key.startswith("accuracy_at_"):
+                at[key.removeprefix("accuracy_at_").replace("s", " s")] = cell(row, key, 100, 2)
+            elif key.endswith("_after_s"):
+                target = key.removeprefix("time_to_").removesuffix("_after_s")
+                if not np.isnan(row[f"{key}_mean"]):
+                    reach[_percent(target)] = f"{row[f'{key}_mean']:.1f} to {reach[_percent(target)]}"
+            elif key.startswith("time_to_"):
+                target = key.removeprefix("time_to_").removesuffix("_s")
                 reached = f"{row[f'reached_{target}']} of {row['seeds']} seeds"
-                reach[f"{100 * float(target):g} %"] = _cell(row, name, 1, 1, reached)
-            elif name == "area_behind":
+                reach[_percent(target)] = cell(row, key, 1, 1, reached)
+            elif key == "area_behind":
                 if not np.isnan(row["area_behind_mean"]):
-                    points = _cell(row, name, 100, 2, spread="half_width_95")
-                    behind.append({"configuration": configuration.label, "points of area (95 %)": points})
-            elif name == "sim_time_s":
-                whole["seconds"] = _cell(row, name, 1, 1)
+                    points = cell(row, key, 100, 2, spread="half_width_95")
+                    behind.append({"configuration": name, "points of area (95 %)": points})
+            elif key == "sim_time_s":
+                whole["seconds"] = cell(row, key, 1, 1)
             else:
-                whole[f"{name.replace('_', ' ')} (%)"] = _cell(row, name, 100, 2)
+                whole[f"{key.replace('_', ' ')} (%)"] = cell(row, key, 100, 2)
         for section, cells in zip(sections.values(), (whole, at, reach), strict=True):
             section.append(cells)
     if behind:
@@ -101,7 +164,22 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
     return sections
 
 
-def _cell(row: Row, name: str, scale: float, digits: int, nothing: str = "–", spread: str = "std") -> str:
+def starred(configuration: Configuration, row: Row) -> str:
+    """A configuration's label, with a star if it is at the edge of what was tried."""
+    return configuration.label + (" *" if row["best_at_edge_of"] else "")
+
+
+def seeds_shown(row: Row) -> str:
+    """How many, and how many of them have diverged."""
+    return str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def _percent(target: str) -> str:
+    return f"{100 * float(target):g} %"
+
+
+def cell(row: Row, name: str, scale: float, digits: int, nothing: str = "–", spread: str = "std") -> str:
+    """Mean ± standard deviation, or another spread."""
     mean, either = row[f"{name}_mean"], row[f"{name}_{spread}"]
     if np.isnan(mean):
         return nothing

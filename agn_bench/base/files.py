@@ -53,10 +53,14 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]] | pd.DataFrame) -> No
 
 
 def csv_text(columns: Any) -> str:
-    """Floats in shortest round-trip form, blanks where there is nothing."""
+    """Floats in shortest round-trip form, blanks where there is nothing.
+
+    In rows every cell is written as it is: a whole number beside blanks stays whole.
+    """
     import pandas as pd
 
-    text: str = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    table = pd.DataFrame(columns, dtype=object) if isinstance(columns, list) else pd.DataFrame(columns)
+    text: str = table.to_csv(index=False, lineterminator="\n")
     return text
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agn_bench.cli import options
 from agn_bench.cli.base import app, completion, console, option, path
+
+if TYPE_CHECKING:
+    from agn_bench.analysis.comparison import Runs
+    from agn_bench.cli.display import Terminal
 
 _ACCURACY = Annotated[
     str,
@@ -21,45 +26,113 @@ _BY = Annotated[
 ]
 
 
+_ONLY = Annotated[
+    list[str] | None,
+    option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", "Options"),
+]
+
+_ALL = Annotated[
+    bool,
+    typer.Option(
+        "--all", help="Also runs that the edited experiment file no longer asks for.", rich_help_panel="Options"
+    ),
+]
+
+
+def _wanted(terminal: Terminal, folders: Sequence[Path], conditions: Sequence[str] | None, every: bool) -> Runs:
+    """The runs that are to be read. A line says how many are left out."""
+    from agn_bench.analysis import comparison
+
+    runs = comparison.read_runs(folders)
+    if not every:
+        runs = runs.asked()
+    if runs.left_out:
+        many = "1 run that the experiment file no longer asks for is left out; --all takes it in"
+        if runs.left_out > 1:
+            many = f"{runs.left_out} runs that the experiment file no longer asks for are left out; --all takes them in"
+        terminal.say(f"  {many}")
+    return runs.only(conditions or [])
+
+
 @app.command()
 def table(
     folders: options.Folders,
     at: Annotated[
         str,
-        option("Accuracy in the window that begins at these simulated seconds; default 30,60,120.", "S,S…", "Options"),
+        option(
+            "Accuracy at these simulated seconds: in the window that begins there, or by the last evaluation until "
+            "then; default 30,60,120.",
+            "S,S…",
+            "Options",
+        ),
     ] = "30,60,120",
     reach: Annotated[
         str, option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
     ] = "0.8,0.9,0.95",
     accuracy: _ACCURACY = "train_accuracy",
-    by: _BY = None,
+    only: _ONLY = None,
+    every: _ALL = False,
+    by: Annotated[
+        str | None,
+        option(
+            "Compare apart by columns of the configuration, as in delays or workers,local_steps; default all together, "
+            "more than 20 configurations by what every optimizer was tried with.",
+            "NAME,…",
+            "Options",
+        ),
+    ] = None,
+    pivot: Annotated[
+        str | None,
+        option("The values of this column side by side, as in optimizer, a row a cell.", "NAME", "Options"),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        option("Set the values of this column against the best one, seed by seed in each cell.", "NAME", "Options"),
+    ] = None,
     out: Annotated[
-        str | None, option("CSV file to write; default DIR/tables/accuracy.csv, in the first DIR.", "FILE", "Options")
+        str | None,
+        option(
+            "File to write, .csv, .tex, .md or .html; default in tables/ of the first DIR, as accuracy.csv.",
+            "FILE",
+            "Options",
+        ),
     ] = None,
 ) -> None:
     """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
-    from agn_bench.analysis import comparison, tables
+    from agn_bench.analysis import comparison, written
     from agn_bench.base import files
-    from agn_bench.base.inputs import choose, numbers
+    from agn_bench.base.inputs import BadInput, choose, numbers
+    from agn_bench.cli.tables import Asked, accuracy_tables, compared_tables, pivot_tables
     from agn_bench.store import run_files
 
-    times = numbers("at", at, 0, 1e12)
-    targets = numbers("reach", reach, 0, 1)
+    asked = Asked(numbers("at", at, 0, 1e12), numbers("reach", reach, 0, 1), accuracy)
     choose("accuracy", accuracy, run_files.ACCURACIES)
+    chosen = {"by": by, "pivot": pivot, "compare": compare}
+    given = [name for name, value in chosen.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput(given[1], chosen[given[1]], f"given with --{given[0]}", "one of --by, --pivot and --compare")
     places = [path("DIR", folder) for folder in folders]
-    target = places[0] / "tables" / "accuracy.csv" if out is None else path("out", out)
-    groups = comparison.groups(comparison.read_configurations(places, accuracy, by), by)
+    name = "accuracy" if pivot is None and compare is None else f"{given[0]}-{chosen[given[0]]}"
+    name = f"test-{name}" if accuracy == "test_accuracy" else name
+    target = places[0] / "tables" / f"{name}.csv" if out is None else path("out", out)
+    written.check_ending("out", target)
+    terminal = console()
+    runs = _wanted(terminal, places, only, every)
+    if pivot is not None or compare is not None:
+        column = choose(given[0], chosen[given[0]], runs.described)
+        make = pivot_tables if pivot is not None else compared_tables
+        rows, shown = make(comparison.configurations(runs, accuracy), column, asked)
+    else:
+        rows, shown = accuracy_tables(comparison.compared(runs, accuracy, by), by, asked)
     files.check_file("out", target)
-    rows = {name: tables.accuracy_table(group, times, targets) for name, group in groups.items()}
-    files.write_table(target, list(chain(*rows.values())))
+    written.write_tables(target, rows, shown.tables)
 
     from agn_bench.cli.display import show_path, show_rows
 
-    terminal = console()
-    for name, group in groups.items():
-        for title, shown in tables.readable(group, rows[name]).items():
-            show_rows(terminal, f"{name}: {title}" if by else title, shown)
-        terminal.print(f"  {accuracy}; area: its mean over the first {rows[name][0]['area_until_s']:.1f} s")
+    for one in shown.on_screen:
+        show_rows(terminal, one.title, one.rows)
+        for note in one.notes:
+            terminal.say(f"  {note}")
     show_path(terminal, target)
 
 
@@ -67,6 +140,8 @@ def table(
 def plot(
     folders: options.Folders,
     accuracy: _ACCURACY = "train_accuracy",
+    only: _ONLY = None,
+    every: _ALL = False,
     by: _BY = None,
     out: Annotated[
         str | None,
@@ -88,7 +163,7 @@ def plot(
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
         raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
-    configurations = comparison.read_configurations(places, accuracy, by)
+    configurations = comparison.configurations(_wanted(console(), places, only, every), accuracy, by)
     files.check_file("out", stem)
     if by is None:
         pictures = accuracy_over_time(configurations, accuracy, stem)

@@ -1,13 +1,32 @@
-"""Which of an experiment's runs are wanted: `--only workers=20,40`."""
+"""Which runs are wanted: `--only workers=20,40`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import chain
+from numbers import Integral, Real
+from typing import Protocol, TypeVar
 
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, choose
 from agn_bench.config.run import RunConfig
+
+
+class Described(Protocol):
+    """What conditions ask of a run."""
+
+    def keys(self) -> Iterable[str]:
+        """The keys that a condition may have."""
+
+    def shown(self, key: str) -> str:
+        """What the run has there."""
+
+    def has(self, key: str, wanted: str) -> bool:
+        """Whether that is what a condition names; of a thing with numbers, those that the condition says."""
+
+
+Run = TypeVar("Run")
 
 
 def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunConfig]:
@@ -18,62 +37,75 @@ def only(configs: Sequence[RunConfig], conditions: Sequence[str]) -> list[RunCon
     Raises:
         BadInput: a condition is none, or no run meets them.
     """
-    kept = list(configs)
+    return chosen([(config, _OfConfig(config)) for config in configs], conditions)
+
+
+def chosen(runs: Sequence[tuple[Run, Described]], conditions: Sequence[str]) -> list[Run]:
+    """The runs that meet every condition (see only), each with its description."""
+    kept = [*runs]
+    keys = dict.fromkeys(chain.from_iterable(described.keys() for _, described in kept)) if conditions else {}
     for condition in conditions:
         key, equals, text = condition.partition("=")
         if not equals or not text.strip():
             raise BadInput("only", condition, "not KEY=VALUE", "as in workers=20 or optimizer=agn,easgd")
-        numbers = dict.fromkeys(name for config in configs for name in _numbers(config))
         try:
-            key = choose("only", key.strip(), [*(option.name for option in fields(RunConfig)), *numbers])
+            key = choose("only", key.strip(), [*keys])
         except BadInput as error:
             raise BadInput("only", condition, error.problem, error.accepted) from None
         wanted = [part.strip() for part in text.split(",")]
-        there = sorted({_shown(config, key) for config in kept}, key=_in_order)
-        kept = [config for config in kept if any(_matches(config, key, value) for value in wanted)]
+        there = sorted({described.shown(key) for _, described in kept}, key=_in_order)
+        kept = [(run, described) for run, described in kept if any(described.has(key, value) for value in wanted)]
         if not kept:
             raise BadInput("only", condition, "no run has it", f"{key} of {', '.join(there)}")
-    return kept
+    return [run for run, _ in kept]
 
 
-def _numbers(config: RunConfig) -> dict[str, object]:
-    """Those of its optimizer, and those of its local optimizer and of its data split that are not called the same."""
-    return {**dict(config.data_split.numbers), **dict(config.local_optimizer.numbers), **dict(config.optimizer.numbers)}
+class _OfConfig:
+    """A run that is to be made."""
+
+    def __init__(self, config: RunConfig) -> None:
+        # Numbers of its optimizer, and those of its local optimizer and data split that are not called the same.
+        owners = (config.data_split, config.local_optimizer, config.optimizer)
+        self._values = {name: value for owner in owners for name, value in owner.numbers}
+        self._values |= {one.name: getattr(config, one.name) for one in fields(config)}
+        self._values["delays"] = config.delays.name
+
+    def keys(self) -> Iterable[str]:
+        return self._values
+
+    def shown(self, key: str) -> str:
+        return str(self._values.get(key))
+
+    def has(self, key: str, wanted: str) -> bool:
+        value = self._values.get(key)
+        if not isinstance(value, Chosen):
+            return same(value, wanted)
+        name, numbers = name_and_numbers(wanted)
+        if name.lower() not in (value.label.lower(), value.name.lower(), value.spelled_name.lower()):
+            return False
+        return all(same(value.number(number), said) for number, said in numbers)
 
 
-def _value(config: RunConfig, key: str) -> object:
-    values = {one.name: getattr(config, one.name) for one in fields(config)}
-    return values[key] if key in values else _numbers(config).get(key)
-
-
-def _shown(config: RunConfig, key: str) -> str:
-    return config.delays.name if key == "delays" else str(_value(config, key))
-
-
-def _matches(config: RunConfig, key: str, wanted: str) -> bool:
-    """Whether a run has what a condition names; of a thing with numbers, those that the condition says."""
-    value = _value(config, key)
-    if not isinstance(value, Chosen):
-        return _same(_shown(config, key), wanted)
-    name, _, numbers = wanted.partition(":") if ".py:" not in wanted else _after_the_class(wanted)
-    if name.lower() not in (value.label.lower(), value.name.lower(), value.spelled_name.lower()):
-        return False
+def name_and_numbers(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """What a condition's value names, and the numbers that it says, as in `easgd:alpha=0.1` or `my.py:Mine:beta=2`."""
+    file, in_a_file, rest = text.partition(".py:")
+    name, _, numbers = (rest if in_a_file else text).partition(":")
     pairs = [part.partition("=") for part in numbers.split(":") if part]
-    return all(_same(str(value.number(number.strip())), said.strip()) for number, _, said in pairs)
+    return f"{file}.py:{name}" if in_a_file else name, [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
-def _after_the_class(text: str) -> tuple[str, str, str]:
-    """What stands before and after the colon that follows a class in a file, as in `my.py:Mine:beta=2`."""
-    file, _, rest = text.partition(".py:")
-    name, colon, numbers = rest.partition(":")
-    return f"{file}.py:{name}", colon, numbers
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        return float(one) == float(other)
-    except ValueError:
-        return one.lower() == other.lower()
+def same(value: object, wanted: str) -> bool:
+    """Whether a condition's text says a value: numbers are compared as numbers, all else as text."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            return bool(value == (int(wanted) if isinstance(value, Integral) else float(wanted)))
+        except ValueError:  # as 2.0 for 2
+            pass
+        try:
+            return float(value) == float(wanted)
+        except (ValueError, OverflowError):
+            return False
+    return str(value).lower() == wanted.lower()
 
 
 def _in_order(text: str) -> tuple[float, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agn_bench.base.user_files import read_csv
+from agn_bench.base.inputs import BadInput, reason_of
+from agn_bench.base.tabular import NUMBER, TEXT, UNREADABLE, WHOLE, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,18 +17,26 @@ CLUSTER, BEALE = "paper-cluster", "beale"
 STALENESS_WORKERS, STALENESS_LOCAL_STEPS = 20, 15
 """Of the histogram."""
 
+_GRID = {"workers": WHOLE, "local_steps": WHOLE}
 COMPUTED = {
     "stability-map": (
         CLUSTER,
-        ["workers", "local_steps", "growth_rate_random", "growth_rate_fifo", "test_accuracy_percent"],
+        {**_GRID, "growth_rate_random": NUMBER, "growth_rate_fifo": NUMBER, "test_accuracy_percent": NUMBER},
     ),
-    "fifo-share": (CLUSTER, ["fifo_share", "cells", "told_right"]),
-    "staleness": (CLUSTER, ["local_steps", "staleness", "exchanges"]),
-    "staleness-by-local-steps": (CLUSTER, ["local_steps", "mean_staleness", "most_frequent", "largest"]),
-    "paths": (BEALE, ["path", "x", "y"]),
-    "shapes": (BEALE, ["path", "sharpest_turn_degrees", "length_over_distance", "distance_from_minimum"]),
+    "fifo-share": (CLUSTER, {"fifo_share": NUMBER, "cells": WHOLE, "told_right": WHOLE}),
+    "staleness": (CLUSTER, {"local_steps": WHOLE, "staleness": WHOLE, "exchanges": WHOLE}),
+    "staleness-by-local-steps": (
+        CLUSTER,
+        {"local_steps": WHOLE, "mean_staleness": NUMBER, "most_frequent": WHOLE, "largest": WHOLE},
+    ),
+    "paths": (BEALE, {"path": TEXT, "x": NUMBER, "y": NUMBER}),
+    "shapes": (
+        BEALE,
+        {"path": TEXT}
+        | dict.fromkeys(("sharpest_turn_degrees", "length_over_distance", "distance_from_minimum"), NUMBER),
+    ),
 }
-"""Tables that need no training (see computing.py): in the tables/ of which folder, and their columns."""
+"""Tables that need no training (see computing.py): in the tables/ of which folder, and which columns are read."""
 
 
 def computed_path(root: Path, table: str) -> Path:
@@ -41,4 +50,14 @@ def computed_table(root: Path, table: str) -> pd.DataFrame:
         BadInput: it cannot be read, or is not what this version makes.
     """
     accepted = "the table as `reproduce` makes it: --force makes it again"
-    return read_csv("out", computed_path(root, table), COMPUTED[table][1], accepted).frame
+    path, types = computed_path(root, table), COMPUTED[table][1]
+    try:
+        found = read_table(path, types)
+    except UNREADABLE as error:
+        raise BadInput("out", path, f"cannot be read ({reason_of(error)})", accepted) from None
+    for column in types:
+        if column not in found:
+            raise BadInput("out", path, f"has no column {column}", accepted)
+    if found.empty:
+        raise BadInput("out", path, "has no rows", accepted)
+    return found

@@ -238,6 +238,12 @@ def _readable(row: dict[str, str]) -> dict[str, str]:
 _PERCENT = ("accuracy", "_train", "_test", "largest_drop")
 
 
+_NAMES = (
+    "optimizer", "method", "tuned", "at_edge", "order", "of", "path", "what", "where", "within", "published_curve",
+)  # fmt: skip
+"""Columns that are shown as they stand, whatever they look like."""
+
+
 def is_percent(name: str) -> bool:
     """Whether a table's column holds fractions that the report shows in percent."""
     base = name.removesuffix("_published").removesuffix("_best").removesuffix("_mean")
@@ -248,6 +254,8 @@ def number_shown(name: str, value: str, spread: bool = False) -> str:
     """A cell of a CSV file as the report shows it; several numbers are separated by slashes."""
     if not value:
         return "–"
+    if name in _NAMES:
+        return value
     try:
         numbers = [float(part) for part in value.split(" / ")]
     except ValueError:

@@ -6,7 +6,7 @@ best that its settings gave. EASGD's α is tuned at the common learning rate; of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,17 @@ class Tuned:
     option: str
     """What was tuned: alpha or learning_rate."""
     tried: list[Setting]
+    until_s: float
+    """Until when areas are compared."""
+
+    def areas(self, setting: Setting) -> list[float]:
+        """Of each run of a setting the area under its training curve."""
+        return [metrics.area(run.train, self.until_s) for run in setting[1]]
 
     @property
     def best(self) -> Setting:
         """By the mean area."""
-        return max(self.tried, key=lambda setting: np.mean(areas(setting[1])))
+        return max(self.tried, key=lambda setting: np.mean(self.areas(setting)))
 
     @property
     def usual(self) -> Setting:
@@ -60,13 +66,11 @@ def optimizer_of(config: RunConfig) -> str:
     return "one worker" if config.batch_size == OPTIONS["batch_size"].default else "synchronous"
 
 
-def areas(runs: list[Run]) -> list[float]:
-    """Of each run the area under its training curve."""
-    return [metrics.area(run.train, float(run.row["sim_time_s"])) for run in runs]
-
-
 def tuned(results: Results) -> list[Tuned]:
-    """Every optimizer all of whose runs are there, the best first, the controls last."""
+    """Every optimizer all of whose runs are there, the best first, the controls last.
+
+    Areas go up to the end of the shortest run that is compared, as in `table`: of all optimizers, or of a control.
+    """
     groups: dict[str, list[Setting]] = {}
     incomplete = set()
     for config, runs in results.cells("baselines"):
@@ -75,12 +79,25 @@ def tuned(results: Results) -> list[Tuned]:
         groups.setdefault(optimizer_of(config), []).append((float(value), runs))
         if len(runs) < len(results.seeds("baselines")):
             incomplete.add(optimizer_of(config))
+    complete = {name: tried for name, tried in groups.items() if name not in incomplete}
+    compared = [tried for name, tried in complete.items() if name not in CONTROLS]
     found = [
-        Tuned(name, _option(name), sorted(tried, key=lambda setting: setting[0]))
-        for name, tried in groups.items()
-        if name not in incomplete
+        Tuned(
+            name,
+            _option(name),
+            sorted(tried, key=lambda setting: setting[0]),
+            _end_s([tried] if name in CONTROLS else compared),
+        )
+        for name, tried in complete.items()
     ]
-    return sorted(found, key=lambda one: (one.name in CONTROLS, -np.mean(areas(one.best[1]))))
+    return sorted(found, key=lambda one: (one.name in CONTROLS, -np.mean(one.areas(one.best))))
+
+
+def _end_s(compared: Sequence[list[Setting]]) -> float:
+    """Until when the areas of these settings' runs are compared."""
+    return metrics.common_end_s(
+        [float(run.row["sim_time_s"]) for tried in compared for _, runs in tried for run in runs]
+    )
 
 
 def _owners(config: RunConfig) -> tuple[Chosen[Any], Chosen[Any]]:
@@ -114,9 +131,10 @@ def tuning_table(results: Results) -> list[Row]:
             "diverged": sum(run.diverged for run in runs),
         }
         compared = one.name not in CONTROLS
-        row |= spread("area", areas(runs) if compared else [])
-        row |= spread("area_at_the_usual_setting", areas(one.usual[1]) if compared else [])
-        differences = np.subtract(areas(found["agn"].best[1]), areas(runs)) if compared and "agn" in found else []
+        row |= spread("area", one.areas(one.best) if compared else [])
+        row |= spread("area_at_the_usual_setting", one.areas(one.usual) if compared else [])
+        agn = found.get("agn")
+        differences = np.subtract(agn.areas(agn.best), one.areas(one.best)) if compared and agn is not None else []
         row["agn_minus_area"] = float(np.mean(differences)) if len(differences) else float("nan")
         row["agn_minus_area_half_width_95"] = metrics.half_width(list(differences))
         row |= spread("last_batch_accuracy", [run.row["last_batch_accuracy"] for run in runs])
@@ -132,7 +150,7 @@ def every_setting_table(results: Results) -> list[Row]:
         for value, runs in one.tried:
             row: Row = {"method": one.name, "tuned": one.option, "value": value, "seeds": len(runs)}
             row["diverged"] = sum(run.diverged for run in runs)
-            row |= spread("area", areas(runs) if one.name not in CONTROLS else [])
+            row |= spread("area", one.areas((value, runs)) if one.name not in CONTROLS else [])
             row |= spread("test_accuracy", [run.row["test_accuracy"] for run in runs])
             rows.append(row)
     return rows

@@ -15,8 +15,6 @@ import gzip
 import hashlib
 import io
 import json
-import warnings
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -26,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.files import read_json, write_bytes
 from agn_bench.base.inputs import BadInput, reason_of
+from agn_bench.base.tabular import UNREADABLE, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +40,6 @@ NAMES = ("run_id", "experiment", "configuration", IN_EXPERIMENT)
 """Columns that say what runs are called, and nothing of what they gave."""
 _LEVEL = 6
 """Of compression: 9 takes two and a half times as long and saves a hundredth."""
-UNREADABLE = (ValueError, KeyError, OSError, EOFError, zlib.error)
-"""What reading a file raises that is not what it should be."""
 
 
 def files_there(folder: Path) -> str:
@@ -253,13 +250,7 @@ def _whole_lines(path: Path) -> bytes:
 
 
 def _text_table(text: bytes) -> pd.DataFrame:
-    import pandas as pd
-
-    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-        try:
-            table = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False, index_col=False)
-        except pd.errors.ParserWarning as error:  # a row that is too long
-            raise ValueError(str(error)) from None
+    table = read_table(text, {}, blanks=False)
     if "run_id" not in table:
         raise ValueError("no column run_id")
     return table

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,11 @@ import numpy as np
 
 from agn_bench.base import files
 from agn_bench.base.inputs import BadInput, read_bytes, reason_of
+from agn_bench.base.tabular import UNREADABLE, WrongType, read_table
 from agn_bench.config.resolving import recorded_options
 from agn_bench.config.run import SEMANTICS_VERSION
-from agn_bench.store.collected import PROVENANCE, SUMMARY, UNREADABLE, curves_path
-from agn_bench.training.columns import CONFIGURATION_COLUMNS, KNOWN, commits, curve, summary
+from agn_bench.store.collected import PROVENANCE, SUMMARY, curves_path
+from agn_bench.training.columns import CONFIGURATION_COLUMNS, CURVE_TYPES, SUMMARY_TYPES, commits, curve, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,15 +96,6 @@ def center_bytes(center: Params) -> bytes:
     return file.getvalue()
 
 
-TEXTS = (
-    "run_id", "experiment", "configuration", "optimizer", "dataset", "model", "local_optimizer", "delays", "data_split",
-    "status",
-)  # fmt: skip
-"""Columns of the CSV files that are text, whatever it looks like: 27e79756 is a hash and no number."""
-FLAGS = ("reset_local_optimizer", "in_experiment")
-"""Columns that are true or false. All others that are known are numbers."""
-
-
 def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """summary.csv and curves.csv.gz of an experiment folder, with the columns that comparisons need.
 
@@ -115,13 +106,18 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
     finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
     numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]
-    paths = [folder / SUMMARY, curves_path(folder)]
+    paths = {folder / SUMMARY: SUMMARY_TYPES, curves_path(folder): CURVE_TYPES}
     tables = []
-    for path, columns, numbers, known in zip(paths, needed, numeric, finite, strict=True):
+    for (path, types), columns, numbers, known in zip(paths.items(), needed, numeric, finite, strict=True):
         # Before pandas is imported, which takes longer than to say this.
         if not os.path.exists(path):  # noqa: PTH110 (a name that no file can have is no error here)
             raise BadInput("DIR", folder, f"has no {path.name}", accepted)
-        table = _typed_table(path, accepted)
+        try:
+            table = read_table(path, types)
+        except WrongType as error:
+            raise BadInput("DIR", path, str(error), accepted) from None
+        except UNREADABLE as error:
+            raise BadInput("DIR", path, f"cannot be read ({reason_of(error)})", accepted) from None
         for column in [*columns, *numbers]:
             if column not in table:
                 raise BadInput("DIR", path, f"has no column {column}", accepted)
@@ -136,31 +132,8 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         tables.append(table)
     missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
     if missing:
-        raise BadInput("DIR", folder, f"{paths[1].name} has no points of {min(missing)}", accepted)
+        raise BadInput("DIR", folder, f"{curves_path(folder).name} has no points of {min(missing)}", accepted)
     return tables[0], tables[1]
-
-
-def _typed_table(path: Path, accepted: str) -> pd.DataFrame:
-    """A collected file whose columns have the types that they are declared to have."""
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            # A row that is too long is an error.
-            table = pd.read_csv(
-                path, index_col=False, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""]
-            )
-    except (*UNREADABLE, pd.errors.ParserWarning) as error:
-        raise BadInput("DIR", path, f"cannot be read ({reason_of(error)})", accepted) from None
-    types = pd.api.types
-    for column in table.columns.difference(list(TEXTS)):
-        blank = table[column].isna().all()
-        if column in FLAGS and not (blank or types.is_bool_dtype(table[column])):
-            raise BadInput("DIR", path, f"has neither true nor false in column {column} of some row", accepted)
-        # A number that somebody's own optimizer declares may be a list, which is text.
-        if column not in FLAGS and column in KNOWN and not types.is_numeric_dtype(table[column]):
-            raise BadInput("DIR", path, f"has text in column {column}", accepted)
-    return table
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -42,10 +42,12 @@ def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> li
     if len(table) > _MOST_CELLS:
         raise BadInput("TIMES", path, f"has {len(table)} rows", f"up to {_MOST_CELLS} training runs")
 
+    numbers = {column: table.numbers(column) for column in ("workers", "local_steps", *columns)}
+
     def checked(row: int, column: str, check: Callable[..., float], low: float, high: float) -> float:
-        value = table.cell(row, column).value
-        try:  # a blank line makes floats of a column of whole numbers
-            return check(column, int(value) if isinstance(value, float) and value.is_integer() else value, low, high)
+        value = float(numbers[column][row])
+        try:  # a whole number may be written as 20.0
+            return check(column, int(value) if value.is_integer() else table.cell(row, column).value, low, high)
         except BadInput as error:
             raise table.refuse(row, column, error.problem, error.accepted) from None
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.base.tabular import FLAG, NUMBER, TEXT, WHOLE
 from agn_bench.clock.rules import ASYNCHRONOUS
-from agn_bench.config.options import OPTIONS
+from agn_bench.config.options import OPTIONS, Kind
 
 if TYPE_CHECKING:
     from agn_bench.clock.timeline import Timeline
@@ -21,43 +22,63 @@ POINTS_PER_WINDOW = 5
 """A curve has a point every fifth of its window, as the paper's: windows of 5 s, one every second."""
 
 
-CONFIGURATION_COLUMNS = [
-    "optimizer", "workers", "local_steps", "dataset", "model", "local_optimizer", "learning_rate", "momentum", "alpha",
-    "batch_size", "epochs", "delays", "data_split", "reset_local_optimizer", "window_s", "eval_every",
-]  # fmt: skip
+_OF_CONFIGURATIONS = {
+    "optimizer": TEXT, "workers": WHOLE, "local_steps": WHOLE, "dataset": TEXT, "model": TEXT, "local_optimizer": TEXT,
+    "learning_rate": TEXT, "momentum": TEXT, "alpha": TEXT, "batch_size": WHOLE, "epochs": NUMBER, "delays": TEXT,
+    "data_split": TEXT, "reset_local_optimizer": FLAG, "window_s": NUMBER, "eval_every": WHOLE,
+}  # fmt: skip
+_OF_RUNS = {
+    "run_id": TEXT, "experiment": TEXT, "in_experiment": FLAG, "seed": WHOLE, "configuration": TEXT, "status": TEXT,
+    "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "last_batch_accuracy": NUMBER,
+    "train_accuracy": NUMBER, "test_accuracy": NUMBER, "best_test_accuracy": NUMBER, "mean_staleness": NUMBER,
+    "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER, "diverged_exchange": WHOLE,
+    "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE, "interrupted": WHOLE,
+    "stranded": WHOLE,
+}  # fmt: skip
+"""What a run is called, and what it measured."""
+_OF_OPTIONS = {
+    name: {Kind.WHOLE: WHOLE, Kind.NUMBER: NUMBER, Kind.SECONDS: NUMBER}.get(option.kind, TEXT)
+    for name, option in OPTIONS.items()
+}
+"""Options that came later have columns of their own names where they are not at their defaults (see _numbers)."""
+
+SUMMARY_TYPES = {**_OF_OPTIONS, **_OF_CONFIGURATIONS, **_OF_RUNS}
+"""What the columns of summary.csv hold. The numbers that optimizers, local optimizers and data splits declare are text
+as they stand, for one of them may be a list or a word."""
+CURVE_TYPES = {
+    "run_id": TEXT, "time_s": NUMBER, "gradient_steps": WHOLE, "train_loss": NUMBER, "train_accuracy": NUMBER,
+    "train_accuracy_std": NUMBER, "test_accuracy": NUMBER,
+}  # fmt: skip
+"""What the columns of curve.csv and curves.csv.gz hold."""
+
+CONFIGURATION_COLUMNS = [*_OF_CONFIGURATIONS]
 """Columns of summary.csv that describe a configuration, in every run's; numbers that others declare follow them.
 `configuration`, the hash without the seed, tells it apart."""
-
-_OTHERS = [
-    "run_id", "experiment", "in_experiment", "seed", "configuration", "status", "exchanges", "gradient_steps",
-    "sim_time_s", "last_batch_accuracy", "train_accuracy", "test_accuracy", "best_test_accuracy", "mean_staleness",
-    "p95_staleness", "mean_queue_wait_s", "server_utilization", "diverged_exchange", "diverged_s", "reached_s",
-    "versions", "dropped", "interrupted", "stranded",
-]  # fmt: skip
-"""Columns that say what a run is called and what it measured."""
 
 FIRST_NUMBERS = {"local_optimizer": ("learning_rate", "momentum"), "optimizer": ("alpha",)}
 """Numbers that have columns in every run's file, blank where they do not apply, as in the first edition's. All others
 follow from what declares them.
 """
 
-_OF_OTHERS = ("local_", "split_")
-"""What the columns of the numbers of local optimizers and data splits begin with."""
+OWNERS = {"optimizer": "optimizer_", "local_optimizer": "local_", "data_split": "split_"}
+"""Columns of what declares numbers, and what the columns of these begin with; an optimizer's where need be."""
+_OF_OTHERS = (OWNERS["local_optimizer"], OWNERS["data_split"])
 
-_CURVE = ("time_s", "train_loss", "train_accuracy_std")
-_FIXED = frozenset(CONFIGURATION_COLUMNS)
-KNOWN = (_FIXED | frozenset([*_OTHERS, *_CURVE])) - frozenset(chain(*FIRST_NUMBERS.values()))
-"""Columns of summary.csv and curves.csv.gz that hold the same whatever optimizers declare."""
+NAMES = ("optimizer", "dataset", "model", "local_optimizer", "delays", "data_split", "shares", "until")
+"""Columns of a configuration whose values are names, and need no word that says of what."""
 
 
 def configuration_columns(columns: Iterable[str]) -> list[str]:
     """Those of a summary's columns that describe a configuration."""
-    return [*CONFIGURATION_COLUMNS, *(name for name in columns if name not in _FIXED and name not in _OTHERS)]
+    return [
+        *CONFIGURATION_COLUMNS,
+        *(name for name in columns if name not in _OF_CONFIGURATIONS and name not in _OF_RUNS),
+    ]
 
 
 def belongs_to_the_optimizer(column: str) -> bool:
     """Whether a configuration's column is a number of its optimizer, so that it says something among its runs only."""
-    return column in FIRST_NUMBERS["optimizer"] or not (column in _FIXED or column.startswith(_OF_OTHERS))
+    return column in FIRST_NUMBERS["optimizer"] or not (column in SUMMARY_TYPES or column.startswith(_OF_OTHERS))
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -136,24 +157,32 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
     local optimizer's number has `local_` before it, but for those of the first edition, and a data split's `split_`. So
     no two are called the same.
     """
-    local = {
-        name if name in FIRST_NUMBERS["local_optimizer"] else f"local_{name}": _cell(value)
-        for name, value in config.local_optimizer.numbers
-    }
-    split = {f"split_{name}": _cell(value) for name, value in config.data_split.numbers}
-    own = {f"optimizer_{name}" if _is_taken(name) else name: _cell(value) for name, value in config.optimizer.numbers}
+    owners = {name: getattr(config, name) for name in ("local_optimizer", "data_split", "optimizer")}
+    own = {number_column(owner, name): _cell(value) for owner in owners for name, value in owners[owner].numbers}
     later = {
         one.name: getattr(config, one.name)
         for one in fields(config)
         if one.default is not MISSING and getattr(config, one.name) != one.default
     }
-    return {**local, **split, **own, **later}
+    return {**own, **later}
+
+
+def number_column(owner: str, name: str) -> str:
+    """The column of a number that something declares: the optimizer, the local optimizer or the data split."""
+    if owner == "optimizer":
+        return f"optimizer_{name}" if _is_taken(name) else name
+    return name if name in FIRST_NUMBERS.get(owner, ()) else OWNERS[owner] + name
+
+
+def is_number(column: str) -> bool:
+    """Whether a configuration's column is a number that its optimizer, local optimizer or data split declares."""
+    return column not in SUMMARY_TYPES or column in chain(*FIRST_NUMBERS.values())
 
 
 def _is_taken(name: str) -> bool:
     if name in FIRST_NUMBERS["optimizer"]:
         return False
-    return name in _FIXED or name in _OTHERS or name in OPTIONS or name.startswith((*_OF_OTHERS, "optimizer_"))
+    return name in SUMMARY_TYPES or name.startswith((*_OF_OTHERS, OWNERS["optimizer"]))
 
 
 def _cell(value: Any) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from agn_bench.base import files, machine
+from agn_bench.base.tabular import WHOLE, read_table
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.benchmarks.peers import Peer, started
 from agn_bench.studies.benchmarks.programs import (
@@ -51,7 +52,7 @@ def merge_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the rows to the table at `path`, in place of those of the same cells that it may have."""
     table, cell = pd.DataFrame(rows), list(Cell._fields)
     if path.exists():
-        kept = pd.read_csv(path, dtype={"model": str, "optimizer": str})
+        kept = read_table(path, {"local_steps": WHOLE, "workers": WHOLE})  # measured before: not a digit changes
         table = pd.concat([kept, table]).drop_duplicates(cell, keep="last")
     files.write_table(path, table.sort_values(cell, ascending=[False, False, True, True]))
 
