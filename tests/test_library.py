@@ -92,7 +92,7 @@ def test_its_own_commits_are_recognised_as_on_the_command_line(config: RunConfig
     first = save(run(config), tmp_path)
     again = run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), **TINY))
     assert again.config.run_id == config.run_id
-    with pytest.raises(BadInput, match="not what --timeline"):
+    with pytest.raises(BadInput, match="not what timeline"):
         run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), delays="ideal", **TINY))
 
 
@@ -111,7 +111,7 @@ def test_the_public_names_are_there_and_no_others() -> None:
     assert all(getattr(agn_bench, name) is not None for name in agn_bench.__all__)
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         _ = agn_bench.train
-    with pytest.raises(BadInput, match="--workers 0: too small"):
+    with pytest.raises(BadInput, match="workers=0: too small"):
         RunConfig.of(workers=0)
     with pytest.raises(BadInput, match="worker: unknown, did you mean workers"):
         RunConfig.of(worker=3)

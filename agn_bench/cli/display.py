@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agn_bench.base.inputs import spelled
+from agn_bench.cli.base import as_flag
 from agn_bench.config.run import RunConfig
 from agn_bench.store.collected import SUMMARY, files_there
 from agn_bench.store.run_files import RUN_FILES
@@ -112,6 +114,22 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     else:
         verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
     console.print(f"  {verdict}", highlight=False, soft_wrap=True)
+
+
+_MOST_REMARKED = 3
+
+
+def show_remarks(console: Terminal, remarks: Mapping[str, Sequence[str]], among: int = 1) -> None:
+    """What is to be known of some cells, by their names: of the first of them, and of how many more.
+
+    Args:
+        among: how many cells there are; of one alone the name is left out.
+    """
+    for called in list(remarks)[:_MOST_REMARKED]:
+        for remark in remarks[called]:
+            console.say(f"  {f'{called}: ' if among > 1 else ''}{spelled(remark, as_flag)}")
+    if len(remarks) > _MOST_REMARKED:
+        console.say(f"  The same holds, with other numbers, for {len(remarks) - _MOST_REMARKED} more of {among} cells.")
 
 
 def _of_all_steps(row: dict[str, Any], column: str) -> str:

@@ -18,10 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.cli.base import said
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher
 from agn_bench.training.columns import summary
+from agn_bench.training.remarks import of_run
 
 if TYPE_CHECKING:
     from agn_bench.training import records
@@ -72,6 +74,8 @@ class RunDisplay(Watcher):
         self._began: dict[str, float] = {}
         self._lines: dict[str, int] = {}
         self._waiting = ""
+        self.remarks: list[str] = []
+        """About the first run that was made and has some (see training.remarks)."""
 
     def __enter__(self) -> RunDisplay:
         self._show_whole()
@@ -111,13 +115,14 @@ class RunDisplay(Watcher):
             self._say(f"{name}: {count}, {facts}, {left:.0f} s left")
 
     def ended(self, config: RunConfig, result: records.RunResult) -> None:
+        self.remarks = self.remarks or of_run(result)
         row = summary(result)
         taken = time.perf_counter() - self._began[config.run_id]
         more = f", {100 * row['test_accuracy']:.2f} % test, {taken:.0f} s" if self._whole else ""
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:
-        self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "")  # else it is raised
+        self._end(config, f"FAILED ({type(error).__name__}: {said(error)})" if self._whole else "")  # else it is raised
 
     def found(self, config: RunConfig) -> None:
         if self._whole:

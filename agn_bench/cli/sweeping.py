@@ -10,7 +10,7 @@ import typer
 
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, interrupts_wait, option, path, said
 from agn_bench.config.options import RUN
 from agn_bench.config.shipped import experiment_file, shipped_experiments
 
@@ -110,7 +110,7 @@ def place_of(
 ) -> Place:
     """Where runs are to be made, this process having been prepared for it (see machine.prepare)."""
     if scheduler is not None and jobs is not None:
-        raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
+        raise BadInput("jobs", jobs, "given together with `scheduler`", "one of the two")
     if scheduler is not None and not scheduler.strip():
         raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
 
@@ -147,12 +147,13 @@ def show_plan(
 ) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
     from agn_bench.base import machine
-    from agn_bench.cli.display import readable_seconds, show_rows
+    from agn_bench.cli.display import readable_seconds, show_remarks, show_rows
     from agn_bench.cli.progress import StepDisplay
     from agn_bench.execution.estimate import estimate, kinds
     from agn_bench.execution.one import settled
     from agn_bench.execution.sweep import at_once, to_make
     from agn_bench.store.folder import known
+    from agn_bench.training.remarks import of_plan
 
     terminal = console()
     configs = settled(configs)
@@ -177,6 +178,8 @@ def show_plan(
     ]
     if rows:
         show_rows(terminal, f"{len(configs)} runs, {len(kept)} of them in {folder} and kept", rows)
+        planned = {_called(cell[0]): of_plan(cell[0]) for cell in cells.values()}
+        show_remarks(terminal, {called: remarks for called, remarks in planned.items() if remarks}, len(cells))
     _show_failures(terminal, report)
     if not missing:
         return
@@ -189,6 +192,10 @@ def show_plan(
     memory = f"{found.process_bytes / 1e9:.1f} GB each at most, of {machine.memory_bytes() / 1e9:.0f} GB"
     line = f"  {len(missing)} runs to make: about {readable_seconds(found.seconds)} on this machine, {where}; {memory}"
     terminal.print(line, highlight=False, soft_wrap=True)
+
+
+def _called(config: RunConfig) -> str:
+    return f"{config.optimizer}, {config.workers} workers, {config.local_steps} local steps"
 
 
 def _work(config: RunConfig) -> str:
@@ -211,7 +218,7 @@ def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
 
 def _show_failures(terminal: Terminal, report: Report) -> None:
     for config, error in report.failures:
-        terminal.say(f"  {config.run_id}: {type(error).__name__}: {error}")
+        terminal.say(f"  {config.run_id}: {type(error).__name__}: {said(error)}")
 
 
 @app.command()

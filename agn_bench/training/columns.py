@@ -88,7 +88,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "delays": config.delays.name,
         "status": result.status,
         "exchanges": kept,
-        "gradient_steps": kept * config.local_steps,
+        "gradient_steps": result.gradient_steps,
         "sim_time_s": timeline.end_s,
         "last_batch_accuracy": chance if diverged else last_batch,
         "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,

@@ -78,6 +78,21 @@ class RunResult:
         return "done" if self.replay.diverged_exchange is None else "diverged"
 
     @property
+    def gradient_steps(self) -> int:
+        """Trained, of all workers together; config.gradient_steps are those that were asked for."""
+        return self.replay.exchanges * self.config.local_steps
+
+    @property
+    def remarks(self) -> list[str]:
+        """What one should know of the run without having asked, a sentence each: more than 1 % of the work was not
+        trained; the last tenth of it took more than a third of the simulated time.
+        """
+        from agn_bench.base.inputs import spelled
+        from agn_bench.training.remarks import of_run
+
+        return [spelled(remark) for remark in of_run(self)]
+
+    @property
     def diverged_s(self) -> float | None:
         """When the center, or the loss of a commit to it, stopped being finite."""
         exchange = self.replay.diverged_exchange
