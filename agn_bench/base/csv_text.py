@@ -1,4 +1,4 @@
-"""The text of a CSV file as people have them, brought into one form: which line is the header, what separates its cells,
+"""The text of a CSV file as people have them, brought into one form: which line is its header, what separates its cells
 and how its decimals are written.
 
 Cells may be separated by commas, semicolons, tabs, bars or spaces, with spaces around them; numbers may have decimal
@@ -97,10 +97,9 @@ def as_plain_csv(form: Form) -> bytes:
     """The same header and cells, however they were spelled."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    if form.separator == " ":
-        rows = map(str.split, form.rows.split("\n"))
-    else:
-        rows = csv.reader(io.StringIO(form.rows, newline=""), delimiter=form.separator, skipinitialspace=True)
+    text = io.StringIO(form.rows, newline="")
+    one_by_one = csv.reader(text, delimiter=form.separator, skipinitialspace=True)
+    rows = map(str.split, text) if form.separator == " " else one_by_one
     writer.writerow(form.header)
     writer.writerows([cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row))
     return written.getvalue().encode()

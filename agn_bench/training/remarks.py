@@ -46,7 +46,7 @@ def _unit(config: RunConfig) -> int:
 
 
 def _whole_phases(config: RunConfig) -> int | None:
-    """The gradient steps of the work's whole phases; None where no work is asked for, or a recorded timeline says it."""
+    """The gradient steps of the work's whole phases; None if none is asked for, or a recorded timeline has it."""
     if config.gradient_steps is None or isinstance(config.delays, Trace):
         return None
     return config.gradient_steps // _unit(config) * _unit(config)
