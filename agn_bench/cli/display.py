@@ -165,12 +165,40 @@ def show_path(console: Console, path: Path, content: str = "") -> None:
 
 def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """A table with the rows' keys as columns."""
-    table = Table(title=Text(title))  # texts: a name may hold what Rich takes for markup
+    table = Table(title=Text(title) if title else None)  # texts: a name may hold what Rich takes for markup
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     console.print(table)
+
+
+def show_differing(console: Terminal, rows: Sequence[dict[str, str]], unsaid: Sequence[str] = ()) -> None:
+    """A table of the columns in which rows differ, and above it a line of what they have in common.
+
+    Where the table is too wide to be shown without cutting words, there is a line for each row instead.
+
+    Args:
+        unsaid: columns that need not be said where they are common.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [{name: row.get(name, "–") for name in names} for row in rows]
+    common = [name for name in names if len({row[name] for row in cells}) == 1]
+    said = ", ".join(f"{name} {cells[0][name]}" for name in common if name not in unsaid and cells[0][name] != "–")
+    if said:
+        console.print(f"{'all: ' if len(rows) > 1 else ''}{said}", highlight=False, markup=False)
+    differing = [{name.replace("_", " "): row[name] for name in names if name not in common} for row in cells]
+    if not differing[0]:
+        return
+    for between in (" ", "\n"):  # headings in a line each, or in a line for each word
+        headings = [name.replace(" ", between) for name in differing[0]]
+        table = [dict(zip(headings, row.values(), strict=True)) for row in differing]
+        widest = [max(map(len, [*name.split("\n"), *(row[name] for row in table)])) for name in headings]
+        if sum(widest) + 3 * len(widest) + 1 <= console.width:
+            show_rows(console, "", table)
+            return
+    for row in differing:
+        console.print(", ".join(f"{name} {text}" for name, text in row.items() if text != "–"), markup=False)
 
 
 def readable_seconds(seconds: float) -> str:
