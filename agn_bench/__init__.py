@@ -1,6 +1,20 @@
 """agn-bench: how asynchronous training behaves when workers are stale, slow and many.
 
-The names below are the library's (see library.py); what the command line has beyond them is in the folders it calls.
+The library, as a whole program (agn_bench.library describes each function):
+
+    from agn_bench import RunConfig, curve, run
+
+    result = run(RunConfig.of(optimizer="easgd", workers=40, gradient_steps=2_000))
+    print(result.status, curve(result).tail(), *result.remarks)
+
+    RunConfig.of(...)       what to run; help(RunConfig.of) has the options
+    run, run_many           make a run, or several at once
+    RunResult               what a run leaves: config, timeline, replay, remarks
+    summary, curve, commits what it says, as the columns of the files
+    save                    add it to a folder of runs, which the command line reads
+    BadInput, RunsFailed    what they raise
+
+Names are imported when they are first asked for. What the command line has beyond them is in the folders it calls.
 """
 
 from __future__ import annotations
@@ -12,7 +26,7 @@ from agn_bench.base import __version__ as __version__
 if TYPE_CHECKING:
     from agn_bench.base.inputs import BadInput
     from agn_bench.config.run import RunConfig
-    from agn_bench.library import commits, curve, read, run, save, summary
+    from agn_bench.library import RunsFailed, commits, curve, read, run, run_many, save, summary
     from agn_bench.training.records import Progress, RunResult
 
 __all__ = [
@@ -20,11 +34,13 @@ __all__ = [
     "Progress",
     "RunConfig",
     "RunResult",
+    "RunsFailed",
     "__version__",
     "commits",
     "curve",
     "read",
     "run",
+    "run_many",
     "save",
     "summary",
 ]
@@ -44,3 +60,8 @@ def __getattr__(name: str) -> object:
     import importlib
 
     return getattr(importlib.import_module(f"agn_bench.{_HOMES.get(name, 'library')}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, whether or not they were imported yet."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,4 +1,4 @@
-"""The program as a library: one run in this process, and what it measured as values.
+"""The program as a library: runs made from Python, and what they measured as values.
 
     from agn_bench import RunConfig, curve, run
 
@@ -7,23 +7,50 @@
     print(curve(result).tail())         # time_s, train_accuracy, test_accuracy, ...
     center = result.replay.center       # the final parameters, a layer each
 
+Several at once, each in a process of its own. These processes import the script that started them, so its own work
+stands below a guard:
+
+    from agn_bench import RunConfig, run_many, summary
+
+    if __name__ == "__main__":
+        configs = [RunConfig.of(workers=workers, gradient_steps=2_000) for workers in (10, 20, 40)]
+        for result in run_many(configs):
+            print(summary(result)["test_accuracy"], *result.remarks)
+
 The same configuration gives the same numbers as on the command line with as many threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base import machine
+from agn_bench.base.inputs import BadInput, choose, reason_of, whole_number
+from agn_bench.base.user_code import jax_has_started
 from agn_bench.config.run import RunConfig
+from agn_bench.execution.work import Watcher, Work
 from agn_bench.store import run_files
 from agn_bench.training import columns
 from agn_bench.training.records import Progress, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_JOBS = 1024
+
+
+class RunsFailed(Exception):
+    """Some of several runs failed; the others were made."""
+
+    def __init__(self, results: list[RunResult | None], errors: dict[str, Exception]) -> None:
+        self.results = results
+        """In the order asked for; None for a run that failed."""
+        self.errors = errors
+        """By the run's name (RunConfig.run_id)."""
+        lines = [f"  {name}: {type(error).__name__}: {reason_of(error)}" for name, error in errors.items()]
+        super().__init__("\n".join([f"{len(errors)} of {len(results)} runs failed", *lines]))
 
 
 def run(
@@ -32,29 +59,151 @@ def run(
     data_dir: str | Path | None = None,
     threads: int | None = None,
     device: str | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> RunResult:
     """Train one model with the simulated asynchronous workers of `config`.
 
     Args:
         config: what to run (see RunConfig.of).
         data_dir: folder of the data set's IDX files, if it is not installed with the program.
-        threads: of the CPU, by default all cores; for the whole process, and so only if JAX is not in use yet.
+        threads: of the CPU, by default all cores. They are the whole process's, and can be chosen until JAX starts.
         device: `auto`, `cpu` or `gpu`, likewise.
-        on_progress: called now and then with how far the run is; what it raises ends the run.
+        on_progress: called now and then with how far the run is. The run ends soon after it returns True or raises.
 
     Returns:
         The run: its timeline, the losses of all mini-batches, the evaluations and the final center. A run that
-        diverges is a result too, with `status` "diverged".
+        diverges is a result too, with `status` "diverged". One that `on_progress` ended has what was made until then,
+        and `status` "stopped". `remarks` are sentences about what one might not expect of it.
 
     Raises:
-        BadInput: the data set is not there, or the run cannot be made.
+        BadInput: the data set is not there, the run cannot be made, or JAX has started with other threads or another
+            device.
+        Exception: what `on_progress` raised; its attribute `result` is the run until then.
     """
     from agn_bench.execution.one import Terms, make, settled
 
-    machine.prepare(threads, device)
+    _prepare(threads, device)
     (config,) = settled([config])
-    return make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
+    follower = None if on_progress is None else _Follower(on_progress)
+    result = make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), follower)
+    if follower is not None and follower.raised is not None:
+        raise _with(follower.raised, "result", result)
+    return result
+
+
+def run_many(
+    configs: Iterable[RunConfig],
+    *,
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    jobs: int | None = None,
+    on_result: Callable[[RunResult], object] | None = None,
+) -> list[RunResult]:
+    """Make several runs, each as `run` does, several at once in processes of their own.
+
+    The processes import the script that calls this: what it does must stand below `if __name__ == "__main__":`.
+
+    Args:
+        configs: what to run; one that is in it twice is made once.
+        data_dir: as for `run`.
+        threads: of each run; by default 1, or as many as JAX has if it has started in this process.
+        device: as for `run`.
+        jobs: so many runs at once, at most; by default as many as there are cores for. Fewer are made at once where
+            they would not fit into memory, and one on a GPU. One at a time is made in this process.
+        on_result: called with each run when it is made, in whatever order they end.
+
+    Returns:
+        The runs, in the order of `configs`.
+
+    Raises:
+        BadInput: as for `run`; nothing has been run then.
+        RunsFailed: a run failed; its attribute `results` has the others, all of which were made.
+        Exception: what `on_result` raised, or an interrupt; its attribute `results` has the runs made until then.
+    """
+    from agn_bench.execution.one import Terms, load_once, settled
+    from agn_bench.execution.processes import make_here, make_in_processes
+    from agn_bench.execution.sweep import at_once
+
+    _prepare(threads if threads is not None or jax_has_started() else 1, device)
+    processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, MOST_JOBS)
+    wanted = settled(configs)
+    terms = Terms(None if data_dir is None else Path(data_dir), keep_center=True)
+    for dataset in dict.fromkeys(config.dataset for config in wanted):
+        load_once(dataset, terms.data_dir)
+    made = _Made(on_result)
+    work = Work({config.run_id: config for config in wanted}.values())
+    try:
+        if (several := at_once(wanted, processes)) > 1:
+            make_in_processes(work, made, terms, several)
+        else:
+            make_here(work, made, terms)
+    except BaseException as error:
+        raise _with(error, "results", [made.results.get(config.run_id) for config in wanted]) from None
+    results = [made.results.get(config.run_id) for config in wanted]
+    if made.errors:
+        raise RunsFailed(results, made.errors)
+    return [result for result in results if result is not None]
+
+
+class _Follower:
+    """Calls a user's function, and keeps what it raises until the run has ended in good order."""
+
+    def __init__(self, on_progress: Callable[[Progress], object]) -> None:
+        self._on_progress = on_progress
+        self.raised: BaseException | None = None
+
+    def __call__(self, progress: Progress) -> bool:
+        """Whether the run is to end."""
+        if self.raised is not None:
+            return True
+        try:
+            return self._on_progress(progress) is True
+        except BaseException as error:
+            self.raised = error
+            return True
+
+
+class _Made(Watcher):
+    """Keeps the runs that were made, and what the others failed with, by name."""
+
+    def __init__(self, on_result: Callable[[RunResult], object] | None) -> None:
+        self._on_result = on_result
+        self.results: dict[str, RunResult] = {}
+        self.errors: dict[str, Exception] = {}
+
+    def ended(self, config: RunConfig, result: RunResult) -> None:
+        self.results[config.run_id] = result
+        if self._on_result is not None:
+            self._on_result(result)
+
+    def failed(self, config: RunConfig, error: Exception) -> None:
+        self.errors[config.run_id] = error
+
+
+def _with(error: BaseException, name: str, made: object) -> BaseException:
+    """The error, with what was made before it as an attribute."""
+    setattr(error, name, made)
+    error.add_note(f"What was made until then is this exception's attribute `{name}`.")
+    return error
+
+
+def _prepare(threads: int | None, device: str | None) -> None:
+    """Set JAX's threads and device.
+
+    Raises:
+        BadInput: JAX has started with others.
+    """
+    if jax_has_started():
+        accepted = "or to be given before anything in this process computes with JAX"
+        has = machine.threads()
+        if threads is not None and whole_number("threads", threads, 1, machine.MAX_THREADS) != has:
+            problem = f"JAX has started in this process, with {has}"
+            raise BadInput("threads", threads, problem, f"{has}, {accepted}")
+        there = machine.backend()
+        if device not in (None, "auto") and choose("device", device, machine.DEVICES) != there:
+            raise BadInput("device", device, f"JAX has started in this process, on the {there}", f"{there}, {accepted}")
+    machine.prepare(threads, device)
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -96,11 +245,14 @@ def save(result: RunResult, out: str | Path) -> Path:
         The run's own folder. A finished run of that name is replaced.
 
     Raises:
-        BadInput: the folder cannot be written, another process is making this run there, or the folder is a sweep's
-            whose runs were made with another number of threads.
+        BadInput: the folder cannot be written, another process is making this run there, the folder is a sweep's
+            whose runs were made with another number of threads, or the run was stopped before its end.
     """
     from agn_bench.store import folder
 
+    if result.status == "stopped":
+        problem = f"{result.config.run_id} was stopped by on_progress, and its name is that of the whole run"
+        raise BadInput("result", "", problem, "a run that ended by itself, as by `seconds` or `until`")
     root = Path(out)
     folder.prepare(root)
     if folder.planned(root):

@@ -542,7 +542,7 @@ def test_a_wrong_word_in_a_table_is_refused_with_its_line(here: Path, side: str 
     (here / "mine.toml").write_text(TIMES + (f"side = {side}\n" if side else ""))
     with pytest.raises(BadInput) as refused:
         load_profile("mine.toml")
-    assert str(refused.value) == f"--delays mine.toml, {says}"
+    assert str(refused.value) == f"delays=mine.toml, {says}"
 
 
 @pytest.mark.parametrize("bad", [(), ("one",), ("one", ""), ("one", "two:three"), ("one", "2"), ("one", "my.py")])
@@ -1029,7 +1029,7 @@ def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
     careful = resolve({**given, "caution": "3"})
     assert (careful.caution, careful.as_dict()["caution"], careful.run_id == before.run_id) == (3, 3, False)
     assert "--caution 3" in careful.command()
-    with pytest.raises(BadInput, match="--caution 10: too large"):
+    with pytest.raises(BadInput, match="caution=10: too large"):
         resolve({**given, "caution": 10})
     configs = read_experiment_file(here / "mine.toml").configs
     assert [config.caution for config in configs] == [0, 3, 0, 3]

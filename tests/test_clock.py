@@ -156,7 +156,7 @@ def test_the_work_that_the_trace_holds_is_named_where_other_work_is_asked_for(un
 def test_a_trace_longer_than_a_run_can_hold_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("worker,applied_s\n" + "".join(f"{i % 1000},{i}\n" for i in range(252_000)))
-    with pytest.raises(BadInput, match=r"--timeline long-\w{8}: 1000 workers with up to 252 exchanges are more than"):
+    with pytest.raises(BadInput, match=r"timeline=long-\w{8}: 1000 workers with up to 252 exchanges are more than"):
         resolve({"timeline": path, "batch_size": 4_000})
     assert resolve({"timeline": path, "local_steps": 1, "batch_size": 3_968}).gradient_steps == 252_000
 
@@ -250,9 +250,9 @@ def test_delays_asked_for_beside_a_timeline_must_be_those_that_give_it(
     with pytest.raises(BadInput) as refused:
         recognised(config)
     name = "ideal" if "ideal" in contradiction.values() else "paper-cluster"
-    assert str(refused.value).startswith(f"--delays {name}")
+    assert str(refused.value).startswith(f"delays={name}")
     assert f"not what --timeline {config.delays.name} holds, with seed {config.seed}" in str(refused.value)
-    with pytest.raises(BadInput, match="not what --timeline"):
+    with pytest.raises(BadInput, match="not what timeline"):
         sweep.run_all([config], tmp_path / "out", Silent())
     assert not (tmp_path / "out").exists()
 

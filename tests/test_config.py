@@ -82,7 +82,7 @@ def test_where_each_image_is_one_workers_there_are_as_many_workers_as_images_at_
     assert resolve({**given, "workers": 301}).workers == 301
     for split in ("sharded", "dirichlet:concentration=1"):
         assert resolve({**given, "workers": 300, "data_split": split}).workers == 300
-        with pytest.raises(BadInput, match="--workers 301: more than the 300 images to share out; accepted: 1 to 300"):
+        with pytest.raises(BadInput, match="workers=301: more than the 300 images to share out; accepted: 1 to 300"):
             resolve({**given, "workers": 301, "data_split": split})
 
 
@@ -144,7 +144,7 @@ def test_every_part_of_a_configuration_is_an_option() -> None:
 
 def test_seeds_count_up_from_the_first() -> None:
     assert [run.seed for run in with_seeds(resolve({"seed": 5}), "3")] == [5, 6, 7]
-    with pytest.raises(BadInput, match="--seeds 2: too large"):
+    with pytest.raises(BadInput, match="seeds=2: too large"):
         with_seeds(resolve({"seed": config.MAX_SEED}), 2)
 
 

@@ -67,7 +67,7 @@ def test_lists_multiply_out_and_a_cell_beats_the_base_and_the_base_the_preset(wr
 def test_seeds_are_the_files_or_so_many_from_its_first(write: Write) -> None:
     assert [c.seed for c in read(write(GRID), "4").configs[:4]] == [3, 4, 5, 6]
     assert [c.seed for c in read(write('name = "one"\n[[cells]]\n')).configs] == [0]
-    with pytest.raises(BadInput, match="--seeds 0: too small"):
+    with pytest.raises(BadInput, match="seeds=0: too small"):
         read(write(GRID), "0")
 
 
@@ -346,7 +346,7 @@ def test_the_work_of_a_size_replaces_that_of_the_file(write: Write) -> None:
 
 
 def test_a_size_that_the_file_does_not_have_is_refused(write: Write) -> None:
-    with pytest.raises(BadInput, match="--size huge: unknown; accepted: small, large"):
+    with pytest.raises(BadInput, match="size=huge: unknown; accepted: small, large"):
         read_experiment_file(write(SIZED), size="huge")
     with pytest.raises(BadInput, match="has no sizes"):
         read_experiment_file(write(GRID), size="small")

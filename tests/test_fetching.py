@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_written_is_said_so_before_anything_is_fetched(
     """What a read-only cache answers."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a file").write_text("")
-    with pytest.raises(BadInput, match=r"--data-dir .*(cannot be written|is not a folder).*; accepted: a folder"):
+    with pytest.raises(BadInput, match=r"data_dir=.*(cannot be written|is not a folder).*; accepted: a folder"):
         fetch(mirrors("good"), Path(data_dir))
 
 

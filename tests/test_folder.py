@@ -233,7 +233,7 @@ def test_a_folder_has_one_experiment_and_one_number_of_threads(configs: list[Run
     threads = machine.threads()
     folders.check_threads(tmp_path, threads)
     with pytest.raises(
-        BadInput, match=rf"--threads 7: the runs in .* were made with {threads}, .*: {threads}, or another"
+        BadInput, match=rf"threads=7: the runs in .* were made with {threads}, .*: {threads}, or another"
     ):
         folders.check_threads(tmp_path, 7)
     record = json.loads((run / "run.json").read_text())
@@ -368,7 +368,7 @@ def test_runs_with_other_results_are_refused_and_with_force_the_first_is_kept(
     _with_other_results(run)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(
-        BadInput, match=rf"1 runs have other results than .*, as {configs[0].run_id}; accepted: .*--force"
+        BadInput, match=rf"1 runs have other results than .*, as {configs[0].run_id}; accepted: .*force"
     ):
         merge([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

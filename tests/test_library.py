@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import pickle
+import pydoc
 import re
 import shutil
 import subprocess
@@ -17,8 +21,21 @@ import pandas as pd
 import pytest
 
 import agn_bench
-from agn_bench import BadInput, Progress, RunConfig, commits, curve, run, save, summary
+from agn_bench import (
+    BadInput,
+    Progress,
+    RunConfig,
+    RunResult,
+    RunsFailed,
+    commits,
+    curve,
+    run,
+    run_many,
+    save,
+    summary,
+)
 from agn_bench.clock import load_profile, profile_of
+from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
 from agn_bench.problems import datasets, mlp
 from agn_bench.store import folder as folders
@@ -26,6 +43,8 @@ from agn_bench.store.run_files import CENTER, read_config
 from agn_bench.training.replay import count_correct
 
 Command = Callable[..., tuple[int, str, str]]
+
+ROOT = Path(__file__).parent.parent
 
 TINY: dict[str, Any] = {
     "dataset": "tiny",
@@ -92,18 +111,20 @@ def test_its_own_commits_are_recognised_as_on_the_command_line(config: RunConfig
     first = save(run(config), tmp_path)
     again = run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), **TINY))
     assert again.config.run_id == config.run_id
-    with pytest.raises(BadInput, match="not what --timeline"):
+    with pytest.raises(BadInput, match="not what timeline"):
         run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), delays="ideal", **TINY))
 
 
-def test_the_example_in_its_description_runs(quick_dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_in_its_description_run(quick_dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = agn_bench.library.__doc__ or ""
-    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
-    smaller = "\n".join(lines).replace("gradient_steps=2_000", "dataset='tiny', model='mlp-8', gradient_steps=2_000")
-    scope: dict[str, Any] = {}
-    exec(smaller, scope)
-    assert "test_accuracy" in capsys.readouterr().out
-    assert scope["result"].config.workers == 40
+    one, several = re.findall(r"((?:^    .*\n|^\n(?=    ))+)", text, flags=re.MULTILINE)
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    for example in (one, several):
+        smaller = example.replace("gradient_steps=2_000", "dataset='tiny', model='mlp-8', gradient_steps=2_000")
+        exec(inspect.cleandoc(smaller.replace("run_many(configs)", "run_many(configs, jobs=1)")), scope)
+    out = capsys.readouterr().out
+    assert "test_accuracy" in out
+    assert "1040 of 2000 gradient steps are trained" in out
     assert [layer["weights"].shape for layer in scope["center"]] == [(12, 8), (8, 4)]
 
 
@@ -111,10 +132,167 @@ def test_the_public_names_are_there_and_no_others() -> None:
     assert all(getattr(agn_bench, name) is not None for name in agn_bench.__all__)
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         _ = agn_bench.train
-    with pytest.raises(BadInput, match="--workers 0: too small"):
+    with pytest.raises(BadInput, match="workers=0: too small"):
         RunConfig.of(workers=0)
     with pytest.raises(BadInput, match="worker: unknown, did you mean workers"):
         RunConfig.of(worker=3)
+
+
+# --- what it shows of itself ---
+
+
+def test_help_and_dir_show_what_there_is() -> None:
+    shown = pydoc.render_doc(agn_bench, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
+    assert set(agn_bench.__all__) <= set(dir(agn_bench))
+    for name in set(agn_bench.__all__) - {"__version__"}:
+        assert re.search(rf"\b{name}\b", shown)
+    assert "Make several runs" in shown and "Train one model" in shown
+
+
+def test_the_options_of_a_configuration_are_in_its_signature_and_help() -> None:
+    parameters = inspect.signature(RunConfig.of).parameters
+    assert list(parameters) == list(OPTIONS)
+    assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters.values())
+    assert {name: one.default for name, one in parameters.items()} == {
+        name: one.default for name, one in OPTIONS.items()
+    }
+    assert RunConfig.of(**{name: one.default for name, one in parameters.items()}).run_id == RunConfig.of().run_id
+    shown = RunConfig.of.__doc__ or ""
+    assert all(f"\n    {name}: " in shown for name in OPTIONS)
+    assert "--" not in shown and "`epochs`" not in shown
+
+
+@pytest.mark.kind("messages of the library that speak of the command line")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"epochs": 1, "gradient_steps": 2}, "epochs=1: given together with gradient_steps=2; accepted: one of epochs"),
+        ({"gradient_steps": 0}, "gradient_steps=0: too small; accepted: "),
+        ({"local_optimizer": "sgd:learning_rate=1", "learning_rate": 2}, "with local_optimizer=sgd:learning_rate=1"),
+        ({"eval_every": 0}, "eval_every=0: too small; accepted: a whole number from 1 to 800, exchanges, or auto"),
+        ({"timeline": "none.csv"}, "timeline=none.csv: there is no such file"),
+        ({"delay": "server"}, "delay=server: not TABLE.KEY=VALUE"),
+        ({"optimiser": "agn"}, "optimiser: unknown, did you mean optimizer?; accepted: optimizer, workers"),
+        ({"seconds": 1e9, "delays": "ideal"}, "simulated seconds, or gradient_steps too"),
+    ],
+    ids=["work twice", "work", "rate twice", "evaluations", "file", "setting", "unknown", "too long"],
+)
+def test_messages_speak_of_arguments(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        RunConfig.of(**options)
+    assert says in str(refused.value)
+    assert "--" not in str(refused.value)
+    assert "`" not in str(pickle.loads(pickle.dumps(refused.value)))
+
+
+def test_below_the_command_line_no_message_names_a_flag() -> None:
+    """They name options in backticks, and who shows them spells these (see base.inputs.spelled)."""
+    for path in sorted((ROOT / "agn_bench").rglob("*.py")):
+        if "cli" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                texts = [text.value for text in ast.walk(node.exc) if isinstance(text, ast.Constant)]
+                assert not any(re.search(r"(^|\s)--[a-z]", text) for text in texts if isinstance(text, str)), path
+
+
+# --- what ends a run ---
+
+
+class Enough(Exception):
+    """Raised by a user's function."""
+
+
+def test_what_a_callback_raises_carries_the_run_until_then(config: RunConfig) -> None:
+    def follow(progress: Progress) -> None:
+        if progress.exchanges >= 10:
+            raise Enough
+
+    whole = run(config)
+    with pytest.raises(Enough) as raised:
+        run(config, on_progress=follow)
+    result = raised.value.result  # type: ignore[attr-defined]
+    assert result.status == "stopped"
+    assert 10 <= result.replay.exchanges < whole.replay.exchanges
+    assert "attribute `result`" in raised.value.__notes__[0]
+    # What there is of it is the beginning of the whole run, and its center the one that was tested last.
+    np.testing.assert_array_equal(result.replay.losses, whole.replay.losses[: result.replay.exchanges])
+    assert len(commits(result)) == result.replay.exchanges
+    dataset = datasets.load(config.dataset, None)
+    tested = int(count_correct(result.replay.center, dataset.test_images, dataset.test_labels, loss=mlp.loss))
+    assert result.replay.evaluations[-1] == (result.replay.exchanges, tested)
+    assert summary(result)["test_accuracy"] == tested / 100
+    assert curve(result)["time_s"].iloc[-1] < curve(whole)["time_s"].iloc[-1]
+
+
+def test_a_callback_ends_a_run_by_answering_true(config: RunConfig, tmp_path: Path) -> None:
+    result = run(config, on_progress=lambda progress: progress.exchanges >= 10)
+    assert (result.status, result.replay.exchanges < config.exchanges) == ("stopped", True)
+    # It is not the run of its name.
+    with pytest.raises(BadInput, match="was stopped by on_progress"):
+        save(result, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert run(config, on_progress=lambda progress: 1).status == "done"
+
+
+def test_a_target_reached_is_a_result(config: RunConfig, tmp_path: Path) -> None:
+    result = run(replace(config, until="test_accuracy=0.3"))
+    assert (result.status, result.replay.reached) == ("done", True)
+    assert summary(result)["reached_s"] == result.timeline.end_s <= curve(result)["time_s"].max()
+    save(result, tmp_path)
+
+
+@pytest.mark.kind("settings that come too late and are ignored")
+@pytest.mark.parametrize("given", [{"threads": 7}, {"device": "gpu"}], ids=["threads", "device"])
+@pytest.mark.parametrize("of", [run, lambda config, **given: run_many([config], **given)], ids=["run", "run_many"])
+def test_threads_and_device_are_refused_after_jax_has_started(
+    config: RunConfig, given: dict[str, Any], of: Callable[..., Any]
+) -> None:
+    (name,) = given
+    with pytest.raises(BadInput, match=rf"{name}={given[name]}: JAX has started in this process, (with 2|on the cpu)"):
+        of(config, **given)
+    assert run(config, threads=2, device="cpu").status == "done"  # as it has started
+
+
+# --- several ---
+
+
+def test_several_runs_come_back_in_order(config: RunConfig) -> None:
+    configs = [replace(config, seed=seed) for seed in (3, 1, 2, 1)]
+    told: list[int] = []
+    results = run_many(configs, jobs=1, on_result=lambda result: told.append(result.config.seed))
+    assert [result.config for result in results] == configs
+    assert sorted(told) == [1, 2, 3]
+    assert results[1] is results[3]
+    alone = run(configs[0])
+    np.testing.assert_array_equal(results[0].replay.losses, alone.replay.losses)
+    np.testing.assert_array_equal(results[0].replay.center[0]["weights"], alone.replay.center[0]["weights"])
+    assert run_many([]) == []
+
+
+def test_several_runs_in_processes_are_those_of_one() -> None:
+    configs = [RunConfig.of(workers=2, gradient_steps=20, local_steps=5, seed=seed) for seed in (1, 0)]
+    for there, here in zip(run_many(configs, jobs=2), run_many(configs, jobs=1), strict=True):
+        assert there.config == here.config
+        np.testing.assert_array_equal(there.replay.losses, here.replay.losses)
+
+
+def test_a_run_that_fails_takes_no_other_with_it(config: RunConfig) -> None:
+    bad = replace(config, window=1e-3, delays=load_profile("ideal"), seed=9)
+    with pytest.raises(RunsFailed, match=r"1 of 2 runs failed\n  easgd-.*BadInput: window=0.001: too short") as raised:
+        run_many([replace(bad, delays=profile_of({"name": "slow", "step": {"distribution": "constant", "mean": 1e4}})),
+                  config], jobs=1)  # fmt: skip
+    assert [result is None for result in raised.value.results] == [True, False]
+
+
+def test_what_ends_several_runs_carries_those_that_were_made(config: RunConfig) -> None:
+    def refuse(result: RunResult) -> None:
+        raise Enough
+
+    with pytest.raises(Enough) as raised:
+        run_many([config, replace(config, seed=1)], jobs=1, on_result=refuse)
+    results = raised.value.results  # type: ignore[attr-defined]
+    assert [result is None for result in results] == [False, True]
 
 
 # --- the center ---

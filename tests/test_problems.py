@@ -62,7 +62,7 @@ def test_a_model_is_named_by_its_hidden_widths(model: str, widths: tuple[int, ..
     "model", ["mlp", "mlp-", "mlp-0", "mlp--5", "mlp-3.5", "mlp-5-", "cnn", "mlp-100001", "mlp-" + 5000 * "9"]
 )
 def test_other_models_are_refused(model: str) -> None:
-    with pytest.raises(BadInput, match=r"--model .*(unknown|too large)"):
+    with pytest.raises(BadInput, match=r"model=.*(unknown|too large)"):
         MODELS.choose(model)
 
 

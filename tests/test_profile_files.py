@@ -17,6 +17,7 @@ import pytest
 
 from agn_bench.base import inputs
 from agn_bench.base.inputs import BadInput
+from agn_bench.cli.base import said
 from agn_bench.clock import (
     Bandwidth,
     Collective,
@@ -60,7 +61,7 @@ def write(tmp_path: Path) -> Write:
 def refusal(name: str, *settings: str) -> str:
     with pytest.raises(BadInput) as refused:
         load_profile(name, settings)
-    return str(refused.value)
+    return said(refused.value)
 
 
 def shipped(name: str) -> str:
@@ -855,11 +856,11 @@ TIMES = "a CSV file with a column of seconds, 0 or more"
     [
         (None, FILE, "there is no such file"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", FILE, "not CSV (.+)"),
-        (BASE.encode("utf-16"), FILE, "not CSV (.+)"),
+        (BASE.encode("utf-16")[:-1], FILE, "not CSV (.+)"),
         (b"", FILE, "not CSV (.+)"),
         (b"seconds\n", FILE, "has no rows"),
         (b"seconds\n\n\n", FILE, "has no rows"),
-        (b"node,second\na,1\n", COLUMN, "has no column seconds"),
+        (b"node,second\na,1\n", COLUMN, "has no column seconds; it has node, second"),
         (b"seconds,seconds\n1,2\n", COLUMN, "has 2 columns seconds"),
         (b"seconds\n1,2,3\n", FILE, "not CSV (.+)"),
         (b"node,seconds\na,1\na,b,1\n", FILE, "not CSV (.+)"),

@@ -323,10 +323,10 @@ def test_a_run_that_does_not_fit_into_memory_is_refused_before_training(
     what is recorded of them and of 43 exchanges.
     """
     monkeypatch.setattr(machine, "memory_bytes", lambda: 38_500)
-    with pytest.raises(BadInput, match=r"--workers 10: the run needs about .* up to 2 workers"):
+    with pytest.raises(BadInput, match=r"workers=10: the run needs about .* up to 2 workers"):
         make(tmp_path, workers=10)
     make(tmp_path, workers=2)
-    with pytest.raises(BadInput, match="--workers 2"):
+    with pytest.raises(BadInput, match="workers=2"):
         make(tmp_path, workers=2, local_optimizer="adam")
 
 

@@ -287,9 +287,9 @@ def test_a_run_is_made_like_one_that_time_ends(given: Given) -> None:
     assert resolve({"seconds": 20}, given(gradient_steps=130).as_dict()) == given(seconds=20)
     both = given(seconds=20, gradient_steps=130, shares="equal")
     assert resolve({"seconds": 30}, both.as_dict()) == replace(both, seconds=30.0)
-    with pytest.raises(BadInput, match="--shares equal: without work to share out"):
+    with pytest.raises(BadInput, match="shares=equal: without work to share out"):
         resolve({"shares": "equal"}, like)
-    with pytest.raises(BadInput, match="--shares equal: without work to share out"):
+    with pytest.raises(BadInput, match="shares=equal: without work to share out"):
         resolve({"seconds": 20, "shares": "equal"}, like)
 
 

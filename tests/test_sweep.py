@@ -21,7 +21,7 @@ from test_cli import INTERRUPTED, TINY, agn_bench
 from agn_bench.base import files
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.run import RunConfig
-from agn_bench.execution import sweep
+from agn_bench.execution import estimate, sweep
 from agn_bench.store import folder as folders
 
 Command = Callable[..., tuple[int, str, str]]
@@ -448,12 +448,48 @@ def test_a_dry_run_shows_the_runs_and_what_they_take_and_makes_none(
     code, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
     assert "4 runs, 1 of them in" in out
-    assert re.search(r"agn .* 130 .* 0,1 .* 1/2", out)
+    assert re.search(r"^all: .*workers 4, .*work 130 steps, seeds 0,1$", " ".join(out.splitlines()[1:4]))
+    assert re.search(r"│ agn +│ 1/2 +│\n│ easgd:alpha=0.05 +│ 0/2 +│", out)
     assert re.search(r"3 runs to make: about \d+ s on this machine, 1 at once, with \d threads? each; \d+\.\d GB", out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     code, out, _ = command("sweep", small, "--jobs", 1, "--out", tmp_path / "new", "--dry-run")
     assert code == 0
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.kind("plans that are cut or too wide to be read")
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        ('optimizer = ["easgd:alpha=0.1", "easgd:alpha=0.2"]', ["easgd:alpha=0.1", "easgd:alpha=0.2"]),
+        ('local_optimizer = "adam"\nlearning_rate = [0.001, 0.002]', ["learning rate", "0.002"]),
+        (
+            (
+                'optimizer = ["local-sgd:backups=1", "ringmaster:threshold=2:stops=yes", "agn"]\nbatch_size = [8, 9]\n'
+                'learning_rate = [0.1, 0.25]\ndelays = ["paper-cluster", "heterogeneous"]\nwindow = [1.5, 2.5]\n'
+                'data_split = ["mixed", "dirichlet:concentration=0.5"]\nseconds = [6.5, 7.5]\nworkers = [2, 3]'
+            ),
+            ["heterogeneous", "ringmaster:threshold=2:stops=yes", "concentration 0.5", "0.25", "7.5 simulated s"],
+        ),
+        ("gradient_steps = [120, 240]", ["work", "120 steps", "240 steps"]),
+        ("seconds = [6, 7]\nwindow = [1, 2]", ["6 simulated s", "window s", "2.0"]),
+    ],
+    ids=["numbers", "rates", "everything", "work", "time"],
+)
+def test_a_dry_run_shows_what_differs_whole_in_80_columns(
+    command: Command, quick_dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: str, shown: list[str]
+) -> None:
+    file = tmp_path / "some.toml"
+    base = 'dataset = "tiny"\nmodel = "mlp-8"\nlocal_steps = 2\ngradient_steps = 120'
+    file.write_text(f'name = "some"\nseeds = [4, 5, 6, 9]\n[base]\n{base}\n[[cells]]\n{cells}\n')
+    monkeypatch.setattr(estimate, "estimate", lambda *_: estimate.Estimate(1.0, 1e9))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command("sweep", "some.toml", "--dry-run", "--jobs", 1)
+    assert code == 0
+    *plan, _ = out.splitlines()
+    assert max(map(len, plan)) <= 80
+    assert all(text in out for text in shown)
+    assert "seeds 4-6,9" in " ".join(plan) and out.count("mlp-8") == 1
 
 
 def test_collect_alone_rebuilds_the_collected_files(command: Command, small: Path, tmp_path: Path) -> None:

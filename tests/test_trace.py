@@ -113,7 +113,7 @@ def refused_under(trace: Trace, rules: Rules) -> str:
     with pytest.raises(BadInput) as error:
         trace.under(rules, 1)
     assert error.value.option == "timeline"
-    assert str(error.value).startswith(f"--timeline {trace.name}: ")
+    assert str(error.value).startswith(f"timeline={trace.name}: ")
     return error.value.problem
 
 
@@ -315,7 +315,7 @@ def test_what_does_not_fit_is_refused_with_its_line_and_column(
     content: str, where: str, problem: str, read: Read, tmp_path: Path
 ) -> None:
     error = refused(read, content)
-    assert re.match(f"--timeline {tmp_path / 'log.csv'}, {where}: {problem}", str(error))
+    assert re.match(f"timeline={tmp_path / 'log.csv'}, {where}: {problem}", str(error))
     assert error.accepted
 
 
@@ -329,12 +329,13 @@ def test_what_does_not_fit_is_refused_with_its_line_and_column(
         ("worker\n0\n", "has no column applied_s"),
         ("applied_s\n0\n", "has no column worker"),
         ("0,1\n0,2\n", "has no column worker"),
-        ("worker;applied_s\n0;1\n", "has no column worker"),
+        ("worker;applied\n0;1\n", "has no column applied_s; it has worker, applied"),
         ("Worker,Applied_s\n0,1\n", "has no column worker"),
         (f'{HEAD}\n0,"1\n', "not CSV"),
         (f"{HEAD}\n0,1\n0,2,3\n", "not CSV"),
         (b"\xff\xfe\x00\x01\x80", "not CSV"),
-        (f"{HEAD}\n0,1\n".encode("utf-16"), "not CSV"),
+        (f"{HEAD}\n0,1\n".encode("utf-16-le"), "has no column worker"),
+        (f"{HEAD}\n0,1 # \xe4\n".encode("latin-1"), "not CSV (line 2 is not UTF-8 text)"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not CSV"),
         ("{" + '"worker": 0}', "has no column worker"),
         (f"{HEAD}\n1,1\n2,2\n", "has workers up to 2, but no row of worker 0"),
@@ -343,16 +344,16 @@ def test_what_does_not_fit_is_refused_with_its_line_and_column(
 )
 def test_what_is_no_trace_is_refused(content: str | bytes, problem: str, read: Read, tmp_path: Path) -> None:
     error = refused(read, content)
-    assert str(error).startswith(f"--timeline {tmp_path / 'log.csv'}: {problem}")
+    assert str(error).startswith(f"timeline={tmp_path / 'log.csv'}: {problem}")
     assert error.accepted
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"--timeline .*none\.csv: there is no such file"):
+    with pytest.raises(BadInput, match=r"timeline=.*none\.csv: there is no such file"):
         read_trace(tmp_path / "none.csv")
-    with pytest.raises(BadInput, match=rf"--timeline {re.escape(str(tmp_path))}: not a file"):
+    with pytest.raises(BadInput, match=rf"timeline={re.escape(str(tmp_path))}: not a file"):
         read_trace(tmp_path)
-    with pytest.raises(BadInput, match=r"--timeline .*b\.csv: "):
+    with pytest.raises(BadInput, match=r"timeline=.*b\.csv: "):
         read_trace(tmp_path / "a\x00b.csv")
 
 

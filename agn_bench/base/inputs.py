@@ -1,7 +1,8 @@
 """Checking what a user gives, a value or a file at a time, and the one exception that says what is wrong with it.
 
-Options are named without dashes, as in an experiment file; values may be text, as on a command line. The command line
-turns BadInput into exit code 2.
+Options are named without dashes, as in an experiment file; values may be text, as on a command line. Where a text
+names another option it does so in backticks, with or without a value, as in `epochs` and `gradient_steps=500`: who
+shows it spells these as its reader would write them (see spelled). The command line turns BadInput into exit code 2.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,20 @@ LARGEST_FILE = 1_000_000_000
 """Bytes of a file that is read whole."""
 LONGEST_NAME = 255
 """Bytes of a file's name."""
+
+
+Spelling = Callable[[str, str], str]
+"""How a reader would write an option and its value, which is empty where none is given."""
+
+
+def as_argument(name: str, value: str) -> str:
+    """As in a call from Python, and as a key of an experiment file."""
+    return f"{name}={value}" if value else name
+
+
+def spelled(text: str, spelling: Spelling = as_argument) -> str:
+    """A text in which options are named in backticks, with these spelled for its reader."""
+    return re.sub(r"`([a-z_]+)(?:=([^`]*))?`", lambda found: spelling(found[1], found[2] or ""), text)
 
 
 class BadInput(Exception):
@@ -33,10 +49,20 @@ class BadInput(Exception):
         self.value = value
         self.problem = problem
         self.accepted = accepted
-        flag = option if option.isupper() else "--" + option.replace("_", "-")
-        given = f"{flag} {value}" if str(value) else flag
+        super().__init__(option, value, problem, accepted)
+
+    def message(self, spelling: Spelling) -> str:
+        """What is wrong, in a line, with options as the reader would write them."""
+        value = str(self.value)
+        if self.option.isupper():  # an argument without a name, or a variable of the environment
+            given = f"{self.option} {value}" if value else self.option
+        else:
+            given = spelling(self.option, value)
         given = given.replace("\n", "\\n").replace("\r", "\\r")
-        super().__init__(f"{given}: {problem}; accepted: {accepted}")
+        return f"{given}: {spelled(self.problem, spelling)}; accepted: {spelled(self.accepted, spelling)}"
+
+    def __str__(self) -> str:
+        return self.message(as_argument)
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[Any, ...]]:
         """So that it can come from another process."""
@@ -57,9 +83,12 @@ class BadFile(BadInput):
     def __init__(self, option: str, path: object, problems: Sequence[str]) -> None:
         super().__init__(option, path, "", "")
         self.problems = list(problems)
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
+
+    def message(self, spelling: Spelling) -> str:
+        """A line for each problem: what stands in a file is spelled as in the file, whoever reads it."""
+        lines = "".join(f"\n  {spelled(problem)}" for problem in self.problems)
         count = "a problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        self.args = (f"{option} {path}: {count}; nothing was run{lines}",)
+        return f"{self.option} {self.value}: {count}; nothing was run{lines}"
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[Any, ...]]:
         return type(self), (self.option, self.value, self.problems)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from agn_bench.base.inputs import BadInput, content_hash, first_line, read_bytes
+from agn_bench.base.inputs import BadInput, Spelling, content_hash, first_line, read_bytes
 
 _PROGRAM = Path(__file__).parent.parent
 _ACCEPTED = "a Python file that can be loaded on its own, with what is installed"
@@ -24,7 +24,9 @@ class BadUserFile(BadInput):
     def __init__(self, option: str, value: object, problem: str, shown: str) -> None:
         super().__init__(option, value, problem, _ACCEPTED)
         self.shown = shown
-        self.args = (f"{self}\n{shown}",)
+
+    def message(self, spelling: Spelling) -> str:
+        return f"{super().message(spelling)}\n{self.shown}"
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[str, object, str, str]]:
         return type(self), (self.option, self.value, self.problem, self.shown)

@@ -12,12 +12,13 @@ import math
 import tomllib
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from agn_bench.base.csv_text import Form, as_plain_csv, form_of, same_rows
 from agn_bench.base.inputs import BadInput, read_bytes
 from agn_bench.base.toml_places import Places
 
@@ -56,8 +57,11 @@ class CsvFile:
     """Which has given the file."""
     path: Path
     content: bytes
+    """As it was read, or if its form is other than plain CSV, as plain CSV: by this runs are named."""
     frame: pd.DataFrame
     """Its index is the number of each row's line."""
+    notes: tuple[str, ...] = ()
+    """What was guessed of its form, a sentence each."""
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame
@@ -94,7 +98,7 @@ class CsvFile:
 
 
 def read_csv(option: str, path: Path, columns: Collection[str], accepted: str) -> CsvFile:
-    """Read a CSV file.
+    """Read a CSV file, in any of the forms that csv_text knows.
 
     Raises:
         BadInput: it cannot be read, is no CSV file, has no rows, or lacks one of `columns`.
@@ -103,43 +107,70 @@ def read_csv(option: str, path: Path, columns: Collection[str], accepted: str) -
 
     content = read_bytes(option, path, accepted)
     try:
-        header, frame = _parsed(content)
+        form = form_of(content, columns)
+    except (ValueError, csv.Error) as error:
+        raise BadInput(option, path, f"not CSV ({error})", accepted) from None
+    for column in columns:
+        named = form.header.count(column)
+        if not named:
+            seen = ", ".join(form.header)[:_MOST_CHARACTERS]
+            raise BadInput(option, path, f"has no column {column[:_MOST_CHARACTERS]}; it has {seen}", accepted)
+        if named > 1:
+            raise BadInput(option, path, f"has {named} columns {column[:_MOST_CHARACTERS]}", accepted)
+    if not form.rows.strip():
+        raise BadInput(option, path, "has no rows", accepted)
+    try:
+        form, frame = _parsed(form)
     except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:
         problem = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
         raise BadInput(option, path, f"not CSV ({problem})", accepted) from None
-    for column in columns:
-        if column not in frame:
-            raise BadInput(option, path, f"has no column {column[:_MOST_CHARACTERS]}", accepted)
-        if header.count(column) > 1:
-            problem = f"has {header.count(column)} columns {column[:_MOST_CHARACTERS]}"
-            raise BadInput(option, path, problem, accepted)
     if frame.empty:
         raise BadInput(option, path, "has no rows", accepted)
-    return CsvFile(option, path, content, frame)
+    if not form.as_ever:  # what the file says, and not how it is spelled, names the runs that are made of it
+        content = as_plain_csv(form)
+    return CsvFile(option, path, content, frame, tuple(f"{path.name}: {note}." for note in form.notes))
 
 
-def _parsed(content: bytes) -> tuple[list[str], pd.DataFrame]:
-    """The names of the columns, as they are written, and the rows that are not blank, each at its line."""
+def _parsed(form: Form) -> tuple[Form, pd.DataFrame]:
+    """The rows that are not blank, each at its line, and the form in which they could be read."""
     import pandas as pd
 
+    try:
+        table = _table(form)
+    except (ValueError, pd.errors.ParserWarning):  # rows are of different lengths
+        form = replace(form, rows=same_rows(form), as_ever=False)
+        table = _table(form)
+    table.index += form.first_line
+    if '"' in form.rows and form.separator != " ":
+        # Cells may span lines; and quotes that are out of place are taken amiss only here.
+        text = io.StringIO(form.rows, newline="")
+        reader = csv.reader(text, delimiter=form.separator, skipinitialspace=True, strict=True)
+        table.index = pd.Index([form.first_line - 1 + reader.line_num for _ in reader][: len(table)])
+    return form, _not_blank(table)
+
+
+def _table(form: Form) -> pd.DataFrame:
+    """All rows. Blank lines are rows, too, and are left out only afterwards."""
+    import pandas as pd
+
+    names = [f"{name}.{form.header[:at].count(name)}" if name in form.header[:at] else name
+             for at, name in enumerate(form.header)]  # fmt: skip
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-        # Blank lines count as lines, and are left out only afterwards.
-        table = pd.read_csv(
-            io.BytesIO(content), dtype=str, index_col=False, skip_blank_lines=False, keep_default_na=False
-        )
-    table.index += 2  # the header is line 1
-    if b'"' in content:  # cells may span lines; and quotes that are out of place are taken amiss only here
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = next(reader)
-        table.index = pd.Index([reader.line_num for _ in reader][: len(table)])
-    else:
-        header = next(csv.reader([content.decode("utf-8-sig").split("\n", 1)[0].strip()]), [])
-    maybe_blank = np.flatnonzero(_nothing(table.iloc[:, 0]))  # few, and to look at all cells takes longer than to read
+        return pd.read_csv(
+            io.StringIO(form.rows), dtype=str, header=None, names=names, index_col=False,
+            sep=r"\s+" if form.separator == " " else form.separator,
+            skipinitialspace=True, skip_blank_lines=False, keep_default_na=False,
+        )  # fmt: skip
+
+
+def _not_blank(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows in which there is anything. Few need a look: to look at all cells takes longer than to read them."""
+    maybe_blank = np.flatnonzero(_nothing(table.iloc[:, 0]))
     cells = table.iloc[maybe_blank]
     blank = np.logical_and.reduce([_nothing(cells[name]) for name in cells])
     kept = np.ones(len(table), bool)
     kept[maybe_blank[blank]] = False
-    return header, table if kept.all() else table[kept]
+    return table if kept.all() else table[kept]
 
 
 def _nothing(cells: pd.Series) -> np.ndarray:

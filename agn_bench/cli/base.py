@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except BadInput as error:
-        sys.exit(complain(str(error), EXIT_BAD_INPUT))
+        sys.exit(complain(said(error), EXIT_BAD_INPUT))
     except UserCodeError as error:
         sys.exit(complain(str(error), EXIT_FAILED))
     except OSError as error:
@@ -88,6 +88,17 @@ def _print_in_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="agn_bench.plain")
+
+
+def as_flag(name: str, value: str) -> str:
+    """An option as it is written on the command line."""
+    flag = "--" + name.replace("_", "-")
+    return f"{flag} {value}" if value else flag
+
+
+def said(error: BaseException) -> str:
+    """What an error says, with options as they are written on the command line."""
+    return error.message(as_flag) if isinstance(error, BadInput) else str(error)
 
 
 def complain(message: str, code: int) -> int:

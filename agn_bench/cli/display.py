@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agn_bench.base.inputs import spelled
+from agn_bench.cli.base import as_flag
 from agn_bench.config.run import RunConfig
 from agn_bench.store.collected import SUMMARY, files_there
 from agn_bench.store.run_files import RUN_FILES
@@ -114,6 +116,22 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     console.print(f"  {verdict}", highlight=False, soft_wrap=True)
 
 
+_MOST_REMARKED = 3
+
+
+def show_remarks(console: Terminal, remarks: Mapping[str, Sequence[str]], among: int = 1) -> None:
+    """What is to be known of some cells, by their names: of the first of them, and of how many more.
+
+    Args:
+        among: how many cells there are; of one alone the name is left out.
+    """
+    for called in list(remarks)[:_MOST_REMARKED]:
+        for remark in remarks[called]:
+            console.say(f"  {f'{called}: ' if among > 1 else ''}{spelled(remark, as_flag)}")
+    if len(remarks) > _MOST_REMARKED:
+        console.say(f"  The same holds, with other numbers, for {len(remarks) - _MOST_REMARKED} more of {among} cells.")
+
+
 def _of_all_steps(row: dict[str, Any], column: str) -> str:
     """A part of all steps that workers computed."""
     steps = sum(row[f"{name}_steps"] for name in ("accepted", "dropped", "interrupted", "unfinished"))
@@ -147,12 +165,40 @@ def show_path(console: Console, path: Path, content: str = "") -> None:
 
 def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """A table with the rows' keys as columns."""
-    table = Table(title=Text(title))  # texts: a name may hold what Rich takes for markup
+    table = Table(title=Text(title) if title else None)  # texts: a name may hold what Rich takes for markup
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     console.print(table)
+
+
+def show_differing(console: Terminal, rows: Sequence[dict[str, str]], unsaid: Sequence[str] = ()) -> None:
+    """A table of the columns in which rows differ, and above it a line of what they have in common.
+
+    Where the table is too wide to be shown without cutting words, there is a line for each row instead.
+
+    Args:
+        unsaid: columns that need not be said where they are common.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [{name: row.get(name, "–") for name in names} for row in rows]
+    common = [name for name in names if len({row[name] for row in cells}) == 1]
+    said = ", ".join(f"{name} {cells[0][name]}" for name in common if name not in unsaid and cells[0][name] != "–")
+    if said:
+        console.print(f"{'all: ' if len(rows) > 1 else ''}{said}", highlight=False, markup=False)
+    differing = [{name.replace("_", " "): row[name] for name in names if name not in common} for row in cells]
+    if not differing[0]:
+        return
+    for between in (" ", "\n"):  # headings in a line each, or in a line for each word
+        headings = [name.replace(" ", between) for name in differing[0]]
+        table = [dict(zip(headings, row.values(), strict=True)) for row in differing]
+        widest = [max(map(len, [*name.split("\n"), *(row[name] for row in table)])) for name in headings]
+        if sum(widest) + 3 * len(widest) + 1 <= console.width:
+            show_rows(console, "", table)
+            return
+    for row in differing:
+        console.print(", ".join(f"{name} {text}" for name, text in row.items() if text != "–"), markup=False)
 
 
 def readable_seconds(seconds: float) -> str:

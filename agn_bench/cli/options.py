@@ -12,8 +12,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from agn_bench.base.inputs import spelled
 from agn_bench.base.machine import DEVICES
-from agn_bench.cli.base import WHICH, option
+from agn_bench.cli.base import WHICH, as_flag, option
 from agn_bench.config.options import ALL_OF_THEM, OPTIONS, PROBLEM, RUN, Kind, Option
 
 Command = Callable[..., Any]
@@ -48,12 +49,13 @@ def takes(*names: str, **changed: dict[str, Any]) -> Callable[[Command], Command
 
 def annotated(declared: Option) -> Any:
     """The annotation by which Typer takes an option of the table."""
+    told = spelled(declared.text, as_flag)
     if declared.kind is Kind.FLAG:
         flag = "--" + declared.name.replace("_", "-")
         both = f"{flag}/--no-{flag.removeprefix('--')}"
-        shown = typer.Option(both, help=declared.text, rich_help_panel=declared.panel, show_default=False)
+        shown = typer.Option(both, help=told, rich_help_panel=declared.panel, show_default=False)
         return Annotated[bool | None, shown]
-    text = option(declared.text, declared.metavar, declared.panel, declared.names)
+    text = option(told, declared.metavar, declared.panel, declared.names)
     return Annotated[list[str] | None, text] if declared.name in ALL_OF_THEM else Annotated[str | None, text]
 
 

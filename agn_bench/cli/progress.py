@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -18,10 +19,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.cli.base import said
+from agn_bench.cli.display import readable_seconds
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher
 from agn_bench.training.columns import summary
+from agn_bench.training.remarks import of_run
 
 if TYPE_CHECKING:
     from agn_bench.training import records
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 _LINES_PER_RUN = 10
 _WIDTH_WITH_BAR = 96
 _SECONDS_PER_LINE = 5.0
+_SECONDS_SILENT = 50.0
 _SECONDS_OF_SPEED = 600.0
 
 
@@ -37,8 +42,43 @@ def _is_live(console: Console) -> bool:
     return console.file.isatty() and not console.is_dumb_terminal
 
 
+class _Heartbeat:
+    """Where lines are not drawn over, says how far the work is if nothing has been said for about a minute: whoever
+    reads a log is to see that it goes on, however long a step takes.
+    """
+
+    def __init__(self, console: Console, line: Callable[[], str]) -> None:
+        self._console, self._line = console, line
+        self._ended = threading.Event()
+        self._said = time.perf_counter()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since something was said."""
+        return time.perf_counter() - self._said
+
+    def start(self) -> None:
+        if not _is_live(self._console):
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def say(self, line: str) -> None:
+        self._said = time.perf_counter()
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_SECONDS_SILENT / 10):
+            if self.silent_s > _SECONDS_SILENT:
+                self.say(self._line())
+
+
 class RunDisplay(Watcher):
-    """A live line for each run that is being made; elsewhere a plain one now and then.
+    """A live line for each run that is being made; elsewhere a plain one now and then, and at least every minute.
 
     Args:
         at_each_report: called before anything is shown; may raise to end the runs.
@@ -70,20 +110,36 @@ class RunDisplay(Watcher):
         self._whole_task = self._live.add_task("all", total=None, count="", facts="") if several else None
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
+        self._latest: dict[str, str] = {}
+        """What is known of each run that is being made, by its name."""
+        self._heartbeat = _Heartbeat(console, self._in_a_line)
         self._lines: dict[str, int] = {}
         self._waiting = ""
+        self.remarks: list[str] = []
+        """About the first run that was made and has some (see training.remarks)."""
 
     def __enter__(self) -> RunDisplay:
         self._show_whole()
         self._live.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._heartbeat.stop()
         self._live.stop()
+
+    def _in_a_line(self) -> str:
+        """How far everything is."""
+        if self._waiting:
+            return self._waiting
+        if self._whole:
+            return f"[{self._whole}] {self._whole.left}"
+        return "; ".join(f"{name}: {facts}" for name, facts in list(self._latest.items())) or "preparing …"
 
     def started(self, config: RunConfig) -> None:
         name = config.run_id
         self._began[name], self._lines[name] = time.perf_counter(), 0
+        self._latest[name] = "compiling …"
         label = f"{config.optimizer} s{config.seed}"
         if self._whole:
             label = f"{config.optimizer} n{config.workers} λ{config.local_steps} s{config.seed}"
@@ -102,22 +158,24 @@ class RunDisplay(Watcher):
         if self._whole:
             self._whole.progressed(config, done)
             self._show_whole()
+        left = (time.perf_counter() - self._began[name]) * (1 - done) / done
+        self._latest[name] = f"{count}, {facts}, {readable_seconds(left)} left"
         if self._live_here:
             total = progress.exchanges_total
             self._live.update(self._tasks[name], total=total, completed=progress.exchanges, count=count, facts=facts)
         elif not self._whole and int(done * _LINES_PER_RUN) > self._lines[name]:
             self._lines[name] = int(done * _LINES_PER_RUN)
-            left = (time.perf_counter() - self._began[name]) * (1 - done) / done
-            self._say(f"{name}: {count}, {facts}, {left:.0f} s left")
+            self._say(f"{name}: {self._latest[name]}")
 
     def ended(self, config: RunConfig, result: records.RunResult) -> None:
+        self.remarks = self.remarks or of_run(result)
         row = summary(result)
         taken = time.perf_counter() - self._began[config.run_id]
         more = f", {100 * row['test_accuracy']:.2f} % test, {taken:.0f} s" if self._whole else ""
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:
-        self._end(config, f"FAILED ({type(error).__name__}: {error})" if self._whole else "")  # else it is raised
+        self._end(config, f"FAILED ({type(error).__name__}: {said(error)})" if self._whole else "")  # else it is raised
 
     def found(self, config: RunConfig) -> None:
         if self._whole:
@@ -142,13 +200,15 @@ class RunDisplay(Watcher):
         name = config.run_id
         if name in self._tasks:
             self._live.remove_task(self._tasks[name])
+        self._latest.pop(name, None)
         count = ""
         if self._whole:
             self._whole.ended(config)
             count = f"[{self._whole}] "
             self._show_whole()
         if what:
-            self._say(f"{count}{name}: {what}")
+            left = f" ({self._whole.time_left} left)" if self._whole and self._whole.time_left else ""
+            self._say(f"{count}{name}: {what}{left}")
 
     def _show_whole(self) -> None:
         self._waiting = ""
@@ -159,7 +219,7 @@ class RunDisplay(Watcher):
             )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._heartbeat.say(line)
 
 
 class _Whole:
@@ -168,6 +228,7 @@ class _Whole:
     def __init__(self, configs: Sequence[RunConfig]) -> None:
         self._runs = len(configs)
         self._ended = 0
+        self._began = time.perf_counter()
         self._parts: dict[str, float] = {}
         self.done = 0.0
         self.total = float(sum(map(_cost, configs)))
@@ -186,6 +247,20 @@ class _Whole:
         self.done -= self._parts.pop(config.run_id, 0.0)
         self.total -= _cost(config)
         self._ended += 1
+
+    @property
+    def time_left(self) -> str:
+        """About how long the rest takes if it goes on so; nothing where that is not known, or nothing is left."""
+        if not 0 < self.done < self.total:
+            return ""
+        seconds = (time.perf_counter() - self._began) * (self.total - self.done) / self.done
+        return f"about {readable_seconds(seconds)}"
+
+    @property
+    def left(self) -> str:
+        """How much of the work is done, and how long the rest takes."""
+        left = f"{self.time_left} left" if self.time_left else "the time left is not known yet"
+        return f"{100 * self.done / self.total if self.total else 0:.0f} % of the work is done, {left}"
 
     def __str__(self) -> str:
         return f"{self._ended}/{self._runs}"
@@ -233,7 +308,8 @@ class FetchDisplay:
 
 
 class StepDisplay:
-    """Shows that something goes on, and what: a live line on a terminal, a plain one now and then elsewhere.
+    """Shows that something goes on, and what: a live line on a terminal, elsewhere a plain one now and then, and at
+    least every minute.
 
     Args:
         total: how many steps there are; None if that is not known.
@@ -257,21 +333,30 @@ class StepDisplay:
             transient=True,
         )
         self._task = self._live.add_task(title, total=total)
-        self._steps, self._said = 0, time.perf_counter()
+        self._steps, self._what, self._began = 0, "", time.perf_counter()
+        self._heartbeat = _Heartbeat(console, self._in_a_line)
 
     def __enter__(self) -> StepDisplay:
         self._live.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._heartbeat.stop()
         self._live.stop()
+
+    def _in_a_line(self) -> str:
+        """How far everything is, and how long the rest takes if it goes on so."""
+        taken = time.perf_counter() - self._began
+        if self._total is None or not self._steps:
+            return f"{self._title}: {self._what or 'preparing …'}, {readable_seconds(taken)} so far"
+        left = readable_seconds(taken * (self._total - self._steps) / self._steps)
+        return f"{self._title}: {self._steps}/{self._total} {self._what}, about {left} left"
 
     def step(self, what: str) -> None:
         """Another step begins, or has ended: `what` says which."""
         self._at_each_step()
-        self._steps += 1
+        self._steps, self._what = self._steps + 1, what
         self._live.update(self._task, completed=self._steps, description=f"{self._title}: {what}")
-        if not self._live_here and time.perf_counter() - self._said > _SECONDS_PER_LINE:
-            self._said = time.perf_counter()
-            count = f"{self._steps}/{self._total} " if self._total else ""
-            self._console.print(f"{self._title}: {count}{what}", highlight=False, markup=False, soft_wrap=True)
+        if not self._live_here and self._heartbeat.silent_s > _SECONDS_PER_LINE:
+            self._heartbeat.say(self._in_a_line())

@@ -117,7 +117,7 @@ def _refuse_with_no_run(context: typer.Context) -> None:
     """Options that say how runs are made say nothing where none is."""
     for name in ("dry_run", "force", "jobs", "threads", "device", "data_dir", "scheduler"):
         if context.params[name]:
-            raise BadInput(name, "given", "together with --no-run, which makes no runs", "one of the two")
+            raise BadInput(name, "given", "together with `no_run`, which makes no runs", "one of the two")
 
 
 def _compute(

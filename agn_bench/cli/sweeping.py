@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, WHICH, app, completion, console, interrupts_wait, option, path, said
 from agn_bench.config.options import RUN
 from agn_bench.config.shipped import experiment_file, shipped_experiments
 
@@ -110,7 +111,7 @@ def place_of(
 ) -> Place:
     """Where runs are to be made, this process having been prepared for it (see machine.prepare)."""
     if scheduler is not None and jobs is not None:
-        raise BadInput("jobs", jobs, "given together with --scheduler", "one of the two")
+        raise BadInput("jobs", jobs, "given together with `scheduler`", "one of the two")
     if scheduler is not None and not scheduler.strip():
         raise BadInput("scheduler", repr(scheduler), "empty", "tcp://host:8786, where a Dask scheduler answers")
 
@@ -147,12 +148,13 @@ def show_plan(
 ) -> None:
     """What a sweep would do: a row a configuration, and how long it takes."""
     from agn_bench.base import machine
-    from agn_bench.cli.display import readable_seconds, show_rows
+    from agn_bench.cli.display import readable_seconds, show_remarks
     from agn_bench.cli.progress import StepDisplay
     from agn_bench.execution.estimate import estimate, kinds
     from agn_bench.execution.one import settled
     from agn_bench.execution.sweep import at_once, to_make
     from agn_bench.store.folder import known
+    from agn_bench.training.remarks import of_plan
 
     terminal = console()
     configs = settled(configs)
@@ -161,22 +163,11 @@ def show_plan(
     cells: dict[str, list[RunConfig]] = {}
     for config in configs:
         cells.setdefault(config.configuration, []).append(config)
-    rows = [
-        {
-            "optimizer": cell[0].optimizer,
-            "n": cell[0].workers,
-            "λ": cell[0].local_steps,
-            "with": cell[0].local_optimizer.spelled,
-            "model": cell[0].model,
-            "data": cell[0].dataset,
-            "work": _work(cell[0]),
-            "seeds": ",".join(str(config.seed) for config in cell),
-            "kept": f"{sum(config.run_id in kept for config in cell)}/{len(cell)}",
-        }
-        for cell in cells.values()
-    ]
-    if rows:
-        show_rows(terminal, f"{len(configs)} runs, {len(kept)} of them in {folder} and kept", rows)
+    if configs:
+        terminal.say(f"{len(configs)} runs, {len(kept)} of them in {folder} and kept")
+        _show_cells(terminal, list(cells.values()), kept)
+        planned = {_called(cell[0]): of_plan(cell[0]) for cell in cells.values()}
+        show_remarks(terminal, {called: remarks for called, remarks in planned.items() if remarks}, len(cells))
     _show_failures(terminal, report)
     if not missing:
         return
@@ -191,10 +182,50 @@ def show_plan(
     terminal.print(line, highlight=False, soft_wrap=True)
 
 
+def _show_cells(terminal: Terminal, cells: Sequence[Sequence[RunConfig]], kept: Collection[str]) -> None:
+    """A row for each configuration, with what the configurations differ in; what they have in common stands above."""
+    from agn_bench.cli.display import show_differing
+
+    rows = [
+        {**_described(cell[0]), "seeds": _ranges([config.seed for config in cell]), "kept": f"{there}/{len(cell)}"}
+        for cell in cells
+        for there in [sum(config.run_id in kept for config in cell)]
+    ]
+    show_differing(terminal, rows, unsaid=("kept",))
+
+
+def _described(config: RunConfig) -> dict[str, str]:
+    """A configuration as texts, by the columns of summary.csv; its optimizer with its numbers, and its work in a word,
+    whichever option has given it.
+    """
+    from agn_bench.training.columns import belongs_to_the_optimizer, configuration
+
+    found = {name: "–" if value is None else f"{value}" for name, value in configuration(config).items()}
+    options = {one.name for one in fields(config)}
+    own = [name for name in found if belongs_to_the_optimizer(name) and name not in options]
+    told = {name: text for name, text in found.items() if name not in ("epochs", "seconds", *own)}
+    return {**told, "optimizer": config.optimizer.spelled, "work": _work(config)}
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers, those that follow one another as in 0-2."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
+
+
+def _called(config: RunConfig) -> str:
+    return f"{config.optimizer}, {config.workers} workers, {config.local_steps} local steps"
+
+
 def _work(config: RunConfig) -> str:
     """What ends the run."""
     steps = [] if config.gradient_steps is None else [f"{config.gradient_steps} steps"]
-    return ", ".join(steps if config.seconds is None else [*steps, f"{config.seconds:g} s"])
+    return ", ".join(steps if config.seconds is None else [*steps, f"{config.seconds:g} simulated s"])
 
 
 def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
@@ -211,7 +242,7 @@ def show_report(terminal: Terminal, report: Report, folder: Path) -> None:
 
 def _show_failures(terminal: Terminal, report: Report) -> None:
     for config, error in report.failures:
-        terminal.say(f"  {config.run_id}: {type(error).__name__}: {error}")
+        terminal.say(f"  {config.run_id}: {type(error).__name__}: {said(error)}")
 
 
 @app.command()

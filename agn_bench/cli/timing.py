@@ -55,19 +55,24 @@ def timeline(
     or local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
     """
     from agn_bench.clock.timeline import MOST_EXCHANGES
+    from agn_bench.clock.trace import Trace
     from agn_bench.studies.pairs import cells
 
     stop_after = None if exchanges is None else whole_number("exchanges", exchanges, 1, MOST_EXCHANGES)
     configs = cells(configuration, stop_after)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench.cli.display import show_path, show_survey
+        from agn_bench.cli.display import show_path, show_remarks, show_survey
         from agn_bench.cli.progress import StepDisplay
         from agn_bench.studies.survey import survey
 
+        if isinstance(configs[0].delays, Trace):
+            show_remarks(terminal, {"": configs[0].delays.notes})
         with StepDisplay(terminal, "simulating", len(configs), stop_if_asked) as display:
-            rows, pictures = survey(configs, stop_after, folder, partial(facts_of, context), display.step)
+            made = survey(configs, stop_after, folder, partial(facts_of, context), display.step)
+            rows, pictures, remarks = made
     show_survey(terminal, rows, folder)
+    show_remarks(terminal, remarks, len(rows))
     for picture in pictures:
         show_path(terminal, picture)
     files = [name for name in ("timeline", "staleness", "commits", "interrupted") if (folder / f"{name}.csv").exists()]
@@ -122,6 +127,9 @@ def calibrate(
         from agn_bench.cli.display import show_path, show_rows
         from agn_bench.cli.progress import StepDisplay
         from agn_bench.studies.calibration import Trial, fit, report, write_calibration
+
+        for note in columns[0].notes:
+            terminal.say(f"  {note}")
 
         with StepDisplay(terminal, "fitting", None, stop_if_asked) as display:
 

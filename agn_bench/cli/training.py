@@ -15,6 +15,7 @@ from agn_bench.cli.base import (
     interrupts_wait,
     option,
     path,
+    said,
 )
 from agn_bench.config.options import RUN, WORK
 
@@ -64,13 +65,15 @@ def run(
         several = threads is None and len(configs) > 1
         machine.prepare(1 if several else threads, device)
 
-        from agn_bench.cli.display import show_runs
+        from agn_bench.cli.display import show_remarks, show_runs
         from agn_bench.cli.progress import RunDisplay
         from agn_bench.execution.one import Terms
         from agn_bench.execution.sweep import Place, run_all
+        from agn_bench.training.remarks import of_plan
 
         stop_if_asked()
         terminal, folder = console(), path("out", out)
+        show_remarks(terminal, {"": of_plan(config)})
         with RunDisplay(terminal, stop_if_asked) as display:
             terms = Terms(None if data_dir is None else path("data_dir", data_dir), save_center)
             place = Place(machine.runs_at_once(), terms=terms)
@@ -80,7 +83,8 @@ def run(
     for failed, error in report.failures:
         if not there:
             raise error
-        complain(f"{failed.run_id}: {error}", EXIT_FAILED)
+        complain(f"{failed.run_id}: {said(error)}", EXIT_FAILED)
     show_runs(terminal, config, folder, [run.name for run in report.runs if run.name in there])
+    show_remarks(terminal, {"": [remark for remark in display.remarks if remark not in of_plan(config)]})
     if report.failures:
         raise typer.Exit(EXIT_FAILED)

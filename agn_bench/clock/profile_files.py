@@ -110,7 +110,7 @@ def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profil
     for part in tables.values():
         if isinstance(part, dict) and part.get("distribution") == _EMPIRICAL:
             problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
-            raise BadInput("delays", name, problem, "the profile's own file, given by --delays")
+            raise BadInput("delays", name, problem, "the profile's own file, given by `delays`")
     return _profile(name, Origin(name, Places(""), tables), settings, Path())
 
 

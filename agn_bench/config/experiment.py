@@ -30,6 +30,7 @@ from agn_bench.base.inputs import (
     choose,
     read_bytes,
     shown,
+    spelled,
     whole_number,
 )
 from agn_bench.base.toml_places import Places
@@ -131,7 +132,7 @@ class _Reader:
             return
         if not sizes:
             if size is not None:
-                raise BadInput("size", size, f"{self._path} has no sizes", "no --size")
+                raise BadInput("size", size, f"{self._path} has no sizes", "no `size`")
             return
         for name in sizes:
             if not re.fullmatch(_NAME, name, re.ASCII):
@@ -176,7 +177,7 @@ class _Reader:
         elif not isinstance(name, str) or not re.fullmatch(_NAME, name, re.ASCII):
             self._refuse(self._line("name"), f"name = {shown(name)}", "not a name", _NAME_ACCEPTED)
         elif name == "adhoc":
-            self._refuse(self._line("name"), 'name = "adhoc"', "the name of what `run` makes", "another name")
+            self._refuse(self._line("name"), 'name = "adhoc"', "the name of what `agn-bench run` makes", "another name")
         return str(name)
 
     def _seeds(self, count: object) -> list[int]:
@@ -195,7 +196,9 @@ class _Reader:
     def _base(self) -> dict[str, Any]:
         base = self._tables.get("base", {})
         if not isinstance(base, dict):
-            self._refuse(self._line("base"), f"base = {shown(base)}", "not a table", "[base] and options of `run`")
+            self._refuse(
+                self._line("base"), f"base = {shown(base)}", "not a table", "[base] and options of `agn-bench run`"
+            )
             return {}
         kept = {}
         for key, value in base.items():
@@ -210,7 +213,7 @@ class _Reader:
     def _cells(self) -> list[dict[str, list[Any]]]:
         """Of each cell the values of every option."""
         cells = self._tables.get("cells")
-        accepted = "[[cells]], each with options of `run`"
+        accepted = "[[cells]], each with options of `agn-bench run`"
         if cells is None or cells == []:
             self._refuse(self._line("cells"), "cells", "missing" if cells is None else "empty", accepted)
             return []
@@ -316,7 +319,9 @@ class _Reader:
     def _refuse(self, line: Line | None, what: str, problem: str, accepted: str) -> None:
         found = self._places.line(*line) if line else None
         where = f"line {found}, " if found else ""
-        text = f"{where}{what}: {problem}; accepted: {accepted}".replace("\n", "\\n").replace("\r", "\\r")
+        text = f"{where}{what}: {spelled(problem)}; accepted: {spelled(accepted)}".replace("\n", "\\n").replace(
+            "\r", "\\r"
+        )
         self._problems[text] = found or 0
 
     def _line(self, table: str, key: str | None = None, index: int | None = None) -> Line:

@@ -5,13 +5,14 @@ A new option is a line here and a field of RunConfig with a default, which is wh
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
-from agn_bench.base.inputs import NeverAccepted, choose, number, shown, whole_number
+from agn_bench.base.inputs import NeverAccepted, choose, number, shown, spelled, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
 from agn_bench.config.defaults import EVALUATIONS, PRESETS, SHARES, TARGETS
@@ -27,14 +28,14 @@ OPTIMIZER, WORK, PROBLEM, TIME, RUN = "Optimizer and workers", "Work", "Problem"
 class Kind(Enum):
     """What an option takes: the word for it in the help, and in an experiment file."""
 
-    NAME = ("NAME", "a text")
-    WHOLE = ("N", "a number")
-    NUMBER = ("X", "a number")
-    SECONDS = ("S", "a number")
-    FLAG = ("", "true or false")
-    FILE = ("FILE", "a text")
-    PROFILE = ("NAME|FILE", "a text")
-    SETTINGS = ("TABLE.KEY=VALUE", "a text")
+    NAME = ("NAME", "a text", "str")
+    WHOLE = ("N", "a number", "int")
+    NUMBER = ("X", "a number", "float")
+    SECONDS = ("S", "a number", "float")
+    FLAG = ("", "true or false", "bool")
+    FILE = ("FILE", "a text", "str | Path")
+    PROFILE = ("NAME|FILE", "a text", "str | Path")
+    SETTINGS = ("TABLE.KEY=VALUE", "a text", "str | Sequence[str]")
 
     @property
     def metavar(self) -> str:
@@ -77,7 +78,7 @@ class Option:
     """Whether it takes `auto` too."""
     unit: str = ""
     metavar: str = ""
-    """The word for its value in the help; by default that of its kind."""
+    """The word for its value in the help; by default that of its kind. Other options stand in `help` in backticks."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metavar", self.metavar or self.kind.metavar)
@@ -103,6 +104,12 @@ class Option:
     def takes(self, value: object) -> bool:
         """Whether a value of an experiment file is of the right kind."""
         return self.kind.takes(value) or (self.automatic and value == "auto")
+
+    @property
+    def annotation(self) -> str:
+        """Its type, in a signature."""
+        types = [str(self.kind.value[2]), *(["str"] if self.automatic else [])]
+        return " | ".join([*types, *(["None"] if self.default is None else [])])
 
     @property
     def accepted(self) -> str:
@@ -143,6 +150,9 @@ class Option:
         if self.limits.whole:
             return whole_number(self.name, value, int(low), int(high), self.unit)
         return number(self.name, value, low, high, self.unit)
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _profiles() -> list[str]:
@@ -194,11 +204,11 @@ OPTIONS = {
             PRESETS,
         ),
         Option("epochs", Kind.NUMBER, "Passes over the training images, by all workers together", WORK),
-        Option("gradient_steps", Kind.WHOLE, "Mini-batch steps by all workers, instead of --epochs", WORK),
+        Option("gradient_steps", Kind.WHOLE, "Mini-batch steps by all workers, instead of `epochs`", WORK),
         Option(
             "seconds",
             Kind.SECONDS,
-            "Simulated seconds after which the run ends; without --epochs and --gradient-steps the only limit",
+            "Simulated seconds after which the run ends; without `epochs` and `gradient_steps` the only limit",
             WORK,
             limits=Accepted(1e-3, 1e9),
             unit="simulated seconds",
@@ -216,7 +226,7 @@ OPTIONS = {
             Kind.NAME,
             "How the work is shared out. "
             + "; ".join(f"{name}: {what}" for name, what in SHARES.items())
-            + "; default equal, or open with --seconds",
+            + "; default equal, or open with `seconds`",
             WORK,
             names=SHARES,
         ),
@@ -265,7 +275,7 @@ OPTIONS = {
         Option(
             "eval_every",
             Kind.WHOLE,
-            f"Exchanges between evaluations on the test set; auto: {EVALUATIONS} times, evenly, in time with --seconds",
+            f"Exchanges between evaluations on the test set; auto: {EVALUATIONS} times, evenly, in time with `seconds`",
             TIME,
             "auto",
             automatic=True,
@@ -284,6 +294,20 @@ OPTIONS = {
 
 ALL_OF_THEM = ("delay",)
 """Options that may be given several times."""
+
+
+def takes_options(function: Function) -> Function:
+    """Let a function that takes the options of a configuration by name show them: what `help` and editors ask for."""
+    optional = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.annotation)
+        for one in OPTIONS.values()
+    ]
+    signature = inspect.signature(function)
+    first = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=[*first, *optional])  # type: ignore[attr-defined]
+    lines = [f"    {one.name}: {spelled(one.text)}" for one in OPTIONS.values()]
+    function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), *lines])
+    return function
 
 
 def defaults() -> dict[str, Any]:

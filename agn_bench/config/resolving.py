@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.chosen import Chosen
-from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, whole_number
+from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, unknown, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called
@@ -42,14 +42,15 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     """
     given = {name: value for name, value in options.items() if value is not None and value != [] and value != ()}
     for name in given:
-        choose("option", name, sorted(OPTIONS))
+        if name not in OPTIONS:
+            raise BadInput(name, "", unknown(name, OPTIONS), ", ".join(OPTIONS))
     if like and "preset" in given:
-        raise BadInput("preset", given["preset"], "given together with --like", "one of --preset and --like")
+        raise BadInput("preset", given["preset"], "given together with `like`", "one of `preset` and `like`")
     preset = OPTIONS["preset"].read(given.get("preset", OPTIONS["preset"].default))
     if "epochs" in given and "gradient_steps" in given:
-        accepted = "one of --epochs and --gradient-steps"
+        accepted = "one of `epochs` and `gradient_steps`"
         raise BadInput(
-            "epochs", given["epochs"], f"given together with --gradient-steps {given['gradient_steps']}", accepted
+            "epochs", given["epochs"], f"given together with `gradient_steps={given['gradient_steps']}`", accepted
         )
     base = _options_of(like, given) if like else {**defaults(), **PRESETS[preset]}
     if "epochs" in given or "gradient_steps" in given:
@@ -86,7 +87,7 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         workers, local_steps, gradient_steps = _open_work(merged, train_images, batch_size)
     else:
         if not _has_work(merged):
-            raise BadInput("shares", "equal", "without work to share out", "--epochs or --gradient-steps with it")
+            raise BadInput("shares", "equal", "without work to share out", "`epochs` or `gradient_steps` with it")
         gradient_steps = _gradient_steps(merged, train_images, batch_size)
         workers, local_steps = _workers_and_local_steps(
             merged, gradient_steps, "local_steps" in given, "workers" in given
@@ -108,7 +109,7 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     if config.steps > most:
         problem = f"time for about {config.steps:.3g} gradient steps, more than a run can hold"
         longest = most / config.steps * alone["seconds"]
-        accepted = f"up to about {longest:.3g} simulated seconds, or --gradient-steps too"
+        accepted = f"up to about {longest:.3g} simulated seconds, or `gradient_steps` too"
         raise BadInput("seconds", alone["seconds"], problem, accepted)
     if merged.get("eval_every", "auto") != "auto":
         most = config.exchanges if config.gradient_steps is not None else MAX_IMAGES_DRAWN
@@ -179,14 +180,14 @@ def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict
     recorded = isinstance(delays, Mapping) and "trace" in delays
     if recorded and not {"timeline", "delays"} & given.keys():
         problem = f"recorded, {shown(delays)}, and not in a run.json"
-        raise BadInput("timeline", "", problem, "the recorded timeline's file, or --delays")
+        raise BadInput("timeline", "", problem, "the recorded timeline's file, or `delays`")
     return {**base, "delays": OPTIONS["delays"].default} if recorded else base
 
 
 def _with_rate(
     chosen: Chosen[LocalOptimizer], merged: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Chosen[LocalOptimizer]:
-    """The local optimizer with --learning-rate, the one number that has an option of its own."""
+    """The local optimizer with `learning_rate`, the one number that has an option of its own."""
     if "learning_rate" not in merged:
         return chosen
     rate = merged["learning_rate"]
@@ -194,7 +195,7 @@ def _with_rate(
     if declared is None or not isinstance(declared.accepted, Accepted):
         raise BadInput("learning_rate", rate, f"{chosen} has none", "a local optimizer that has a learning rate")
     if "learning_rate=" in str(given.get("local_optimizer", "")):
-        problem = f"given together with --local-optimizer {given['local_optimizer']}"
+        problem = f"given together with `local_optimizer={given['local_optimizer']}`"
         raise BadInput("learning_rate", rate, problem, "one of the two")
     low, high, *_ = declared.accepted
     return LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": number("learning_rate", rate, low, high)})
@@ -236,7 +237,7 @@ def _work_of_a_trace(
     for option in ("epochs", "gradient_steps"):
         if option in given:
             problem = f"not the {trace.phases} phases of {local_steps} local steps that the timeline's workers make"
-            accepted = f"--gradient-steps {whole_phases}, or neither --epochs nor --gradient-steps"
+            accepted = f"`gradient_steps={whole_phases}`, or neither `epochs` nor `gradient_steps`"
             raise BadInput(option, given[option], problem, accepted)
     return workers, local_steps, whole_phases
 
@@ -245,7 +246,7 @@ def _open_work(merged: Mapping[str, object], train_images: int, batch_size: int)
     """n, λ and the gradient steps of workers that have no shares."""
     has_work = _has_work(merged)
     if not has_work and "seconds" not in merged:
-        raise BadInput("shares", "open", "without an end", "--seconds, --epochs or --gradient-steps with it")
+        raise BadInput("shares", "open", "without an end", "`seconds`, `epochs` or `gradient_steps` with it")
     gradient_steps = _gradient_steps(merged, train_images, batch_size) if has_work else None
     workers = whole_number("workers", merged["workers"], 1, MOST_WORKERS)
     most = MAX_IMAGES_DRAWN // batch_size if gradient_steps is None else gradient_steps

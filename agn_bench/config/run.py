@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import whole_number
-from agn_bench.config.options import MAX_SEED
+from agn_bench.config.options import MAX_SEED, takes_options
 from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.problems.catalogue import DatasetEntry, Mlp
 from agn_bench.problems.shares import Split
@@ -65,11 +65,14 @@ class RunConfig:
     """The run ends at the first evaluation that reaches this, as in `test_accuracy=0.95`."""
 
     @classmethod
+    @takes_options
     def of(cls, **options: object) -> RunConfig:
-        """A configuration from options of `agn-bench run` by name, with underscores; the rest is the preset's.
+        """A configuration from the options of `agn-bench run`; what is not given is as the preset says.
 
         Raises:
             BadInput: an option is unknown, or its value or two together cannot be used.
+
+        Args:
         """
         from agn_bench.config.resolving import resolve
 

@@ -33,7 +33,7 @@ NOTHING_SPECIAL = Terms()
 
 
 def make(
-    config: RunConfig, terms: Terms = NOTHING_SPECIAL, on_progress: Callable[[Progress], None] | None = None
+    config: RunConfig, terms: Terms = NOTHING_SPECIAL, on_progress: Callable[[Progress], object] | None = None
 ) -> RunResult:
     """Make a run here. JAX's threads and device must be set (see machine.prepare).
 

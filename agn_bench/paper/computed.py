@@ -49,7 +49,7 @@ def computed_table(root: Path, table: str) -> pd.DataFrame:
     Raises:
         BadInput: it cannot be read, or is not what this version makes.
     """
-    accepted = "the table as `reproduce` makes it: --force makes it again"
+    accepted = "the table as `agn-bench reproduce` makes it: `force` makes it again"
     path, types = computed_path(root, table), COMPUTED[table][1]
     try:
         found = read_table(path, types)

@@ -100,7 +100,7 @@ class Results:
         others = [run for run, kind in zip(summary["run_id"], kinds, strict=True) if kind not in own]
         if others:
             problem = f"has {len(others)} runs that are not of size {self.size}, as {others[0]}"
-            raise BadInput("out", self.folder, problem, f"a folder of size {self.size} alone: another --out")
+            raise BadInput("out", self.folder, problem, f"a folder of size {self.size} alone: another `out`")
 
     def _read(self, summary: pd.DataFrame, curves: pd.DataFrame) -> None:
         import pandas as pd

@@ -55,7 +55,7 @@ class Known:
             return False
         wrong = self.here[name] if name in self.here else self.rows.changed(name)
         if wrong:
-            accepted = "--force to make it again in its place, or the files as they were"
+            accepted = "`force` to make it again in its place, or the files as they were"
             problem = f"{wrong}, so it is neither trusted nor overwritten"
             raise BadInput("out", self.folder / "runs" / name, problem, accepted)
         return True
@@ -141,7 +141,7 @@ def check_threads(folder: Path, threads: int) -> None:
     if found and threads not in found:
         made = list(map(str, sorted(found)))
         problem = f"the runs in {folder} were made with {' and '.join(made)}, and all of a sweep have the same"
-        raise BadInput("threads", threads, problem, f"{' or '.join(made)}, or another --out")
+        raise BadInput("threads", threads, problem, f"{' or '.join(made)}, or another `out`")
 
 
 def threads_of(folder: Path) -> set[int]:

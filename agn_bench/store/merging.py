@@ -58,7 +58,7 @@ def merge(sources: Sequence[Path], target: Path, force: bool = False) -> Merged:
     if merged.different and not force:
         name = merged.different[0]
         problem = f"{len(merged.different)} runs have other results than those of the same name elsewhere, as {name}"
-        accepted = "folders that agree, or --force to keep the first of each"
+        accepted = "folders that agree, or `force` to keep the first of each"
         raise BadInput("DIR", first[name].folder, problem, accepted)
 
     for name, source in first.items():
@@ -91,7 +91,7 @@ class _Source:
     def __init__(self, folder: Path) -> None:
         if not _is_experiment(folder):
             problem = "no experiment folder" if folder.exists() else "there is no such folder"
-            accepted = "an experiment folder, as `agn-bench sweep` and `run --out` make it"
+            accepted = "an experiment folder, as `agn-bench sweep` and `agn-bench run` make it"
             raise BadInput("DIR", folder, problem, accepted)
         self.folder = folder
         self.plan = planned(folder)

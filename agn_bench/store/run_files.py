@@ -102,7 +102,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         BadInput: the folder has no such files.
     """
-    accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run --out` makes it"
+    accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run` makes it"
     needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
     finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
     numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]

@@ -24,6 +24,8 @@ class Measured:
     workers: np.ndarray
     local_steps: np.ndarray
     seconds: np.ndarray
+    notes: tuple[str, ...] = ()
+    """What was guessed of the file's form, a sentence each."""
 
 
 def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> list[Measured]:
@@ -58,7 +60,7 @@ def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> li
         local_steps.append(int(checked(row, "local_steps", whole_number, 1, share)))
         exchanges = workers[-1] * (share // local_steps[-1])
         if exchanges > MOST_EXCHANGES:
-            accepted = f"--gradient-steps and runs with up to {MOST_EXCHANGES}"
+            accepted = f"`gradient_steps` and runs with up to {MOST_EXCHANGES}"
             raise table.refuse(row, None, f"{exchanges} exchanges are too many", accepted)
     return [
         Measured(
@@ -66,6 +68,7 @@ def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> li
             np.array(workers, int),
             np.array(local_steps, int),
             np.array([checked(row, column, number, 1e-6, 1e12) for row in range(len(table))]),
+            table.notes,
         )
         for column in columns
     ]

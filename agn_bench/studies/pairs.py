@@ -28,7 +28,7 @@ def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfi
     """
     lists = [_parts(options.get(name)) for name in ("workers", "local_steps")]
     if len(lists[0]) * len(lists[1]) > _MOST_CELLS:
-        shown = f"with {len(lists[0])} numbers and --local-steps with {len(lists[1])}"
+        shown = f"with {len(lists[0])} numbers and `local_steps` with {len(lists[1])}"
         raise BadInput("workers", shown, "too many cells", f"up to {_MOST_CELLS} cells")
     cell = _cell_of_work if exchanges is None else _cell_without_end
     return [cell({**options, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
@@ -50,8 +50,8 @@ def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
     """Without a look at the work, which does not end the timeline."""
     for name in ("timeline", "epochs", "gradient_steps", "seconds", "shares"):
         if options.get(name) is not None:
-            accepted = f"one of --exchanges and --{name.replace('_', '-')}"
-            raise BadInput(name, options[name], "given together with --exchanges", accepted)
+            accepted = f"one of `exchanges` and `{name}`"
+            raise BadInput(name, options[name], "given together with `exchanges`", accepted)
     config = resolve({**options, "optimizer": None, "workers": None, "local_steps": None})
     given = options.get("workers")
     workers = config.workers if given is None else whole_number("workers", given, 1, MOST_WORKERS)

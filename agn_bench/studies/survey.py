@@ -22,7 +22,7 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import settled
-from agn_bench.training import columns
+from agn_bench.training import columns, remarks
 from agn_bench.training.timing import active_timeline_of, timeline_of
 
 if TYPE_CHECKING:
@@ -55,19 +55,22 @@ def survey(
     folder: Path,
     facts: Callable[[], dict[str, Any]],
     on_cell: Callable[[str], None] = lambda text: None,
-) -> tuple[list[dict[str, Any]], list[Path]]:
-    """Simulate every cell's timeline and write what it says; return the rows and the pictures.
+) -> tuple[list[dict[str, Any]], list[Path], dict[str, list[str]]]:
+    """Simulate every cell's timeline and write what it says.
 
     Args:
         configs: cells that differ in the number of workers or of local steps.
         facts: says what is known of the making (command, machine, date), for provenance.json.
+
+    Returns:
+        The rows, the pictures, and by each cell that has some the remarks about it (see training.remarks).
 
     Raises:
         BadInput: delays were asked for beside a recorded timeline, and give another one.
     """
     import pandas as pd
 
-    rows = []
+    rows, remarked = [], {}
     for config in settled(configs):
         timeline = simulate_cell(config, exchanges)
         cell = {
@@ -78,7 +81,14 @@ def survey(
             "seed": config.seed,
         }
         rows.append({**cell, **measures(timeline, exchanges is not None, config.channels)})
-        on_cell(f"{config.workers} workers, {config.local_steps} local steps")
+        called = f"{config.workers} workers, {config.local_steps} local steps"
+        if exchanges is None:
+            recorded = isinstance(config.delays, Trace)
+            remarked[called] = [
+                *([] if recorded else remarks.of_plan(config)),
+                *remarks.of_timeline(timeline, recorded),
+            ]
+        on_cell(called)
     for name in _OF_ONE_KIND:  # of an earlier survey, which this one replaces
         (folder / name).unlink(missing_ok=True)
     files.write_table(folder / "timeline.csv", rows)
@@ -99,7 +109,7 @@ def survey(
             maps = {"versions a second" if title is growth else title: table for title, table in maps.items()}
         pictures = heat_maps(maps, folder / "figures" / name, around_0=[growth])
     files.record_provenance(folder, {"timeline": facts()})
-    return rows, pictures
+    return rows, pictures, {called: found for called, found in remarked.items() if found}
 
 
 def grid(rows: Sequence[dict[str, Any]], column: str) -> pd.DataFrame:

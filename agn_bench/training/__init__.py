@@ -20,4 +20,5 @@ exchange.py    what is compiled: local phases, and the exchanges that end them
 checks.py      what a user's optimizer gives, by shapes alone
 records.py     what a run leaves in memory
 columns.py     what it says, as columns of CSV files
+remarks.py     what one should know of its work and time without having asked
 """

@@ -81,12 +81,36 @@ def belongs_to_the_optimizer(column: str) -> bool:
     return column in FIRST_NUMBERS["optimizer"] or not (column in SUMMARY_TYPES or column.startswith(_OF_OTHERS))
 
 
+def configuration(config: RunConfig) -> dict[str, Any]:
+    """The columns of summary.csv that say what was run, but for the seed."""
+    numbers = {**dict.fromkeys(chain(*FIRST_NUMBERS.values())), **_numbers(config)}
+    return {
+        "optimizer": config.optimizer.name,
+        "workers": config.workers,
+        "local_steps": config.local_steps,
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "local_optimizer": config.local_optimizer.name,
+        "learning_rate": numbers.pop("learning_rate"),
+        "momentum": numbers.pop("momentum"),
+        "alpha": numbers.pop("alpha"),
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "delays": config.delays.name,
+        "data_split": config.data_split.name,
+        "reset_local_optimizer": config.reset_local_optimizer,
+        "window_s": config.window,
+        "eval_every": config.eval_every,
+        **numbers,
+    }
+
+
 def summary(result: RunResult) -> dict[str, Any]:
     """The columns of summary.csv after run_id and experiment."""
     config, timeline, replay = result.config, result.timeline, result.replay
     entry = config.dataset.thing
     chance = 1 / entry.classes
-    numbers = {**dict.fromkeys(chain(*FIRST_NUMBERS.values())), **_numbers(config)}
+    what = configuration(config)
     seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
     kept = replay.exchanges
     diverged = replay.diverged_exchange is not None
@@ -96,20 +120,13 @@ def summary(result: RunResult) -> dict[str, Any]:
     }
     last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
     return {
-        "optimizer": config.optimizer.name,
-        "workers": config.workers,
-        "local_steps": config.local_steps,
+        **{name: what.pop(name) for name in ("optimizer", "workers", "local_steps")},
         "seed": config.seed,
-        "dataset": config.dataset.name,
-        "model": config.model.name,
-        "local_optimizer": config.local_optimizer.name,
-        "learning_rate": numbers.pop("learning_rate"),
-        "batch_size": config.batch_size,
-        "epochs": config.epochs,
-        "delays": config.delays.name,
+        **{name: what.pop(name) for name in ("dataset", "model", "local_optimizer", "learning_rate", "batch_size")},
+        **{name: what.pop(name) for name in ("epochs", "delays")},
         "status": result.status,
         "exchanges": kept,
-        "gradient_steps": kept * config.local_steps,
+        "gradient_steps": result.gradient_steps,
         "sim_time_s": timeline.end_s,
         "last_batch_accuracy": chance if diverged else last_batch,
         "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,
@@ -120,15 +137,11 @@ def summary(result: RunResult) -> dict[str, Any]:
         "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
         "server_utilization": timeline.server_busy_s(kept) / seconds / config.channels if seconds else None,
         "configuration": config.configuration,
-        "momentum": numbers.pop("momentum"),
-        "alpha": numbers.pop("alpha"),
-        "data_split": config.data_split.name,
-        "reset_local_optimizer": config.reset_local_optimizer,
-        "window_s": config.window,
-        "eval_every": config.eval_every,
+        **{name: what.pop(name) for name in ("momentum", "alpha", "data_split", "reset_local_optimizer", "window_s")},
+        "eval_every": what.pop("eval_every"),
         "diverged_exchange": replay.diverged_exchange,
         "diverged_s": result.diverged_s,
-        **numbers,
+        **what,
         **_of_rules(result),
     }
 

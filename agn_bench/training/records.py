@@ -50,6 +50,8 @@ class Replay:
     """The first exchange with a loss or a center that is not finite."""
     reached: bool = False
     """Whether the last evaluation reached the accuracy at which the run was to end."""
+    stopped: bool = False
+    """Whether whoever followed its progress ended it before its end."""
 
     @property
     def exchanges(self) -> int:
@@ -74,8 +76,27 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """`done` or `diverged`; either is a result."""
-        return "done" if self.replay.diverged_exchange is None else "diverged"
+        """`done` or `diverged`, either of which is a result; or `stopped`: it was ended from outside (see
+        library.run), and what there is of it is not the configuration's result.
+        """
+        if self.replay.diverged_exchange is not None:
+            return "diverged"
+        return "stopped" if self.replay.stopped else "done"
+
+    @property
+    def gradient_steps(self) -> int:
+        """Trained, of all workers together; config.gradient_steps are those that were asked for."""
+        return self.replay.exchanges * self.config.local_steps
+
+    @property
+    def remarks(self) -> list[str]:
+        """What one should know of the run without having asked, a sentence each: more than 1 % of the work was not
+        trained; the last tenth of it took more than a third of the simulated time.
+        """
+        from agn_bench.base.inputs import spelled
+        from agn_bench.training.remarks import of_run
+
+        return [spelled(remark) for remark in of_run(self)]
 
     @property
     def diverged_s(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def replay_timeline(
     evaluate_at: Iterable[int] = (),
     reset_local_optimizer: bool = False,
     target: float | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
 
@@ -42,6 +42,8 @@ def replay_timeline(
         initial: the center at version 0, NumPy arrays.
         evaluate_at: after how many exchanges to evaluate the center on the test set, 0 and all of them allowed.
         target: end with the first evaluation, but for one at the start, that reaches this accuracy.
+        on_progress: told now and then how far the replay is. If it answers True the replay ends after what is being
+            computed meanwhile.
     """
     images, labels, test_images, test_labels = jax.device_put(
         (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
@@ -68,7 +70,7 @@ def _replay(
     test_labels: jax.Array,
     loss: Loss,
     target: float | None,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: Callable[[Progress], object] | None,
 ) -> Replay | None:
     """None if a center of the last segment is not finite, but nobody watched which."""
     timeline = training.timeline
@@ -76,8 +78,11 @@ def _replay(
     correct: list[np.ndarray] = []
     evaluations: list[Evaluation] = []
     diverged = reached = None
+    stopping = False
+    last = 0
 
-    segments = _segments(timeline.exchanges, training.segment_size, evaluate_at)
+    whole = _segments(timeline.exchanges, training.segment_size, evaluate_at)
+    segments = takewhile(lambda _: not stopping, whole)
 
     def look(version: int) -> tuple[jax.Array, jax.Array | None]:
         center = training.center
@@ -100,17 +105,20 @@ def _replay(
                 reached = last
                 break
         if on_progress is not None and made:
-            on_progress(
-                Progress(
-                    exchanges=last,
-                    exchanges_total=timeline.exchanges,
-                    sim_time_s=float(timeline.applied_s[last - 1]),
-                    batch_accuracy=float(correct[-1].mean()) / training.batches.shape[-1],
-                    test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
-                )
+            progress = Progress(
+                exchanges=last,
+                exchanges_total=timeline.exchanges,
+                sim_time_s=float(timeline.applied_s[last - 1]),
+                batch_accuracy=float(correct[-1].mean()) / training.batches.shape[-1],
+                test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
             )
+            stopping = stopping or on_progress(progress) is True
 
-    kept = next((end for end in (reached, None if diverged is None else diverged + 1) if end), timeline.exchanges)
+    kept = last if diverged is None else diverged + 1
+    stopped = diverged is None and reached is None and kept < timeline.exchanges
+    if stopped and kept not in evaluate_at:
+        tested = count_correct(training.center, test_images, test_labels, loss=loss)
+        evaluations.append(Evaluation(kept, int(tested)))
     return Replay(
         center=jax.device_get(training.center),
         losses=np.concatenate(losses)[:kept],
@@ -118,6 +126,7 @@ def _replay(
         evaluations=evaluations,
         diverged_exchange=diverged,
         reached=reached is not None,
+        stopped=stopped,
     )
 
 

@@ -24,7 +24,7 @@ from agn_bench.training.timing import timeline_of
 MAX_CURVE_POINTS = 1_000_000
 
 
-def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
+def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progress], object] | None = None) -> RunResult:
     """Simulate the timeline of `config` and replay the training along it.
 
     Raises:
@@ -63,8 +63,10 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         target=config.target,
         on_progress=on_progress,
     )
-    if replay.reached:
+    if replay.reached or replay.stopped:
         looks = [look for look in looks if look[1] <= replay.exchanges]
+        if looks[-1][1] < replay.exchanges:
+            looks.append((float(timeline.applied_s[replay.exchanges - 1]), replay.exchanges))
         ended_s = next(time_s for time_s, exchanges in looks if exchanges == replay.exchanges)
         timeline = replace(cut(timeline, None, Stop(replay.exchanges)), stopped_s=ended_s)
     train_correct = None

@@ -133,7 +133,7 @@ def recognised(config: RunConfig) -> RunConfig:
         if possible and _same(timeline_of(simulated), timeline_of(config)):
             return simulated
     if trace.required:
-        problem = f"not what --timeline {trace.name} holds, with seed {config.seed}"
+        problem = f"not what `timeline={trace.name}` holds, with seed {config.seed}"
         accepted = "the delays that the timeline was simulated from, or none"
         raise BadInput("delays", trace.instead_of.name, problem, accepted)
     return config

@@ -1,0 +1,104 @@
+"""What a user should know of a run's work and time without having asked: work that is not trained, and a clock that
+mostly waits for a few workers. Each is a sentence in which options stand in backticks (see base.inputs.spelled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agn_bench.clock.timeline import Timeline
+from agn_bench.clock.trace import Trace
+from agn_bench.config.run import RunConfig
+
+if TYPE_CHECKING:
+    from agn_bench.training.records import RunResult
+
+NOTABLE_WORK = 0.01
+"""Work that is not trained is told of from this fraction of the work on."""
+LAST_WORK, NOTABLE_TIME = 0.1, 1 / 3
+"""The last fraction of the exchanges is told of if it takes more than this fraction of the simulated time."""
+
+
+def of_plan(config: RunConfig) -> list[str]:
+    """What is known before a run: of a recorded timeline how its file was read, else what whole phases leave out of the
+    work that is asked for.
+    """
+    if isinstance(config.delays, Trace):
+        return list(config.delays.notes)
+    asked, steps, whole = config.gradient_steps, config.local_steps, _whole_phases(config)
+    if asked is None or whole is None or asked - whole <= NOTABLE_WORK * asked:
+        return []
+    shared = config.shares == "equal"
+    said = f"{whole} of {asked} gradient steps are trained, since workers make whole phases of {steps} steps"
+    more = f"`gradient_steps={whole + _unit(config)}` are whole phases"
+    if not shared:
+        return [f"{said}. {more}."]
+    share = f"an equal share of {asked // config.workers} steps holds {asked // config.workers // steps} of these"
+    return [f"{said}, and {share}. {more}; with `shares=open` {asked // steps * steps} steps are trained."]
+
+
+def _unit(config: RunConfig) -> int:
+    """Gradient steps by which the work can grow and stay one of whole phases."""
+    return config.local_steps * (config.workers if config.shares == "equal" else 1)
+
+
+def _whole_phases(config: RunConfig) -> int | None:
+    """The gradient steps of the work's whole phases; None if none is asked for, or a recorded timeline has it."""
+    if config.gradient_steps is None or isinstance(config.delays, Trace):
+        return None
+    return config.gradient_steps // _unit(config) * _unit(config)
+
+
+def of_timeline(timeline: Timeline, recorded: bool = False) -> list[str]:
+    """Whether the clock waits for a few workers: the last tenth of the exchanges takes more than a third of the time.
+
+    Of fewer than ten exchanges it says nothing, as their last tenth is not one.
+    """
+    before = timeline.exchanges - int(LAST_WORK * timeline.exchanges)
+    since, end = float(timeline.applied_s[before - 1]), timeline.end_s
+    if end - since <= NOTABLE_TIME * end:
+        return []
+    late = len(np.unique(timeline.worker[timeline.applied_s > (1 - NOTABLE_TIME) * end]))
+    takes = f"the last tenth of the work takes {100 * (end - since) / end:.0f} % of the simulated time"
+    late_workers = f"in the last third of the time {late} of {timeline.workers} workers {'is' if late == 1 else 'are'}"
+    ends = f"`seconds={since:.4g}` ends the run there"
+    opened = "" if recorded else ", and fast workers then do more of the work, as with `shares=open`"
+    return [f"From {since:.4g} s to {end:.4g} s, {takes}; {late_workers} at work. {ends}{opened}."]
+
+
+def of_summary(config: RunConfig, row: Mapping[str, Any]) -> list[str]:
+    """What a finished run has left out of the work that was planned, by its row of summary.csv; nothing of one that
+    diverged or reached its target, which says so itself.
+    """
+    planned, trained = _whole_phases(config), int(row["gradient_steps"])
+    if planned is None or row["status"] != "done":
+        return []
+    if planned - trained <= NOTABLE_WORK * planned or row.get("reached_s") not in (None, ""):
+        return []
+    why = [
+        f"{count} {what}"
+        for count, what in (
+            (int(row.get("interrupted") or 0), "phases were interrupted"),
+            (int(row.get("stranded") or 0), "workers waited for a version that could come no more"),
+        )
+        if count
+    ]
+    if config.seconds is not None and float(row["sim_time_s"]) >= config.seconds:
+        why.append(f"`seconds={config.seconds:g}` ended the run")
+    because = f", since {' and '.join(why)}" if why else ""
+    return [f"{trained} of the planned {planned} gradient steps were trained{because}."]
+
+
+def of_run(result: RunResult) -> list[str]:
+    """All of these of a run."""
+    from agn_bench.training.columns import summary
+
+    config = result.config
+    return [
+        *of_plan(config),
+        *of_timeline(result.timeline, isinstance(config.delays, Trace)),
+        *of_summary(config, summary(result)),
+    ]
