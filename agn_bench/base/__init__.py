@@ -9,6 +9,7 @@ files.py        files written whole or not at all, and locks
 user_files.py   the reader of what a user brings as a file, TOML or CSV
 toml_places.py  where in a TOML file each of its keys begins
 streams.py      all randomness of a run
+jax_settings.py JAX's settings that would change numbers
 machine.py      threads, device, and the facts recorded of a machine
 """
 

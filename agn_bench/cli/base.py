@@ -67,9 +67,13 @@ def _of_the_machine(error: Exception) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
         return str(error).strip() or "out of memory"
     *_, (raised, _) = walk_tb(error.__traceback__)
-    if raised.f_globals.get("__name__") == "jax._src.xla_bridge":  # where JAX looks for devices
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        return f"with JAX_PLATFORMS={shlex.quote(asked)} JAX cannot start: {str(error).strip() or 'no such device'}"
+    match raised.f_globals.get("__name__"):
+        case "jax._src.xla_bridge":  # where JAX looks for devices
+            name = "JAX_PLATFORM_NAME" if os.environ.get("JAX_PLATFORM_NAME") else "JAX_PLATFORMS"
+            given = f"{name}={shlex.quote(os.environ.get(name, ''))}"
+            return f"with {given} JAX cannot start: {str(error).strip() or 'no such device'}"
+        case "jax._src.config":  # where it reads its variables
+            return f"JAX cannot start with its variables as they are set: {error}"
     return ""
 
 

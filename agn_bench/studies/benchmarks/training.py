@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from agn_bench.base import files, machine
+from agn_bench.base.jax_settings import own_settings
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.benchmarks.peers import Peer, started
 from agn_bench.studies.benchmarks.programs import (
@@ -88,6 +89,7 @@ def training_benchmark(
             yield _measure(cell, problem, repetitions, running, peak_mb, on_step)
 
 
+@own_settings()
 def _measure(
     cell: Cell,
     problem: Problem,
@@ -162,6 +164,7 @@ def _measure(
     }
 
 
+@own_settings()
 def _peak_memory_mb(cell: Cell) -> float:
     """Of this process, once every worker has made an exchange."""
     training, timeline = Problem(cell, 1).training()
