@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base import machine
+from agn_bench.base.inputs import path_of
 from agn_bench.config.run import RunConfig
 from agn_bench.store import run_files
 from agn_bench.training import columns
@@ -54,7 +55,8 @@ def run(
 
     machine.prepare(threads, device)
     (config,) = settled([config])
-    return make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), on_progress)
+    terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
+    return make(config, terms, on_progress)
 
 
 def summary(result: RunResult) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def save(result: RunResult, out: str | Path) -> Path:
     """
     from agn_bench.store import folder
 
-    root = Path(out)
+    root = path_of("out", out)
     folder.prepare(root)
     if folder.planned(root):
         folder.check_threads(root, machine.threads())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agn_bench.base import __version__
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, path_of
 from agn_bench.base.named import Named
 from agn_bench.base.signals import STOPPING
 from agn_bench.base.user_code import UserCodeError
@@ -259,9 +259,7 @@ def facts_of(context: typer.Context) -> dict[str, Any]:
 
 def path(name: str, text: str) -> Path:
     """The path given for the option `name`."""
-    if not text.strip():
-        raise BadInput(name, repr(text), "empty", "a path")
-    return Path(text)
+    return path_of(name, text)
 
 
 def console() -> Terminal:
