@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base import machine
-from agn_bench.base.inputs import BadInput, choose, reason_of, whole_number
+from agn_bench.base.inputs import BadInput, choose, path_of, reason_of, whole_number
 from agn_bench.base.user_code import jax_has_started
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher, Work
@@ -85,7 +85,9 @@ def run(
     _prepare(threads, device)
     (config,) = settled([config])
     follower = None if on_progress is None else _Follower(on_progress)
-    result = make(config, Terms(None if data_dir is None else Path(data_dir), keep_center=True), follower)
+    result = make(
+        config, Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True), follower
+    )
     if follower is not None and follower.raised is not None:
         raise _with(follower.raised, "result", result)
     return result
@@ -128,7 +130,7 @@ def run_many(
     _prepare(threads if threads is not None or jax_has_started() else 1, device)
     processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, MOST_JOBS)
     wanted = settled(configs)
-    terms = Terms(None if data_dir is None else Path(data_dir), keep_center=True)
+    terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
     for dataset in dict.fromkeys(config.dataset for config in wanted):
         load_once(dataset, terms.data_dir)
     made = _Made(on_result)
@@ -234,7 +236,7 @@ def read(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     from agn_bench.analysis import comparison
 
-    runs = comparison.read_runs([Path(folder)])
+    runs = comparison.read_runs([path_of("folder", folder)])
     return runs.summary, comparison.counted_points(runs)
 
 
@@ -253,7 +255,7 @@ def save(result: RunResult, out: str | Path) -> Path:
     if result.status == "stopped":
         problem = f"{result.config.run_id} was stopped by on_progress, and its name is that of the whole run"
         raise BadInput("result", "", problem, "a run that ended by itself, as by `seconds` or `until`")
-    root = Path(out)
+    root = path_of("out", out)
     folder.prepare(root)
     if folder.planned(root):
         folder.check_threads(root, machine.threads())

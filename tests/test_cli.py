@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import jax
 import pandas as pd
 import pytest
 
-from agn_bench import __version__
+from agn_bench import __version__, cli
+from agn_bench.base import machine
+from agn_bench.cli import reading
 from agn_bench.clock import load_profile
 from agn_bench.store import run_files
 from agn_bench.training import simulate
@@ -328,16 +331,75 @@ INTERRUPTED = [
 ]
 
 
-def test_interrupting_a_run_exits_130_and_leaves_no_partial_file(tmp_path: Path) -> None:
+SIGNALS = pytest.mark.kind("signals by which a command is asked to end")
+
+
+@SIGNALS
+@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["Ctrl-C", "timeout"])
+def test_interrupting_a_run_leaves_no_partial_file(tmp_path: Path, numbers: list[int]) -> None:
+    """`timeout` sends its signal to the process, and at once to the group that this is in."""
     process = agn_bench(
         "run", "--workers", 4, "--model", "mlp-8", "--gradient-steps", 40_000, "--out", tmp_path / "mine"
     )
     assert process.stdout is not None
     assert "exchanges" in process.stdout.readline()  # it is training
-    process.send_signal(signal.SIGINT)
+    for number in numbers:
+        process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.splitlines()) == (130, INTERRUPTED)
+    assert (process.returncode, err.splitlines()) == (128 + numbers[0], INTERRUPTED)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "words", ["run", "sweep FILE", "timeline --workers 2 --exchanges 50", "reproduce beale --size quick"]
+)
+def test_every_command_that_computes_ends_by_a_signal(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, number: int
+) -> None:
+    """It comes where Python's own answer, an exception, would be the worst: while JAX is prepared."""
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\n[base]\nmodel = "mlp-8"\ngradient_steps = 500\n[[cells]]\nworkers = 2\n')
+    monkeypatch.setattr(machine, "prepare", lambda *_: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    code, _, err = command(*words.replace("FILE", str(file)).split(), "--out", tmp_path / "out")
+    assert (code, err.splitlines()) == (128 + number, INTERRUPTED)
+    assert signal.getsignal(number) is before
+
+
+@SIGNALS
+def test_commands_that_only_read_end_by_a_signal_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "console", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert command("list")[::2] == (143, INTERRUPTED[1] + "\n")
+
+
+@SIGNALS
+def test_the_first_process_of_a_container_ends_by_a_signal() -> None:
+    """The system does not end it by one that it does not answer."""
+    alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("no such processes can be started here")
+    code = """
+import os, signal
+from agn_bench.cli import main, reading
+assert os.getpid() == 1
+reading.console = lambda: os.kill(1, signal.SIGTERM)
+main(["list"])
+"""
+    ran = subprocess.run([*alone, sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (143, INTERRUPTED[1] + "\n")
+
+
+@SIGNALS
+def test_what_nohup_ignores_stays_ignored(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "console", lambda: os.kill(os.getpid(), signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(AttributeError):  # it goes on, and prints nowhere
+            cli.main(["list"])
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("library", ["", "jaxlib"])

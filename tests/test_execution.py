@@ -228,3 +228,8 @@ def test_cells_that_differ_in_numbers_only_compile_once(
     assert {config.program for config in others} == {first.program}
     assert compilations(lambda: sweep.run_all([first], tmp_path, Watcher())) > 0
     assert compilations(lambda: sweep.run_all(others, tmp_path, Watcher())) == 0
+
+
+def test_what_a_script_defines_itself_is_said_not_to_be_known_elsewhere() -> None:
+    error = AttributeError("Can't get attribute 'Mine' on <module '__main__' (built-in)>")
+    assert "put it into a file of its own, and import it" in str(processes._not_here(error))

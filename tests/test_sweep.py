@@ -263,13 +263,14 @@ def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_p
     same(tmp_path / "live", fast.whole)
 
 
-def test_interrupting_a_sweep_exits_130_and_the_next_call_goes_on(fast: Fast, tmp_path: Path) -> None:
+@pytest.mark.kind("signals by which a command is asked to end")
+def test_terminating_a_sweep_exits_143_and_the_next_call_goes_on(fast: Fast, tmp_path: Path) -> None:
     words = ("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2)
     process = agn_bench(*words, start_new_session=True)
     finished_run(process)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of its processes
+    os.killpg(process.pid, signal.SIGTERM)  # as a batch system does: all of its processes
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert err.splitlines() == INTERRUPTED
     assert ends(process)
     kept = len(list((tmp_path / "mine").glob("runs/*")))

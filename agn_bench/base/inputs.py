@@ -146,8 +146,30 @@ def numbers(option: str, value: str, low: float, high: float) -> list[float]:
     return [number(option, part.strip(), low, high, "(separated by commas)") for part in value.split(",")]
 
 
+def in_home(path: str | Path) -> Path:
+    """A path in which `~` and `~name` at the beginning stand for a home, as in a shell; unchanged where no such home is
+    known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def path_of(option: str, text: str | Path) -> Path:
+    """The path that a user gives; BadInput if there is none, or it lies in a home that is not known."""
+    if not str(text).strip():
+        raise BadInput(option, repr(text), "empty", "a path")
+    path = in_home(text)
+    if path.parts and path.parts[0].startswith("~"):
+        problem = f"no home folder is known for {path.parts[0]}"
+        raise BadInput(option, text, problem, "a path from / or from here on")
+    return path
+
+
 def read_bytes(option: str, path: Path, accepted: str) -> bytes:
     """The content of a user's file; BadInput if there is none or it is too large."""
+    path = in_home(path)
     try:
         if not path.is_file():
             raise BadInput(option, path, "not a file" if path.exists() else "there is no such file", accepted)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench.base.inputs import BadInput, choose, whole_number
+from agn_bench.base.jax_settings import drop_flags_of_the_cpu
 from agn_bench.base.user_code import jax_has_started
 
 DEVICES = ("auto", "cpu", "gpu")
@@ -28,6 +29,7 @@ def prepare(threads: object = None, device: object = None) -> None:
     if jax_has_started():
         return
     os.environ[_THREADS_VARIABLE] = str(count)
+    drop_flags_of_the_cpu()
     _keep_freed_memory()
     # The timeline runs on the CPU beside whatever else there is.
     given = os.environ.get("JAX_PLATFORMS", "")
@@ -42,12 +44,14 @@ def prepare(threads: object = None, device: object = None) -> None:
 
 
 def _set_platforms(names: str) -> None:
-    """Where JAX looks for devices, here and in processes that this one starts."""
+    """Where JAX looks for devices, here and in processes that this one starts; nothing else says it."""
     os.environ["JAX_PLATFORMS"] = names
-    if "jax" in sys.modules:  # it has read the variable, as when a user's file imports it
+    os.environ.pop("JAX_PLATFORM_NAME", None)
+    if "jax" in sys.modules:  # it has read the variables, as when a user's file imports it
         import jax
 
         jax.config.update("jax_platforms", names)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_platform_name", "")  # type: ignore[no-untyped-call]
 
 
 def threads() -> int:

@@ -9,8 +9,9 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,15 +19,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agn_bench.base import __version__
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, path_of
 from agn_bench.base.named import Named
+from agn_bench.base.signals import STOPPING
 from agn_bench.base.user_code import UserCodeError
 from agn_bench.config.options import Names
 
 if TYPE_CHECKING:
     from agn_bench.cli.display import Terminal
 
-EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGNAL = 1, 2, 128
+"""To the last is added the number of the signal that ended the command: 130 after Ctrl-C, 143 after SIGTERM."""
+_SECONDS_OF_ONE_REQUEST = 0.5
+"""`timeout` and batch systems send a signal to a process, and at once to its group, to which it belongs."""
 
 app = typer.Typer(
     help="How does asynchronous training behave when workers are stale, slow and many?",
@@ -37,12 +42,15 @@ app = typer.Typer(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 or 143 interrupted."""
     _print_in_any_encoding()
     try:
-        code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0
+        with _terminations_interrupt():
+            code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0
+    except Stopped as stopped:
+        code = EXIT_SIGNAL + stopped.number
     except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
+        code = EXIT_SIGNAL + signal.SIGINT  # Typer may have made a code of it already
     except BadInput as error:
         sys.exit(complain(said(error), EXIT_BAD_INPUT))
     except UserCodeError as error:
@@ -57,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         message = error.format_message()  # empty where the help was printed instead
         sys.exit(complain(f"{message} (see --help)", EXIT_BAD_INPUT) if message else EXIT_BAD_INPUT)
-    if code == EXIT_INTERRUPTED:
+    if code > EXIT_SIGNAL:
         complain("interrupted; what was finished is kept", code)
     sys.exit(code)
 
@@ -67,9 +75,13 @@ def _of_the_machine(error: Exception) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
         return str(error).strip() or "out of memory"
     *_, (raised, _) = walk_tb(error.__traceback__)
-    if raised.f_globals.get("__name__") == "jax._src.xla_bridge":  # where JAX looks for devices
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        return f"with JAX_PLATFORMS={shlex.quote(asked)} JAX cannot start: {str(error).strip() or 'no such device'}"
+    match raised.f_globals.get("__name__"):
+        case "jax._src.xla_bridge":  # where JAX looks for devices
+            name = "JAX_PLATFORM_NAME" if os.environ.get("JAX_PLATFORM_NAME") else "JAX_PLATFORMS"
+            given = f"{name}={shlex.quote(os.environ.get(name, ''))}"
+            return f"with {given} JAX cannot start: {str(error).strip() or 'no such device'}"
+        case "jax._src.config":  # where it reads its variables
+            return f"JAX cannot start with its variables as they are set: {error}"
     return ""
 
 
@@ -106,9 +118,49 @@ def complain(message: str, code: int) -> int:
     return code
 
 
+class Stopped(BaseException):
+    """A signal asks the command to end. No KeyboardInterrupt, of which Typer would make the exit code of Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.number = number
+
+
+@contextmanager
+def _answering(answer: Callable[[int, Any], None], signals: Iterable[int]) -> Iterator[None]:
+    """Answer signals so, but for those that whoever started this program wants ignored, as nohup does."""
+    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, answer)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminations_interrupt() -> Iterator[None]:
+    """Answer SIGTERM and SIGHUP by an exception, as Python answers Ctrl-C.
+
+    Left alone they end a process without its last words, and do nothing at all to the first process of a container.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: Any) -> None:
+        raise Stopped(number)
+
+    with _answering(interrupt, (number for number in STOPPING if number != signal.SIGINT)):
+        yield
+
+
 @contextmanager
 def interrupts_wait() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C wait for the next call of the function that is handed out; a second one stops at once.
+    """Let Ctrl-C, SIGTERM and SIGHUP wait for the next call of the function that is handed out; a second one stops at
+    once.
 
     JAX was seen to crash when an exception hit its import, or left computations in flight at exit, and to lose one
     that was raised in its garbage collection.
@@ -116,25 +168,25 @@ def interrupts_wait() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    asked = False
+    asked: int | None = None
+    when = 0.0
 
-    def ask(*_: object) -> None:
-        nonlocal asked
-        if asked:
+    def ask(number: int, _: Any) -> None:
+        nonlocal asked, when
+        if asked is None:
+            asked, when = number, time.monotonic()
+            with suppress(OSError):  # the terminal may be gone
+                complain("interrupting … (once more to stop at once)", EXIT_SIGNAL + number)
+        elif time.monotonic() - when > _SECONDS_OF_ONE_REQUEST:
             os.write(2, b"\x1b[?25h" if sys.stderr.isatty() else b"")  # the cursor, hidden by the live display
-            os._exit(EXIT_INTERRUPTED)
-        asked = True
-        complain("interrupting … (once more to stop at once)", EXIT_INTERRUPTED)
+            os._exit(EXIT_SIGNAL + number)
 
     def stop_if_asked() -> None:
-        if asked:
-            raise KeyboardInterrupt
+        if asked is not None:
+            raise Stopped(asked)
 
-    before = signal.signal(signal.SIGINT, ask)
-    try:
+    with _answering(ask, STOPPING):
         yield stop_if_asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _version(wanted: bool) -> None:
@@ -218,9 +270,7 @@ def facts_of(context: typer.Context) -> dict[str, Any]:
 
 def path(name: str, text: str) -> Path:
     """The path given for the option `name`."""
-    if not text.strip():
-        raise BadInput(name, repr(text), "empty", "a path")
-    return Path(text)
+    return path_of(name, text)
 
 
 def console() -> Terminal:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
+from agn_bench.base.jax_settings import own_settings
+
 # Shapes are padded to few sizes, these at the least, so that other numbers of workers and exchanges run the same
 # compiled program.
 MIN_EXCHANGES = 32_768
@@ -22,7 +24,7 @@ def on_the_cpu(loop: Callable[..., Any], *arguments: Any) -> Any:
     It is compiled as one kernel, by the attributes that XLA itself gives to small loops. Otherwise it starts some
     twenty kernels an exchange, which was measured to take 4-5 times as long.
     """
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+    with own_settings(), jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         try:
             return jax.device_get(_as_one_kernel(loop, *arguments))
         except jax.errors.JaxRuntimeError:  # another version of XLA may not compile it so

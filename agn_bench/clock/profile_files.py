@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, choose, content_hash, read_bytes, shown
+from agn_bench.base.inputs import BadInput, choose, content_hash, in_home, read_bytes, shown
 from agn_bench.base.named import Named, NotAccepted, made, numbers_in
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
@@ -66,7 +66,7 @@ def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
         called, folder = name, None
         content = (resources.files("agn_bench.clock") / "profiles" / f"{name}.toml").read_bytes()
     elif name.endswith(".toml") or "/" in name or "\\" in name:
-        folder = Path(name).parent
+        folder = in_home(name).parent
         content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
         called = f"{Path(name).stem}-{content_hash(content)}"
     else:
@@ -275,7 +275,7 @@ class _Reader:
                 if key not in table:
                     raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, ("distribution",))
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
-        path = self._folder / table["file"]
+        path = self._folder / in_home(table["file"])
         accepted = "a CSV file with a column of seconds, 0 or more"
         try:
             times = read_csv("delays", path, (table["column"],), accepted)
@@ -304,7 +304,7 @@ class _Reader:
         chosen, rest = named.split(text)
         folder = Path() if self._origin.was_set(part, key) or not named.is_in_a_file(text) else self._folder
         try:
-            name, kind = named.kind(str(folder / chosen), "delays")
+            name, kind = named.kind(str(folder / in_home(chosen)), "delays")
             for number, value in numbers_in(rest, name.rpartition(":")[2], declared_numbers(kind)).items():
                 if number in table:
                     raise NotAccepted(f"{number} is given twice", "each number once")

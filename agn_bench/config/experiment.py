@@ -28,6 +28,7 @@ from agn_bench.base.inputs import (
     BadInput,
     NeverAccepted,
     choose,
+    in_home,
     read_bytes,
     shown,
     spelled,
@@ -287,7 +288,7 @@ class _Reader:
             return [self._located_setting(setting) for setting in several]
         if not isinstance(value, str) or not OPTIONS[key].names_a_file(value):
             return value
-        return str(self._path.parent / value)
+        return str(self._path.parent / in_home(value))
 
     def _located_setting(self, setting: Any) -> Any:
         """A setting of delays, as in `step.distribution=times.py:Uniform`."""
@@ -296,7 +297,7 @@ class _Reader:
         key, equals, value = str(setting).partition("=")
         if not equals or not DISTRIBUTIONS.is_in_a_file(value.strip()):
             return setting
-        return f"{key}={self._path.parent / value.strip()}"
+        return f"{key}={self._path.parent / in_home(value.strip())}"
 
     def _is_new(self, config: RunConfig, index: int) -> bool:
         first = self._cell_of.get(config.configuration)

@@ -6,24 +6,18 @@ second thread waiting much of the time.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from agn_bench.base import machine
+from agn_bench.base.children import start
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import Terms, make
 from agn_bench.execution.work import Program, Watcher, Work
 from agn_bench.training.records import Progress, RunResult
 
-_SECONDS_TO_END = 5.0
 _SECONDS_A_TICK = 0.5
 
 
@@ -56,7 +50,7 @@ def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int
             programs = compiled[connection] if connection else set()
             config = work.take(programs)
             if config is not None:
-                connection = connection or _start(stack, terms)
+                connection = connection or start(stack, _serve, terms)
                 compiled[connection] = programs
                 running[connection] = config
                 with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
@@ -89,43 +83,7 @@ def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int
                     give(None)
 
 
-def _start(stack: ExitStack, terms: Terms) -> Connection:
-    """A process that waits for work; it ends with the stack, or when this process does."""
-    context = multiprocessing.get_context("spawn")  # a fork of a process in which JAX runs may hang
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, terms), daemon=True)
-    with _deaf_to_interrupts():
-        process.start()
-    theirs.close()
-
-    def end() -> None:
-        process.terminate()
-        process.join(_SECONDS_TO_END)
-        ours.close()
-        process.kill()
-        process.join()
-
-    stack.callback(end)
-    return ours
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that Ctrl-C, which reaches all of a terminal's, does not interrupt while they import."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would otherwise be started now, and lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(connection: Connection, terms: Terms) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     machine.prepare(machine.threads())
     while True:
         try:
@@ -133,7 +91,7 @@ def _serve(connection: Connection, terms: Terms) -> None:
         except EOFError:
             return
         except Exception as error:  # what is of a user's file is loaded here
-            connection.send(portable(error))
+            connection.send(_not_here(error))
             continue
         try:
             answer: RunResult | Exception = make(config, terms, connection.send)
@@ -144,12 +102,12 @@ def _serve(connection: Connection, terms: Terms) -> None:
         connection.send(answer)
 
 
-def _end_with_parent() -> None:
-    """A killed parent cannot end its processes, and a run looks at its pipe only now and then."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+def _not_here(error: Exception) -> Exception:
+    """Why a run could not be received."""
+    if isinstance(error, AttributeError) and "__main__" in str(error):
+        problem = "what a script defines itself is not known to other processes"
+        return RuntimeError(f"{problem} ({error}); put it into a file of its own, and import it")
+    return portable(error)
 
 
 def portable(error: Exception) -> Exception:

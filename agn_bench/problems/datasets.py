@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agn_bench.base.chosen import Chosen
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, path_of
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
@@ -103,19 +103,36 @@ def _dataset(name: str, *arrays: np.ndarray) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Where `agn-bench data fetch` puts data sets if nothing else is said: the platform's folder for such."""
+    """Where `agn-bench data fetch` puts data sets if nothing else is said: the platform's folder for such.
+
+    Raises:
+        BadInput: there is none, as where a user has no home.
+    """
     from platformdirs import user_cache_path
 
-    return user_cache_path("agn-bench")
+    accepted = f"a folder, by --data-dir or by the variable {DATA_DIR_VARIABLE}"
+    try:
+        folder = user_cache_path("agn-bench")
+    except RuntimeError:
+        folder = Path("~")
+    if folder.is_absolute():
+        return folder
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        raise BadInput("XDG_CACHE_HOME", given, "not an absolute path", accepted)
+    raise BadInput("data_dir", "", "not given, and without a home folder there is no default for it", accepted)
 
 
-def _given_folder(data_dir: Path | None) -> str:
-    return str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE, "")
+def _given_folder(data_dir: Path | None) -> Path | None:
+    """The folder that an argument or the variable names; BadInput if it lies in a home that is not known."""
+    if data_dir is not None:
+        return path_of("data_dir", data_dir)
+    given = os.environ.get(DATA_DIR_VARIABLE)
+    return path_of(DATA_DIR_VARIABLE, given) if given else None
 
 
 def folder_to_fetch_to(name: str, data_dir: Path | None) -> Path:
     """The data set's own folder; if its files lie beside those of others already, the folder of these."""
-    folder = Path(_given_folder(data_dir) or cache_folder())
+    folder = _given_folder(data_dir) or cache_folder()
     files = [folder / f"{file}{ending}" for file in DATASETS[name].sha256 for ending in ("", ".gz")]
     return folder if any(file.is_file() for file in files) and not (folder / name).is_dir() else folder / name
 
@@ -124,18 +141,15 @@ def _folder(name: str, entry: DatasetEntry, data_dir: Path | None) -> Path:
     given = _given_folder(data_dir)
     files = ", ".join(entry.sha256)
     accepted = f"a folder with {files}, plain or .gz; `agn-bench data fetch {name}` gets them"
-    if not given:
-        if (cache_folder() / name).is_dir():
-            return cache_folder() / name
-        raise BadInput(
-            "data_dir", "", f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it", accepted
-        )
-    folder = Path(given)
+    folder = given or cache_folder() / name
     try:
         if folder.is_dir():
             return folder / name if (folder / name).is_dir() else folder
     except OSError as error:
-        raise BadInput("data_dir", given, f"cannot be read ({error.strerror})", accepted) from None
+        raise BadInput("data_dir", folder, f"cannot be read ({error.strerror})", accepted) from None
+    if given is None:
+        problem = f"not given, and {DATA_DIR_VARIABLE} is not set; {name} is read from it"
+        raise BadInput("data_dir", "", problem, accepted)
     raise BadInput("data_dir", given, "not a folder", accepted)
 
 

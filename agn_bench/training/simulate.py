@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
+from agn_bench.base.jax_settings import own_settings
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock.stops import Stop, cut
 from agn_bench.clock.timeline import Timeline
@@ -24,6 +25,7 @@ from agn_bench.training.timing import timeline_of
 MAX_CURVE_POINTS = 1_000_000
 
 
+@own_settings()
 def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progress], object] | None = None) -> RunResult:
     """Simulate the timeline of `config` and replay the training along it.
 

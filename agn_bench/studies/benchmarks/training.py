@@ -5,7 +5,6 @@ Every program trains on and on; a repetition is the next slice of each, in turn,
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from agn_bench.base import files, machine
+from agn_bench.base.children import start
+from agn_bench.base.jax_settings import own_settings
 from agn_bench.base.tabular import WHOLE, read_table
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.benchmarks.peers import Peer, started
@@ -89,6 +90,7 @@ def training_benchmark(
             yield _measure(cell, problem, repetitions, running, peak_mb, on_step)
 
 
+@own_settings()
 def _measure(
     cell: Cell,
     problem: Problem,
@@ -163,6 +165,7 @@ def _measure(
     }
 
 
+@own_settings()
 def _peak_memory_mb(cell: Cell) -> float:
     """Of this process, once every worker has made an exchange."""
     training, timeline = Problem(cell, 1).training()
@@ -174,18 +177,12 @@ def _peak_memory_mb(cell: Cell) -> float:
 
 def _in_process(function: Callable[[Cell], float], cell: Cell) -> float:
     """The function's value in a fresh process with this one's threads and device."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, function, cell), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        return float(ours.recv())
-    except EOFError:
-        raise ChildProcessError(f"the process that measured {_name(cell)} died") from None
-    finally:
-        process.terminate()
-        process.join()
+    with ExitStack() as stack:
+        connection = start(stack, _answer, function, cell)
+        try:
+            return float(connection.recv())
+        except EOFError:
+            raise ChildProcessError(f"the process that measured {_name(cell)} died") from None
 
 
 def _answer(connection: Connection, function: Callable[[Cell], float], cell: Cell) -> None:
