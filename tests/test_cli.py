@@ -102,7 +102,7 @@ def test_table_and_plot_compare_configurations_over_seeds(command: Command, quic
     assert out.split() == [str(png), str(svg)]
     assert png.read_bytes().startswith(b"\x89PNG")
     drawn = svg.read_text()
-    assert all(f"{name}" in drawn for name in ("agn", "dynsgd", "downpour", "simulated time (s)", "training accuracy"))
+    assert all(f"{name}" in drawn for name in ("agn", "dynsgd", "downpour", "simulated seconds", "training accuracy"))
     command("plot", tmp_path, tmp_path / "bad", "--out", tmp_path / "again")
     assert (tmp_path / "again.svg").read_text() == drawn
 

@@ -68,7 +68,7 @@ def test_several_cells_give_a_row_each_and_a_map(command: Command, tmp_path: Pat
     assert (rows["growth_rate"] > 0).to_dict() == {(5, 1): True, (5, 30): False, (40, 1): True, (40, 30): False}
     assert "AGN is unstable in stiff directions in 2 of 4 cells" in out
     drawn = (tmp_path / "figures" / "growth-rate.svg").read_text()
-    assert all(text in drawn for text in ("growth rate of AGN", "gradient steps a second", "workers n"))
+    assert all(text in drawn for text in ("growth rate of AGN", "gradient steps per simulated second", "workers n"))
     assert not (tmp_path / "commits.csv").exists()
     assert max(len(line) for line in out.splitlines() if line.startswith(("│", "┃"))) <= 80
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from agn_bench.analysis import comparison, tables
+from agn_bench.analysis.arrangement import arrange
 from agn_bench.analysis.figures import accuracy, look
-from agn_bench.analysis.figures.look import over_seeds
+from agn_bench.analysis.figures.curves import over_seeds
 from agn_bench.base.inputs import BadInput
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
@@ -133,7 +134,7 @@ def test_the_mean_is_drawn_while_all_seeds_last(experiment: Callable[..., Path],
     np.testing.assert_array_equal(times, [2.0, 5.0, 8.0])
     np.testing.assert_array_equal(over_seeds(both.curves[:1])[2], 0)
     np.testing.assert_allclose(mean, 0.3)
-    assert len(accuracy.accuracy_over_time([both], "train_accuracy", tmp_path / "drawn")) == 2
+    assert len(accuracy.accuracy_over_time(arrange([both]), "train_accuracy", tmp_path / "drawn")) == 2
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
@@ -148,7 +149,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
     found = read(experiment(({}, LINE)))
     monkeypatch.setattr(Figure, "savefig", disk_full)
     with pytest.raises(OSError, match="No space"):
-        accuracy.accuracy_over_time(found, "train_accuracy", tmp_path / "figures" / "drawn")
+        accuracy.accuracy_over_time(arrange(found), "train_accuracy", tmp_path / "figures" / "drawn")
     assert list((tmp_path / "figures").iterdir()) == []
 
 
@@ -186,9 +187,12 @@ def test_a_picture_that_is_large_as_svg_is_kept_as_png_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: Callable[..., Path]
 ) -> None:
     """Also if it was small before; and none is named that is not there."""
-    found = read(experiment(({}, LINE)))
+    found = arrange(read(experiment(({}, LINE))))
     stem = tmp_path / "x"
-    assert accuracy.accuracy_over_time(found, "train_accuracy", stem) == [tmp_path / "x.png", tmp_path / "x.svg"]
+    assert accuracy.accuracy_over_time(found, "train_accuracy", stem) == [
+        tmp_path / "x.png",
+        tmp_path / "x.svg",
+    ]
     size = (tmp_path / "x.svg").stat().st_size
     monkeypatch.setattr(look, "LARGEST_SVG", size)
     assert (tmp_path / "x.svg") in accuracy.accuracy_over_time(found, "train_accuracy", stem)

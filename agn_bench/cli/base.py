@@ -44,6 +44,7 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a run failed, 2 bad usage or input, 130 or 143 interrupted."""
     _print_in_any_encoding()
+    os.environ["MPLBACKEND"] = "agg"  # no command shows a window, and that of a notebook may not be installed here
     try:
         with _terminations_interrupt():
             code = app(arguments, prog_name="agn-bench", standalone_mode=False) or 0

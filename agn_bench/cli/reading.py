@@ -142,17 +142,33 @@ def plot(
     accuracy: _ACCURACY = "train_accuracy",
     only: _ONLY = None,
     every: _ALL = False,
-    by: _BY = None,
+    panels: Annotated[
+        str | None,
+        option(
+            "One panel per combination of the values of these columns, as in n,delays; default one panel.",
+            "COLUMN,…",
+            "Options",
+        ),
+    ] = None,
+    lines: Annotated[
+        str | None,
+        option(
+            "Columns that tell the lines of a panel apart, as in optimizer; default all in which runs differ.",
+            "COLUMN,…",
+            "Options",
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
     ] = None,
 ) -> None:
-    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG. With --by in
-    a panel for each value of that column.
+    """Draw accuracy against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with a
+    band of one standard deviation.
     """
     from agn_bench.analysis import comparison
-    from agn_bench.analysis.figures.accuracy import accuracy_in_panels, accuracy_over_time
+    from agn_bench.analysis.arrangement import arrange
+    from agn_bench.analysis.figures.accuracy import accuracy_over_time
     from agn_bench.base import files
     from agn_bench.base.inputs import BadInput, choose
     from agn_bench.store import run_files
@@ -163,14 +179,15 @@ def plot(
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
         raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
-    configurations = comparison.configurations(_wanted(console(), places, only, every), accuracy, by)
+    configurations = comparison.configurations(_wanted(console(), places, only, every), accuracy)
+    arrangement = arrange(configurations, _columns(panels), _columns(lines))
     files.check_file("out", stem)
-    if by is None:
-        pictures = accuracy_over_time(configurations, accuracy, stem)
-    else:
-        pictures = accuracy_in_panels(comparison.groups(configurations, by), accuracy, stem)
-    for picture in pictures:
+    for picture in accuracy_over_time(arrangement, accuracy, stem):
         print(picture)
+
+
+def _columns(text: str | None) -> list[str]:
+    return [] if text is None else text.split(",")
 
 
 def _listed() -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.analysis.figures.clock import heat_maps, staleness_histogram
+from agn_bench.analysis.figures.curves import Curves
 from agn_bench.analysis.figures.panels import (
     Line,
     Panel,
@@ -26,7 +27,7 @@ from agn_bench.paper import tuning
 from agn_bench.paper.computed import BEALE, CLUSTER, STALENESS_LOCAL_STEPS, STALENESS_WORKERS, computed_table
 from agn_bench.paper.curves import by_order_of_service, edge_table, ends_table, order_table
 from agn_bench.paper.published import published_table
-from agn_bench.paper.runs import Results
+from agn_bench.paper.runs import Results, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ def _against_both(runs: Results, optimizer: str, workers: int) -> None:
     """An optimizer against workers, and against local steps."""
 
     def line(n: int, local_steps: int, label: str) -> Line:
-        return Line(label, [run.steady for run in runs.cell(optimizer, optimizer, n, local_steps)])
+        return Line(label, _steady(runs.cell(optimizer, optimizer, n, local_steps)))
 
     panels = [
         Panel("λ = 1", [line(n, 1, f"n = {n}") for n in (10, 20)], least=0),
@@ -77,13 +78,18 @@ def _line(runs: Results, name: str, optimizer: str, workers: int, local_steps: i
     """Of one cell of an experiment; drawn while the workers are at work."""
     own = runs.cell(name, optimizer, workers, local_steps)
     label = f"{NAMES[optimizer]}, λ = {local_steps}"
-    return Line(label, [run.steady for run in own], colour=list(NAMES).index(optimizer))
+    return Line(label, _steady(own), colour=list(NAMES).index(optimizer))
+
+
+def _steady(runs: Sequence[Run]) -> Curves:
+    """Their training curves while the workers are at work."""
+    return Curves([run.steady for run in runs], [float(run.row["diverged_s"]) for run in runs if run.diverged])
 
 
 def _curves(runs: Results, name: str, panels: Sequence[Panel], figures: Sequence[str]) -> None:
     """The picture of the panels, if there is a curve in them, and the table of where curves end."""
     _write(runs, f"{name}.csv", ends_table(runs, name, figures))
-    if any(line.curves for panel in panels for line in panel.lines):
+    if any(line.curves.each for panel in panels for line in panel.lines):
         curves_over_time(panels, runs.folder / "figures" / name)
 
 
@@ -110,8 +116,8 @@ def _matrix(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def grid_curves(runs: Results, root: Path) -> None:
     """The curves of the grid, AGN's beside EASGD's: a row a number of workers, and a row a number of local steps."""
-    cells = {(c.optimizer.name, c.workers, c.local_steps): [run.steady for run in own] for c, own in runs.cells("grid")}
-    if not any(cells.values()):
+    cells = {(c.optimizer.name, c.workers, c.local_steps): _steady(own) for c, own in runs.cells("grid")}
+    if not any(curves.each for curves in cells.values()):
         return
     workers, steps = sorted({n for _, n, _ in cells}), sorted({s for _, _, s in cells})
     by_workers = [
@@ -190,7 +196,7 @@ def baselines(runs: Results, root: Path) -> None:
     _write(runs, "baselines.csv", tuning.tuning_table(runs))
     _write(runs, "baselines-tried.csv", tuning.every_setting_table(runs))
     order = list(NAMES)
-    lines = [Line(_tuned_label(one), [run.steady for run in one.best[1]], order.index(one.name)) for one in found]
+    lines = [Line(_tuned_label(one), _steady(one.best[1]), order.index(one.name)) for one in found]
     panels = [Panel("20 workers, λ = 15, each at its best", lines, least=0), Panel("the upper end", lines, least=0.9)]
     curves_over_time(panels, runs.folder / "figures" / "baselines")
 
@@ -228,12 +234,12 @@ def order_of_service(runs: Results, root: Path) -> None:
     panels = [
         Panel(
             f"{NAMES[optimizer]}, n = {workers}, λ = {local_steps}",
-            [Line(order, [run.steady for run in own]) for order, own in orders.items()],
+            [Line(order, _steady(own)) for order, own in orders.items()],
             least=0,
         )
         for (optimizer, workers, local_steps), orders in sorted(by_order_of_service(runs).items())
     ]
-    if any(line.curves for panel in panels for line in panel.lines):
+    if any(line.curves.each for panel in panels for line in panel.lines):
         curves_over_time(panels, runs.folder / "figures" / "order-of-service")
 
 

@@ -103,11 +103,14 @@ def survey(
         pictures += gantt(commits, lost, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
         growth, name = "growth rate of AGN", "growth-rate"
-        maps = {growth: grid(rows, "growth_rate"), "gradient steps a second": grid(rows, "gradient_steps_per_s")}
+        steps = "gradient steps per simulated second"
+        maps = {growth: grid(rows, "growth_rate"), steps: grid(rows, "gradient_steps_per_s")}
         if configs[0].rules != ASYNCHRONOUS:  # the growth rate is that of workers which go on at once
             name, maps[growth] = "versions", grid(rows, "versions_per_s")
-            maps = {"versions a second" if title is growth else title: table for title, table in maps.items()}
-        pictures = heat_maps(maps, folder / "figures" / name, around_0=[growth])
+            versions = "versions per simulated second"
+            maps = {versions if title is growth else title: table for title, table in maps.items()}
+        blank = "there are too few exchanges to tell"
+        pictures = heat_maps(maps, folder / "figures" / name, around_0=[growth], blank=blank)
     files.record_provenance(folder, {"timeline": facts()})
     return rows, pictures, {called: found for called, found in remarked.items() if found}
 

@@ -1,15 +1,18 @@
-"""Accuracy against simulated time, a line a configuration."""
+"""Accuracy against simulated time, one line per configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.analysis.arrangement import Arrangement, Line, Look
 from agn_bench.analysis.comparison import Configuration
-from agn_bench.analysis.figures.look import COLOURS, STYLES, over_seeds, picture
+from agn_bench.analysis.figures.curves import TIME, Curves, draw, notes
+from agn_bench.analysis.figures.lettering import foot, title
+from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,64 +20,107 @@ if TYPE_CHECKING:
 _SAYS = {"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
 _GOOD = 0.1
 """Configurations that come this near to the best one are drawn in detail."""
+_WELL_BEFORE = 0.9
+"""A line ends early if it does before so much of its runs' time."""
+_SMALL = 4
+"""More panels in a row are drawn smaller."""
 
 
-def accuracy_over_time(configurations: Sequence[Configuration], accuracy: str, stem: Path) -> list[Path]:
-    """Draw the curves whole and, beside them, the upper end in detail; write `stem`.png and `stem`.svg.
+def accuracy_over_time(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+    """Draw the curves; write `stem`.png and `stem`.svg.
 
-    A line is the mean over seeds while all of them last, its band one standard deviation to either side.
+    A line is the mean over seeds while all of them last, its band one standard deviation to either side. A single panel
+    has its upper end in detail beside it.
     """
-    with picture(stem, 1, 2, figsize=(9, 3.8)) as (figure, (whole, detail), paths):
-        means = []
-        for index, configuration in enumerate(configurations):
-            times, mean, std = over_seeds(configuration.curves)
-            means.append(mean)
+    return (_whole_and_detail if len(arrangement.panels) == 1 else _in_panels)(arrangement, accuracy, stem)
+
+
+def _whole_and_detail(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+    (panel,) = arrangement.panels
+    with picture(stem, 1, 2, figsize=(9, 3.4)) as (figure, (whole, detail), paths):
+        handles, means = {}, []
+        for line in panel.lines:
             for axes in (whole, detail):
-                _draw(axes, index, configuration, times, mean, std)
+                handles[line.label], mean = _draw(axes, line, accuracy)
+            means.append(mean)
         whole.set_ylim(0, 1)
         detail.set_ylim(*_detail_range(means))
+        title(whole, panel.title or "whole", 4)
+        title(detail, "the upper end in detail", 4)
         for axes in (whole, detail):
-            axes.set_xlabel("simulated time (s)")
+            axes.set_xlabel(TIME)
             axes.set_xlim(left=0)
         whole.set_ylabel(_SAYS[accuracy])
-        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(configurations), 4))
+        _explain(figure, arrangement, handles, accuracy)
     return paths
 
 
-def accuracy_in_panels(groups: Mapping[str, Sequence[Configuration]], accuracy: str, stem: Path) -> list[Path]:
-    """Draw the curves of each group in a panel of its own, with the same look for the same label in all of them."""
-    labels = list(dict.fromkeys(one.label for group in groups.values() for one in group))
-    with picture(stem, 1, len(groups), figsize=(4.2 * max(len(groups), 1.4), 4.2), sharey=True) as (
+def _in_panels(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+    """All with the same axes."""
+    width, count = arrangement.width, len(arrangement.panels)
+    rows = -(-count // width)
+    small = width > _SMALL or rows > 2
+    across, high = (2.2, 1.7) if small else (max(3.2, 9.6 / width), 3.2)
+    with picture(stem, rows, width, (across * width, high * rows), sharex="all", sharey=True) as (
         figure,
-        axes,
+        grid,
         paths,
     ):
-        handles: dict[str, Any] = {}
-        lows = []
-        for one, (title, group) in zip(np.atleast_1d(axes), groups.items(), strict=True):
-            for configuration in group:
-                times, mean, std = over_seeds(configuration.curves)
+        handles, lows = {}, []
+        flat = np.atleast_1d(grid).ravel()
+        for axes, panel in zip(flat, arrangement.panels, strict=False):
+            for line in panel.lines:
+                handles[line.label], mean = _draw(axes, line, accuracy, 1.2 if small else 1.6)
                 lows.append(float(mean[len(mean) // 10 :].min()))
-                _draw(one, labels.index(configuration.label), configuration, times, mean, std)
-            handles |= dict(zip(*reversed(one.get_legend_handles_labels()), strict=True))
-            one.set_title(title, fontsize=9)
-            one.set_xlabel("simulated time (s)")
-            one.set_xlim(left=0)
-        np.atleast_1d(axes)[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)  # what was there after a tenth of the time
-        np.atleast_1d(axes)[0].set_ylabel(_SAYS[accuracy])
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
+            title(axes, panel.title, 0.85 * across, 8 if small else 9)
+            axes.tick_params(labelsize=7 if small else 9)
+        empty = [not panel.lines for panel in arrangement.panels] + [True] * (len(flat) - count)
+        for place, axes in enumerate(flat):
+            axes.set_visible(not empty[place])
+            if place + width >= len(flat) or empty[place + width]:  # nothing stands under it
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel(TIME, fontsize=8 if small else 10)
+            if place % width == 0 or empty[place - 1]:
+                axes.tick_params(labelleft=True)
+                axes.set_ylabel(_SAYS[accuracy], fontsize=8 if small else 10)
+        flat[0].set_xlim(left=0)
+        flat[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)  # what was there after a tenth of the time
+        _explain(figure, arrangement, handles, accuracy)
     return paths
 
 
-def _draw(
-    axes: Axes, index: int, configuration: Configuration, times: np.ndarray, mean: np.ndarray, std: np.ndarray
-) -> None:
-    colour = COLOURS[index % len(COLOURS)]
-    seeds = len(configuration.curves)
-    label = f"{configuration.label} ({seeds} seed{'s' if seeds > 1 else ''})"
-    style = STYLES[(index + 2 * (index // len(COLOURS))) % len(STYLES)]
-    axes.plot(times, mean, style, color=colour, label=label, linewidth=1.6)
-    axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+def _draw(axes: Axes, line: Line, accuracy: str, width: float = 1.6) -> tuple[Any, np.ndarray]:
+    return draw(axes, _curves(line.configuration, accuracy), _colour(line.look), STYLES[line.look.style], width)
+
+
+def _curves(configuration: Configuration, accuracy: str) -> Curves:
+    runs = configuration.runs
+    diverged = runs["diverged_s"][runs["status"] == "diverged"].tolist()
+    return Curves(configuration.curves, diverged, held=accuracy == "test_accuracy")
+
+
+def _colour(look: Look) -> Any:
+    return ordered_colours(look.ordered)[look.colour] if look.ordered else COLOURS[look.colour]
+
+
+def _explain(figure: Any, arrangement: Arrangement, handles: dict[str, Any], accuracy: str) -> None:
+    """A legend, and what lines and bands are."""
+    lines = [line for panel in arrangement.panels for line in panel.lines]
+    drawn = [_curves(line.configuration, accuracy) for line in lines]
+    shown = {}
+    for label in arrangement.labels:
+        own = [curves for line, curves in zip(lines, drawn, strict=True) if line.label == label]
+        runs, diverged = sum(len(one.each) for one in own), sum(len(one.diverged_s) for one in own)
+        shown[f"{label} ({diverged} of {runs} runs diverged)" if diverged else label] = handles[label]
+    foot(figure, shown, [*notes(drawn), *_early_ends(lines)])
+
+
+def _early_ends(lines: Sequence[Line]) -> list[str]:
+    """Why a line ends while its runs go on, if one does."""
+    ends = [min(curve[0][-1] for curve in line.configuration.curves) for line in lines]
+    early = any(end < _WELL_BEFORE * line.configuration.horizon_s for end, line in zip(ends, lines, strict=True))
+    says = "A line ends before its runs do where their last local phases were not finished: those are not counted."
+    return [says] if early else []
 
 
 def _detail_range(means: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.analysis.figures.curves import TIME
+from agn_bench.analysis.figures.lettering import foot, legend, readable, title
 from agn_bench.analysis.figures.look import COLOURS, STYLES, picture
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_ACTIVITIES = {
-    "compute": (("start_s", "compute_end_s"), COLOURS[0]),
-    "network": (("compute_end_s", "arrive_s"), COLOURS[5]),
-    "wait": (("arrive_s", "served_s"), "#DDDDDD"),
-    "service": (("served_s", "applied_s"), COLOURS[1]),
-    "wait for others": (("applied_s", "answered_s"), COLOURS[3]),
-    "network ": (("answered_s", "resume_s"), COLOURS[5]),
-}
+_ACTIVITIES = (
+    ("compute", ("start_s", "compute_end_s"), COLOURS[0]),
+    ("network", ("compute_end_s", "arrive_s"), COLOURS[5]),
+    ("wait", ("arrive_s", "served_s"), "#DDDDDD"),
+    ("service", ("served_s", "applied_s"), COLOURS[1]),
+    ("wait for others", ("applied_s", "answered_s"), COLOURS[3]),
+    ("network", ("answered_s", "resume_s"), COLOURS[5]),
+)
 """What a worker does between two events of commits.csv, and its colour."""
 
 _MOST_ROWS = 60
@@ -36,12 +38,12 @@ def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> li
         width = -(-len(staleness) // _MOST_BARS)
         bars = staleness["exchanges"].groupby(staleness["staleness"] // width).sum() / staleness["exchanges"].sum()
         # A bar stands over the values it counts, each value τ in the middle of [τ − 1/2, τ + 1/2).
-        axes.bar(bars.index * width - 0.5, bars, width=width, align="edge", color=COLOURS[0], label="exchanges")
-        axes.axvline(workers - 1, color=COLOURS[1], linestyle=STYLES[1], label=f"n − 1 = {workers - 1}")
+        counted = axes.bar(bars.index * width - 0.5, bars, width=width, align="edge", color=COLOURS[0])
+        mean = axes.axvline(workers - 1, color=COLOURS[1], linestyle=STYLES[1])
         axes.set_xlabel("staleness τ (versions)")
         axes.set_ylabel("fraction of the exchanges")
         axes.set_xlim(left=-0.5)
-        axes.legend(loc="upper right")
+        legend(axes, {"exchanges": counted, f"n − 1 = {workers - 1}": mean}, loc="upper right")
     return paths
 
 
@@ -51,7 +53,6 @@ def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_
     At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
     """
     import pandas as pd
-    from matplotlib.collections import PolyCollection
 
     answered = commits["answered"].to_numpy()
     left = np.where(answered < 0, commits["applied_s"].max(), commits["applied_s"].to_numpy()[answered])
@@ -64,28 +65,25 @@ def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_
     rows = min(workers, _MOST_ROWS)
     low, high = shown["worker"] - 0.4, shown["worker"] + 0.4
     with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
-        for name, ((begin, end), colour) in _ACTIVITIES.items():
+        from matplotlib.collections import PolyCollection
+
+        handles: dict[str, Any] = {}
+        for name, (begin, end), colour in _ACTIVITIES:
             corners = ((begin, low), (end, low), (end, high), (begin, high))
             bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
-            waits = name != "wait for others" or (shown[begin] < shown[end]).any()
-            label = name if waits and not name.endswith(" ") else None
-            axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0, label=label))
+            drawn = axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0))
+            if name != "wait for others" or (shown[begin] < shown[end]).any():
+                handles.setdefault(name, drawn)
         lost = interrupted[(interrupted["worker"] < _MOST_ROWS) & (interrupted["start_s"] < until_s)][:_MOST_EXCHANGES]
         if len(lost):
-            axes.barh(
-                lost["worker"],
-                lost["end_s"] - lost["start_s"],
-                0.8,
-                lost["start_s"],
-                color=COLOURS[4],
-                label="interrupted",
-            )
+            lasted = lost["end_s"] - lost["start_s"]
+            handles["interrupted"] = axes.barh(lost["worker"], lasted, 0.8, lost["start_s"], color=COLOURS[4])
         axes.set_xlim(0, until_s)
         axes.set_ylim(rows - 0.4, -0.6)
-        axes.set_xlabel("simulated time (s)")
+        axes.set_xlabel(TIME)
         axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
         axes.grid(visible=False)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        foot(figure, handles, [])
     return paths
 
 
@@ -95,6 +93,7 @@ def heat_maps(
     digits: int = 2,
     alike: Collection[str] = (),
     around_0: Collection[str] = (),
+    blank: str = "there are no runs",
 ) -> list[Path]:
     """Tables of workers (rows) by local steps (columns) side by side, each cell with its number.
 
@@ -102,11 +101,17 @@ def heat_maps(
         maps: the tables by their titles.
         alike: those coloured by one common range; the others have their own.
         around_0: those that have two colours, which meet at 0, where AGN turns unstable.
+        blank: why a cell has no number, said under the maps if one has none.
     """
-    common = _range([maps[title] for title in alike])
-    with picture(stem, 1, len(maps), figsize=(4.4 * len(maps), 4.0)) as (_, axes, paths):
-        for one, (title, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
-            _heat_map(one, title, table, digits, common if title in alike else _range([table]), title in around_0)
+    common = _range([maps[name] for name in alike])
+    rows, columns = (max(table.shape[axis] for table in maps.values()) for axis in (0, 1))
+    wide, high = max(4.4, 0.45 * columns + 1.2), max(4.0, 0.36 * rows + 1.2)
+    with picture(stem, 1, len(maps), figsize=(wide * len(maps), high)) as (figure, axes, paths):
+        for one, (name, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
+            title(one, name, 0.85 * wide, 10)
+            _heat_map(one, table, digits, common if name in alike else _range([table]), name in around_0)
+        if any(table.isna().any(axis=None) for table in maps.values()):
+            foot(figure, {}, [f"Where a cell is blank, {blank}."])
     return paths
 
 
@@ -117,9 +122,7 @@ def _range(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
 
 
-def _heat_map(
-    axes: Axes, title: str, table: pd.DataFrame, digits: int, between: tuple[float, float], around_0: bool
-) -> None:
+def _heat_map(axes: Axes, table: pd.DataFrame, digits: int, between: tuple[float, float], around_0: bool) -> None:
     values = table.to_numpy(dtype=float)
     map_, (least, most) = ("RdBu_r", (-0.5, 0.5)) if around_0 else ("cividis", between)
     image = axes.imshow(values, aspect="auto", cmap=map_, vmin=least, vmax=most)
@@ -131,9 +134,8 @@ def _heat_map(
         axes.text(
             column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=8, weight=weight
         )
-    axes.set_title(title, fontsize=10)
-    axes.set_xticks(range(len(table.columns)), [str(name) for name in table.columns])
-    axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
+    axes.set_xticks(range(len(table.columns)), [readable(str(name)) for name in table.columns])
+    axes.set_yticks(range(len(table.index)), [readable(str(name)) for name in table.index])
     axes.set_xlabel("local steps λ")
     axes.set_ylabel("workers n")
     axes.grid(visible=False)
@@ -141,21 +143,21 @@ def _heat_map(
 
 def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
     """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     columns = cells["column"].unique().tolist()
     with picture(stem, 1, 2, figsize=(9, 4.0)) as (figure, (seconds, error), paths):
+        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+        handles: dict[str, Any] = {}
         for index, column in enumerate(columns):
             rows = cells[cells["column"] == column]
             label = f"{column} ({rows['role'].iloc[0]})"
             look: dict[str, Any] = {
                 "marker": _MARKERS[index % len(_MARKERS)],
                 "color": COLOURS[index % len(COLOURS)],
-                "label": label,
                 "alpha": 0.7,
                 "s": 22,
             }
-            seconds.scatter(rows["measured_s"], rows["simulated_s"], **look)
+            handles[label] = seconds.scatter(rows["measured_s"], rows["simulated_s"], **look)
             error.scatter(rows["measured_s"], 100 * rows["error"], **look)
         low, high = cells["measured_s"].min() * 0.9, cells["measured_s"].max() * 1.1
         seconds.plot([low, high], [low, high], color="black", linewidth=0.8)
@@ -163,12 +165,12 @@ def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
         seconds.set_yscale("log")
         for axes in (seconds, error):
             axes.set_xscale("log")
-            axes.set_xlabel("measured (s)")
+            axes.set_xlabel("measured seconds (wall clock)")
         for axis in (seconds.xaxis, seconds.yaxis, error.xaxis):
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(ScalarFormatter())
             axis.set_minor_formatter(NullFormatter())
-        seconds.set_ylabel("simulated (s)")
+        seconds.set_ylabel(TIME)
         error.set_ylabel("error (%)")
-        figure.legend(*seconds.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        foot(figure, handles, [])
     return paths

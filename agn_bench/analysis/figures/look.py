@@ -1,19 +1,29 @@
-"""The one look of all pictures: colours, sizes, and how they are written."""
+"""The one look of all pictures: colours, sizes, and how they are drawn and written, whoever's machine it is.
+
+Matplotlib has settings of its user's own: files named matplotlibrc, variables of the environment, styles that some code
+has chosen. No picture depends on them. So Matplotlib is imported and used here alone, and inside of `picture`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import importlib.util
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from agn_bench.analysis.metrics import Curve
+from agn_bench.analysis.figures.lettering import give_fonts
 from agn_bench.base.files import written_aside
+from agn_bench.base.inputs import BadInput
 
-# Okabe and Ito's palette: told apart by colour-blind readers; line styles tell them apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's palette and three more: told apart by colour-blind readers; line styles tell them apart in print.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#888888", "#7A8B00",
+)  # fmt: skip
 STYLES = ("-", "--", "-.", ":")
 
 LARGEST_SVG = 300_000
@@ -28,7 +38,10 @@ _LOOK: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "agn-bench",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
 }
+_NO_ROOM = "constrained_layout not applied"
+"""What Matplotlib says when texts leave no room for the axes."""
 
 
 @contextmanager
@@ -42,41 +55,90 @@ def picture(
 ) -> Iterator[tuple[Any, Any, list[Path]]]:
     """A figure to draw on, its axes, and the files that it is written to at the end: `stem`.png, and `stem`.svg unless
     that is larger than LARGEST_SVG.
+
+    Args:
+        figsize: inches, without what is put under the axes (lettering.foot).
+
+    Raises:
+        BadInput: there is so much text that nothing can be seen.
     """
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     paths = [png, svg]
-    with mpl.rc_context(_LOOK):
-        figure, axes = plt.subplots(rows, columns, figsize=figsize, sharex=sharex, sharey=sharey, layout="constrained")
+    with _own_settings():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=figsize, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, figure.subplots(rows, columns, sharex=sharex, sharey=sharey), paths
+        give_fonts(figure)
         try:
-            yield figure, axes, paths
             with written_aside(png) as aside:
                 figure.savefig(aside, format="png", dpi=160)
             with written_aside(svg) as aside:
                 figure.savefig(aside, format="svg", dpi=160, metadata={"Date": None})
-            if svg.stat().st_size > LARGEST_SVG:
-                svg.unlink()
-                paths.remove(svg)
-        finally:
-            plt.close(figure)
+        except UserWarning:
+            accepted = "fewer panels, or shorter names"
+            raise BadInput("out", stem, "the texts leave no room for what is drawn", accepted) from None
+        if svg.stat().st_size > LARGEST_SVG:
+            svg.unlink()
+            paths.remove(svg)
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Matplotlib with its defaults and our look, and without a word of its own to the user; the user's settings are
+    there again afterwards.
+    """
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning)
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib")
+            warnings.filterwarnings("error", message=_NO_ROOM)
+            _import_without_the_users_settings()
+            import matplotlib as mpl
+
+            settings: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"} | _LOOK
+            with mpl.rc_context(settings):
+                yield
+    finally:
+        log.setLevel(before)
+
+
+def _import_without_the_users_settings() -> None:
+    """Import Matplotlib, if nothing has yet, so that no setting of the user's can make that fail.
+
+    A notebook hands its children a backend that need not be installed here, and Matplotlib reads a file `matplotlibrc`
+    of the working folder before all others. In its own folder that file has its defaults.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        with suppress(OSError), chdir(_home()):
+            import matplotlib as mpl
+        import matplotlib as mpl  # noqa: F401 (where that folder cannot be entered)
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+def _home() -> Path:
+    """The folder of Matplotlib's own settings."""
+    found = importlib.util.find_spec("matplotlib")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "mpl-data"
 
 
 def ordered_colours(count: int) -> list[Any]:
-    """So many colours from dark to light, for lines that have an order; told apart by the colour-blind, and in grey."""
+    """So many colours from dark to light, for lines that have an order; told apart by the colour-blind, and in grey.
+    To be called inside of `picture`.
+    """
     import matplotlib as mpl
 
     map_ = mpl.colormaps["viridis"]
     return [map_(0.9 * index / max(1, count - 1)) for index in range(count)]
-
-
-def over_seeds(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, mean and sample standard deviation over the seeds, while all of them last; of a single seed, 0."""
-    times = np.unique(np.concatenate([curve[0] for curve in curves]))
-    times = times[(times >= max(curve[0][0] for curve in curves)) & (times <= min(curve[0][-1] for curve in curves))]
-    values = np.array([np.interp(times, *curve) for curve in curves])
-    deviation = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(times))
-    return times, values.mean(axis=0), deviation

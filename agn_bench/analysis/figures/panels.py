@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from agn_bench.analysis import metrics
-from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, over_seeds, picture
+from agn_bench.analysis.figures.curves import TIME, Curves, draw, notes
+from agn_bench.analysis.figures.lettering import foot, legend
+from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """A configuration's curves, one a seed."""
+    """A configuration's curves."""
 
     label: str
-    curves: Sequence[metrics.Curve]
+    curves: Curves
     colour: int | None = None
     """Of COLOURS, with a line style of its own; None: by its place among the panel's lines."""
 
@@ -39,14 +40,15 @@ class Panel:
 def curves_over_time(panels: Sequence[Panel], stem: Path) -> list[Path]:
     """Training accuracy in panels side by side; each line is the mean over its seeds, its band their deviation."""
     columns = len(panels)
-    with picture(stem, 1, columns, figsize=(4.6 * max(columns, 1.3), 3.6)) as (_, axes, paths):
+    with picture(stem, 1, columns, figsize=(4.6 * max(columns, 1.3), 3.6)) as (figure, axes, paths):
         for one, panel in zip(np.atleast_1d(axes), panels, strict=True):
             places = [index if line.colour is None else line.colour for index, line in enumerate(panel.lines)]
             drawn = _draw_panel(one, panel, [(COLOURS[place], STYLES[place]) for place in places])
-            one.set_xlabel("simulated time (s)")
+            one.set_xlabel(TIME)
             if drawn:
-                one.legend(loc="best", fontsize=8)
+                legend(one, drawn, loc="best", fontsize=8)
         np.atleast_1d(axes)[0].set_ylabel("training accuracy")
+        foot(figure, {}, _notes(panels))
     return paths
 
 
@@ -64,23 +66,22 @@ def small_multiples(rows: Sequence[Sequence[Panel]], stem: Path, times: Literal[
             handles |= _draw_panel(one, panel, [(colours[line.label], "-") for line in panel.lines], width=1.0)
             one.tick_params(labelsize=8)
         for one in axes[-1]:
-            one.set_xlabel("simulated time (s)", fontsize=9)
+            one.set_xlabel(TIME, fontsize=9)
         figure.supylabel("training accuracy", fontsize=9)
-        shown = [label for label in labels if label in handles]
-        figure.legend(
-            [handles[label] for label in shown], shown, loc="outside upper center", ncols=len(shown), fontsize=9
-        )
+        shown = {label: handles[label] for label in labels if label in handles}
+        foot(figure, shown, _notes([*chain.from_iterable(rows)]))
     return paths
+
+
+def _notes(panels: Sequence[Panel]) -> list[str]:
+    return notes([line.curves for panel in panels for line in panel.lines if line.curves.each])
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Sequence[tuple[Any, str]], width: float = 1.5) -> dict[str, Any]:
     handles = {}
     for line, (colour, style) in zip(panel.lines, looks, strict=True):
-        if not line.curves:
-            continue
-        times, mean, std = over_seeds(line.curves)
-        (handles[line.label],) = axes.plot(times, mean, style, color=colour, label=line.label, linewidth=width)
-        axes.fill_between(times, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+        if line.curves.each:
+            handles[line.label], _ = draw(axes, line.curves, colour, style, width)
     axes.set_title(panel.title, fontsize=9)
     axes.set_xlim(left=0)
     axes.set_ylim(panel.least, 1.0)
@@ -124,8 +125,18 @@ def over_workers(
             one.set_xticks(list(workers))
             one.set_xlabel("workers n")
         np.atleast_1d(axes)[0].set_ylabel(ylabel)
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8)
+        foot(figure, handles, _about_numbers([each for series in panels.values() for each in series]), size=8)
     return paths
+
+
+def _about_numbers(drawn: Sequence[Series]) -> list[str]:
+    """What bars and missing marks are, in sentences."""
+    says = []
+    if any(np.nan_to_num(np.asarray(series.deviation, float)).any() for series in drawn):
+        says.append("A bar is one standard deviation over seeds each way.")
+    if any(np.isnan(np.asarray(series.values, float)).any() for series in drawn):
+        says.append("Where there is no mark, there are no runs.")
+    return says
 
 
 def beale_paths(
@@ -139,12 +150,14 @@ def beale_paths(
         x, y = np.meshgrid(np.linspace(-3, 4, 281), np.linspace(-2.4, 1.6, 161))
         levels = np.logspace(-1, 4.5, 16)
         axes.contour(x, y, function(x, y), levels=levels, colors="0.75", linewidths=0.6)
+        handles = {}
         for index, (name, points) in enumerate(paths_table.groupby("path", sort=False)):
-            axes.plot(points["x"], points["y"], STYLES[index], color=COLOURS[index], label=str(name), linewidth=1.6)
+            look = {"color": COLOURS[index], "linewidth": 1.6}
+            (handles[str(name)],) = axes.plot(points["x"], points["y"], STYLES[index], **look)
         axes.plot(*paths_table[["x", "y"]].iloc[0], "ko", markersize=5)
         axes.plot(*minimum, "k*", markersize=10)
         axes.set_xlabel("x")
         axes.set_ylabel("y")
         axes.grid(visible=False)
-        axes.legend(loc="upper left")
+        legend(axes, handles, loc="upper left")
     return paths
