@@ -89,7 +89,7 @@ def test_seconds_a_round(tmp_path: Path) -> None:
         ["collective.latency=0.01", "collective.bandwidth=1e7"],
     ]
     base = {"optimizer": "local-sgd", "workers": 10, "local_steps": 4, "gradient_steps": 400}
-    table = rows("| seconds a round | why")
+    table = rows("| seconds per round | why")
     for (_, seconds, why), delay in zip(table, settings, strict=True):
         timeline = simulated(**base, delays=str(tmp_path / "constant.toml"), delay=delay)
         assert seconds == f"{timeline.end_s / 10:.2f}"

@@ -1,4 +1,4 @@
-"""Every command of the README, from its top to its bottom, as somebody would who follows it."""
+"""Every command of the README and of the pages that it links to, in order, as somebody would who follows them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,29 @@ from agn_bench.studies import calibration
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ELSEWHERE_TESTED = ("clock", "commands", "files")
+"""Pages for looking things up: test_clock_page.py runs the first's commands, and the others have none of their own."""
+PAGES = {
+    name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in dict.fromkeys(re.findall(r"\(docs/([\w-]+)\.md\)", README.split("## Where to read on")[1]))
+    if name not in ELSEWHERE_TESTED
+}
+"""In the order in which the README names them."""
+TEXT = "\n".join([README, *PAGES.values()])
 Command = Callable[..., tuple[int, str, str]]
 ELSEWHERE = ("--scheduler",)
 """Commands with these need a cluster; test_cluster.py runs them on one."""
 
 
 def commands(program: str) -> list[list[str]]:
-    """The words of the README's indented lines that begin with `program`, comments left out."""
-    lines = re.findall(rf"^    ({program} .*)$", README, flags=re.MULTILINE)
+    """The words of the pages' indented lines that begin with `program`, comments left out."""
+    lines = re.findall(rf"^    ({program} .*)$", TEXT, flags=re.MULTILINE)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place like a checkout, where presets take milliseconds and the files that the README speaks of are there."""
+    """A place like a checkout, where presets take milliseconds and the files that the pages speak of are there."""
     small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
     for preset in PRESETS:
         monkeypatch.setitem(PRESETS, preset, small)
@@ -40,8 +49,9 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     made = Path("results") / "equal-time"
     shutil.copytree(ROOT / made, tmp_path / made, ignore=shutil.ignore_patterns("runs", ".*"))
-    (profile,) = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
-    (tmp_path / "my.toml").write_text(profile)
+    for name, place in (("my", "measure-your-cluster"), ("who-is-first", "compare-at-equal-time")):
+        (text,) = re.findall(r"```toml\n(.*?)```", PAGES[place], flags=re.DOTALL)
+        (tmp_path / f"{name}.toml").write_text(text)
     (optimizer,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "mine.py").write_text(optimizer)
     (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,5,1500\n20,5,900\n40,5,800\n20,20,700\n")
@@ -49,9 +59,9 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     return tmp_path
 
 
-def test_every_command_of_the_readme_does_what_it_says(command: Command, checkout: Path, sketched: None) -> None:
+def test_every_command_of_the_pages_does_what_it_says(command: Command, checkout: Path, sketched: None) -> None:
     lines = commands("agn-bench")
-    assert len(lines) >= 15
+    assert len(lines) >= 25
     for words in lines:
         if any(word in ELSEWHERE for word in words):
             continue
@@ -69,9 +79,9 @@ def test_every_command_of_the_readme_does_what_it_says(command: Command, checkou
     assert {path.name for path in (checkout / "results").iterdir()} >= {"adhoc", "four-methods", "part-0", "part-1"}
 
 
-def test_every_make_target_of_the_readme_is_there() -> None:
+def test_every_make_target_of_the_pages_is_there() -> None:
     targets = commands("make") + [
-        shlex.split(line) for line in re.findall(r"`make ([a-z][^`]*)`", " ".join(README.split()))
+        shlex.split(line) for line in re.findall(r"`make ([a-z][^`]*)`", " ".join(TEXT.split()))
     ]
     assert ["run"] in targets
     assert ["four-methods"] in targets

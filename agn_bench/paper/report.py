@@ -22,7 +22,7 @@ Judged = list[tuple[Claim, list[Finding]]]
 
 
 def claims_rows(judged: Judged) -> list[dict[str, Any]]:
-    """A row a measure, for tables/claims.csv."""
+    """One row per measure, for tables/claims.csv."""
     return [
         {
             "claim": claim.number,
@@ -77,13 +77,14 @@ def write_report(root: Path, sizes: Sequence[Results]) -> tuple[Path, dict[str, 
 
 
 _ABOUT = """*Accumulated Gradient Normalization* (Hermans, Spanakis, Möckel 2017, [arXiv 1710.02368](https://arxiv.org/abs/1710.02368)):
-its claims, tables and figures beside ours. Written by `agn-bench reproduce` from the CSV files beside it; the command,
-commit and machine of every run are in `provenance.json` there. Deviations (±) in tables are sample standard deviations
-over the seeds."""
+this page has its claims, tables and figures, each next to ours. `agn-bench reproduce` writes it from the CSV files in
+this folder. There `provenance.json` has the command, commit and machine of every run. Deviations (±) in tables are
+sample standard deviations over the seeds. [How it works](../docs/how-it-works.md) explains the words."""
 
-_RULES = """Each is judged by measures and rules set beforehand, in [experiments/paper/claims.toml](../experiments/paper/claims.toml):
-the 95 % interval of the mean over the seeds has to be on one side of the limit, or the measure is undecided. What rests on
-one seed has no interval, and is indicative only."""  # noqa: E501
+_RULES = """Each is judged by measures and rules set beforehand, in [experiments/paper/claims.toml](../experiments/paper/claims.toml).
+A measure is undecided unless the 95 % interval of its mean over the seeds is on one side of the limit. A measure of one seed
+has no interval, and is indicative only. A claim is confirmed if all of its measures speak for it, and refuted if one speaks
+against it."""  # noqa: E501
 
 
 def _head(sizes: Sequence[Results]) -> str:
@@ -126,7 +127,7 @@ def _claims(judged: dict[str, Judged]) -> str:
         row: dict[str, Any] = {"": claim.number, "claim": claim.text}
         row |= {f"`{size}`": shown_verdict(judged[size][index][1]) for size in sizes}
         rows.append(row)
-    lines += [_table(rows), "", "Measure by measure; mean ± half of the 95 % interval:", ""]
+    lines += [_table(rows), "", "This is measure by measure, as mean ± half of the 95 % interval:", ""]
     measures = []
     for index, (claim, own) in enumerate(judged[sizes[0]]):
         for place, finding in enumerate(own):
@@ -135,7 +136,8 @@ def _claims(judged: dict[str, Judged]) -> str:
             row |= {f"`{size}`": _marked(judged[size][index][1][place]) for size in sizes}
             measures.append(row)
     legend = (
-        "✓ speaks for the claim, ✗ against it, ? undecided, – runs are missing, n/a: its cells are not at this size."
+        "✓ speaks for the claim, ✗ speaks against it, ? leaves it undecided, – means that runs are missing, and n/a "
+        "that the size does not have its cells."
     )
     lines += [_table(measures), "", legend]
     return "\n".join(lines)
@@ -174,7 +176,7 @@ def _number(root: Path, folder: str, table: str, row: str, column: str) -> str:
 
 
 def _section(name: str, root: Path, sizes: Sequence[Results]) -> str:
-    """An artefact: of every size its pictures and tables."""
+    """An artefact: its pictures and tables, for every size."""
     artefact = ARTEFACTS[name]
     if artefact.shared:
         body = _files(artefact, root, artefact.shared)
