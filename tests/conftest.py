@@ -214,7 +214,10 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures with nothing in them, for tests of something else: to draw them takes longer than all the rest."""
     from matplotlib.figure import Figure
 
+    from agn_bench.analysis.figures import look
+
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"a picture"))
+    monkeypatch.setattr(look, "_keep_few_colours", lambda png: None)
 
 
 _made: dict[tuple[str, Terms], RunResult] = {}
