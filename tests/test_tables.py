@@ -15,6 +15,7 @@ import pytest
 
 import agn_bench
 from agn_bench.analysis import comparison, tables, written
+from agn_bench.base import files
 from agn_bench.base.tabular import FLAG, NUMBER, TEXT, WHOLE, WrongType, read_table
 from agn_bench.base.user_files import read_csv
 from agn_bench.config.run import RunConfig
@@ -143,6 +144,7 @@ def test_large_whole_numbers_beside_blanks_keep_their_last_digit(tmp_path: Path)
     assert table["diverged_exchange"][0] == large
     assert table["diverged_exchange"].isna().tolist() == [False, True]
     assert table["seed"].tolist() == [2**53 + 1, 4294967295]
+    assert files.csv_text([{"eval_every": large}, {"eval_every": None}]) == f'eval_every\n{large}\n""\n'
 
 
 @GUESSED
@@ -255,11 +257,15 @@ def test_four_committed_methods_are_averaged_over_all_seeds() -> None:
     [("agn", "0.8", (0, 18)), ("easgd", "0.8", (0, 18)), ("dynsgd", "0.9", (65 + 2 / 3, 73 + 2 / 3))],
 )
 def test_the_committed_times_to_a_test_accuracy_are_those_of_evaluations(
-    optimizer: str, target: str, between: tuple[float, float]
+    command: Command, tmp_path: Path, optimizer: str, target: str, between: tuple[float, float]
 ) -> None:
     """On a chord from 0 s to 18 s agn would have reached 80 % after 16.4 s."""
     root = Path(__file__).parent.parent / "results" / "four-methods"
-    (row,) = (row for row in rows_of(root / "tables" / "test-accuracy.csv") if row["optimizer"] == optimizer)
+    words = ("--accuracy", "test_accuracy", "--reach", f"{target},0.5", "--out", tmp_path / "table.csv")
+    assert command("table", root, *words)[0] == 0
+    (row,) = (row for row in rows_of(tmp_path / "table.csv") if row["optimizer"] == optimizer)
+    (kept,) = (row for row in rows_of(root / "tables" / "test-accuracy.csv") if row["optimizer"] == optimizer)
+    assert kept["area_mean"] == row["area_mean"]
     found = float(row[f"time_to_{target}_after_s_mean"]), float(row[f"time_to_{target}_s_mean"])
     assert found == pytest.approx(between)
     _, curves = agn_bench.read(root)
