@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import html
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -444,6 +445,34 @@ def test_many_configurations_are_ranked_by_cell(experiment: Write, command: Comm
     assert (code, out.count("┏")) == (0, 1)
     assert [int(row["workers"]) for row in rows] == [n for n in range(2, 17) for _ in range(2)]
     assert [float(row["area_behind_mean"]) for row in rows if row["optimizer"] == "agn"] == pytest.approx([0.05] * 15)
+
+
+def test_an_experiment_that_is_finished_stays_as_it_is(
+    command: Command, quick_dataset: str, remembered: None, sketched: None, tmp_path: Path
+) -> None:
+    """The commands of `make equal-time`, again: with the runs' own folders here, and without them, as in a clone."""
+    file, folder = tmp_path / "few.toml", tmp_path / "results"
+    options = f'dataset = "{quick_dataset}"\nmodel = "mlp-8"\nworkers = 2\nlocal_steps = 2\nseconds = 9'
+    cells = '[[cells]]\noptimizer = ["agn", "fedbuff:size=1"]\ndelays = ["ideal", "stragglers"]'
+    file.write_text(f'name = "few"\ndescription = "d"\nseeds = [0, 1]\n[base]\n{options}\n{cells}\n')
+
+    def make() -> dict[Path, bytes]:
+        for words in (
+            ("sweep", file, "--out", folder, "--jobs", 1),
+            ("table", folder, "--by", "delays", "--at", "1,2"),
+            ("table", folder, "--by", "delays", "--at", "1,2", "--accuracy", "test_accuracy"),
+            ("plot", folder, "--by", "delays"),
+        ):
+            code, out, err = command(*words)
+            assert (code, err) == (0, ""), out
+        files = (path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts)
+        return {path: path.read_bytes() for path in files}
+
+    before = make()
+    assert {path.name for path in before} >= {"provenance.json", "accuracy.csv", "test-accuracy.csv"}
+    assert make() == before
+    shutil.rmtree(folder / "runs")
+    assert make() == before
 
 
 # --- files of tables ---
