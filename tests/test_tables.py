@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import html
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import agn_bench
 from agn_bench.analysis import comparison, tables, written
+from agn_bench.base import files
 from agn_bench.base.tabular import FLAG, NUMBER, TEXT, WHOLE, WrongType, read_table
 from agn_bench.base.user_files import read_csv
 from agn_bench.config.run import RunConfig
@@ -143,6 +145,7 @@ def test_large_whole_numbers_beside_blanks_keep_their_last_digit(tmp_path: Path)
     assert table["diverged_exchange"][0] == large
     assert table["diverged_exchange"].isna().tolist() == [False, True]
     assert table["seed"].tolist() == [2**53 + 1, 4294967295]
+    assert files.csv_text([{"eval_every": large}, {"eval_every": None}]) == f'eval_every\n{large}\n""\n'
 
 
 @GUESSED
@@ -255,11 +258,15 @@ def test_four_committed_methods_are_averaged_over_all_seeds() -> None:
     [("agn", "0.8", (0, 18)), ("easgd", "0.8", (0, 18)), ("dynsgd", "0.9", (65 + 2 / 3, 73 + 2 / 3))],
 )
 def test_the_committed_times_to_a_test_accuracy_are_those_of_evaluations(
-    optimizer: str, target: str, between: tuple[float, float]
+    command: Command, tmp_path: Path, optimizer: str, target: str, between: tuple[float, float]
 ) -> None:
     """On a chord from 0 s to 18 s agn would have reached 80 % after 16.4 s."""
     root = Path(__file__).parent.parent / "results" / "four-methods"
-    (row,) = (row for row in rows_of(root / "tables" / "test-accuracy.csv") if row["optimizer"] == optimizer)
+    words = ("--accuracy", "test_accuracy", "--reach", f"{target},0.5", "--out", tmp_path / "table.csv")
+    assert command("table", root, *words)[0] == 0
+    (row,) = (row for row in rows_of(tmp_path / "table.csv") if row["optimizer"] == optimizer)
+    (kept,) = (row for row in rows_of(root / "tables" / "test-accuracy.csv") if row["optimizer"] == optimizer)
+    assert kept["area_mean"] == row["area_mean"]
     found = float(row[f"time_to_{target}_after_s_mean"]), float(row[f"time_to_{target}_s_mean"])
     assert found == pytest.approx(between)
     _, curves = agn_bench.read(root)
@@ -438,6 +445,34 @@ def test_many_configurations_are_ranked_by_cell(experiment: Write, command: Comm
     assert (code, out.count("┏")) == (0, 1)
     assert [int(row["workers"]) for row in rows] == [n for n in range(2, 17) for _ in range(2)]
     assert [float(row["area_behind_mean"]) for row in rows if row["optimizer"] == "agn"] == pytest.approx([0.05] * 15)
+
+
+def test_an_experiment_that_is_finished_stays_as_it_is(
+    command: Command, quick_dataset: str, remembered: None, sketched: None, tmp_path: Path
+) -> None:
+    """The commands of `make equal-time`, again: with the runs' own folders here, and without them, as in a clone."""
+    file, folder = tmp_path / "few.toml", tmp_path / "results"
+    options = f'dataset = "{quick_dataset}"\nmodel = "mlp-8"\nworkers = 2\nlocal_steps = 2\nseconds = 9'
+    cells = '[[cells]]\noptimizer = ["agn", "fedbuff:size=1"]\ndelays = ["ideal", "stragglers"]'
+    file.write_text(f'name = "few"\ndescription = "d"\nseeds = [0, 1]\n[base]\n{options}\n{cells}\n')
+
+    def make() -> dict[Path, bytes]:
+        for words in (
+            ("sweep", file, "--out", folder, "--jobs", 1),
+            ("table", folder, "--by", "delays", "--at", "1,2"),
+            ("table", folder, "--by", "delays", "--at", "1,2", "--accuracy", "test_accuracy"),
+            ("plot", folder, "--by", "delays"),
+        ):
+            code, out, err = command(*words)
+            assert (code, err) == (0, ""), out
+        files = (path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts)
+        return {path: path.read_bytes() for path in files}
+
+    before = make()
+    assert {path.name for path in before} >= {"provenance.json", "accuracy.csv", "test-accuracy.csv"}
+    assert make() == before
+    shutil.rmtree(folder / "runs")
+    assert make() == before
 
 
 # --- files of tables ---

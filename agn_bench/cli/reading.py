@@ -76,18 +76,26 @@ def table(
         str | None,
         option(
             "Compare apart by columns of the configuration, as in delays or workers,local_steps; default all together, "
-            "more than 20 configurations by what every optimizer was tried with.",
+            "and more than 20 configurations by all that every optimizer was tried with.",
             "NAME,…",
             "Options",
         ),
     ] = None,
     pivot: Annotated[
         str | None,
-        option("The values of this column side by side, as in optimizer, a row a cell.", "NAME", "Options"),
+        option(
+            "Put the values of this column side by side, as in optimizer: one row for all else that they share.",
+            "NAME",
+            "Options",
+        ),
     ] = None,
     compare: Annotated[
         str | None,
-        option("Set the values of this column against the best one, seed by seed in each cell.", "NAME", "Options"),
+        option(
+            "Set the values of this column against the best one, as in optimizer: seed by seed, all else alike.",
+            "NAME",
+            "Options",
+        ),
     ] = None,
     out: Annotated[
         str | None,
@@ -98,7 +106,7 @@ def table(
         ),
     ] = None,
 ) -> None:
-    """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
+    """Accuracy at given times and time to given accuracies, one row per configuration, mean ± deviation over seeds."""
     from agn_bench.analysis import comparison, written
     from agn_bench.base import files
     from agn_bench.base.inputs import BadInput, choose, numbers
