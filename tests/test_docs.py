@@ -87,7 +87,7 @@ def test_every_page_of_the_docs_is_linked_from_the_readme_and_from_the_index() -
 
 def test_the_readme_is_two_screens() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 120
+    assert len(lines) <= 115
     assert statistics.median(len(line) for line in lines) <= 110
 
 
@@ -181,7 +181,7 @@ def test_the_finding_of_the_readme_is_that_of_the_committed_results() -> None:
         f"{100 * table.loc[name, 'test_accuracy_mean']:.1f} ± {100 * table.loc[name, 'test_accuracy_std']:.1f} %"
         for name in ("agn", "easgd", "dynsgd")
     )
-    assert f"end at {agn}, {easgd} and {dynsgd}" in text
+    assert f"They end at {agn}, {easgd} and {dynsgd}," in text
     assert (
         f"first {table['area_until_s'].iloc[0]:.0f} simulated seconds, is {100 * table.loc['agn', 'area_mean']:.1f} %"
         in text
@@ -282,6 +282,7 @@ def test_the_papers_grid_is_that_of_the_committed_tables() -> None:
     )
     ours = list(wins.loc["seed 0", ["wins_above_1", "wins_at_least_1"]])
     assert f"Counted in these two ways, ours has {ours[0]} and {ours[1]}" in text
+    assert f"AGN is ahead of EASGD in {ours[0]} of 49 settings" in said(README)
 
 
 def test_how_the_page_on_local_steps_counts_the_cells() -> None:
@@ -469,4 +470,4 @@ def test_the_committed_benchmark_of_whole_commands_is_what_the_page_says_and_goo
     text = said(page("how-fast-is-it"))
     assert f"take {seeds:.1f} times the training time of one" in text
     assert f"the first result is there after {cold:.1f} s" in text
-    assert f"(its variable `JAX_COMPILATION_CACHE_DIR`) after {warm:.1f} s" in text
+    assert f"(the variable `JAX_COMPILATION_CACHE_DIR` names its folder), it is there after {warm:.1f} s" in text
