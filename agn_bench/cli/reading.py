@@ -37,7 +37,12 @@ def table(
         str | None, option("CSV file to write; default DIR/tables/accuracy.csv, in the first DIR.", "FILE", "Options")
     ] = None,
 ) -> None:
-    """Accuracy at given times and time to given accuracies, a row a configuration, mean ± deviation over seeds."""
+    """Accuracy at given times and time to given accuracies, one row per configuration, mean ± deviation over seeds.
+
+    ```console
+    agn-bench table results/four-methods --at 30,60,120
+    ```
+    """
     from agn_bench.analysis import comparison, tables
     from agn_bench.base import files
     from agn_bench.base.inputs import choose, numbers
@@ -73,8 +78,12 @@ def plot(
         option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
     ] = None,
 ) -> None:
-    """Draw accuracy against simulated time, a line a configuration with a band over seeds, as PNG and SVG. With --by in
-    a panel for each value of that column.
+    """Draw accuracy against simulated time, one line per configuration with a band over seeds, as PNG and SVG.
+    With --by there is a panel for each value of that column.
+
+    ```console
+    agn-bench plot results/equal-time --by delays
+    ```
     """
     from agn_bench.analysis import comparison
     from agn_bench.analysis.figures.accuracy import accuracy_in_panels, accuracy_over_time
@@ -116,8 +125,14 @@ def list_names(
         ),
     ] = None,
 ) -> None:
-    """What there is to choose from: optimizers, models, data sets and splits, delay profiles, presets, experiments
-    here, and what `reproduce` makes. Of a name: the numbers that follow it after colons.
+    """List what there is to choose from: optimizers, models, data sets and splits, delay profiles, presets,
+    experiments, and artefacts, which are the tables and figures that `reproduce` makes. For a name it lists the numbers
+    that may follow it after colons.
+
+    ```console
+    agn-bench list
+    agn-bench list easgd
+    ```
     """
     from agn_bench.base.inputs import choose
     from agn_bench.cli import catalogue

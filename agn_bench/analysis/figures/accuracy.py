@@ -1,4 +1,4 @@
-"""Accuracy against simulated time, a line a configuration."""
+"""Accuracy against simulated time, one line per configuration."""
 
 from __future__ import annotations
 
