@@ -127,17 +127,17 @@ def test_a_recorded_timeline_is_cut_off_at_a_time_and_counts_by_rules(uneven: Pa
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"workers": 4}, "--workers 4: too large; accepted: a whole number from 3 to 3, as the timeline has"),
-        ({"shares": "open"}, "--shares open: of a recorded timeline, whose work is what it holds; accepted: equal"),
-        ({"workers": "2"}, "--workers 2: too small; accepted: a whole number from 3 to 3, as the timeline has"),
-        ({"local_steps": 0}, "--local-steps 0: too small; accepted: a whole number from 1 to 651041, or auto"),
-        ({"local_steps": 651_042}, "--local-steps 651042: too large; accepted: a whole number from 1 to 651041"),
-        ({"local_steps": 5, "gradient_steps": 59}, "--gradient-steps 59: not the 4 phases of 5 local steps that the"),
-        ({"local_steps": 5, "gradient_steps": 75}, "--gradient-steps 75: not the 4 phases of 5 local steps"),
-        ({"epochs": 40}, "--epochs 40: not the 4 phases of 2 local steps"),
-        ({"eval_every": 8}, "--eval-every 8: too large; accepted: a whole number from 1 to 7, exchanges"),
-        ({"delays": "idael"}, "--delays idael: unknown, did you mean ideal?"),
-        ({"timeline": "none.csv"}, "--timeline none.csv: there is no such file"),
+        ({"workers": 4}, "workers=4: too large; accepted: a whole number from 3 to 3, as the timeline has"),
+        ({"shares": "open"}, "shares=open: of a recorded timeline, whose work is what it holds; accepted: equal"),
+        ({"workers": "2"}, "workers=2: too small; accepted: a whole number from 3 to 3, as the timeline has"),
+        ({"local_steps": 0}, "local_steps=0: too small; accepted: a whole number from 1 to 651041, or auto"),
+        ({"local_steps": 651_042}, "local_steps=651042: too large; accepted: a whole number from 1 to 651041"),
+        ({"local_steps": 5, "gradient_steps": 59}, "gradient_steps=59: not the 4 phases of 5 local steps that the"),
+        ({"local_steps": 5, "gradient_steps": 75}, "gradient_steps=75: not the 4 phases of 5 local steps"),
+        ({"epochs": 40}, "epochs=40: not the 4 phases of 2 local steps"),
+        ({"eval_every": 8}, "eval_every=8: too large; accepted: a whole number from 1 to 7, exchanges"),
+        ({"delays": "idael"}, "delays=idael: unknown, did you mean ideal?"),
+        ({"timeline": "none.csv"}, "timeline=none.csv: there is no such file"),
     ],
 )
 def test_what_the_trace_does_not_hold_is_refused(options: dict[str, Any], says: str, uneven: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_the_trace_does_not_hold_is_refused(options: dict[str, Any], says: 
 def test_the_work_that_the_trace_holds_is_named_where_other_work_is_asked_for(uneven: Path) -> None:
     with pytest.raises(BadInput) as refused:
         resolve({"timeline": uneven, "local_steps": 5, "gradient_steps": 59})
-    assert refused.value.accepted == "--gradient-steps 60, or neither --epochs nor --gradient-steps"
+    assert refused.value.accepted == "`gradient_steps=60`, or neither `epochs` nor `gradient_steps`"
 
 
 def test_a_trace_longer_than_a_run_can_hold_is_refused(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_delays_asked_for_beside_a_timeline_must_be_those_that_give_it(
         recognised(config)
     name = "ideal" if "ideal" in contradiction.values() else "paper-cluster"
     assert str(refused.value).startswith(f"delays={name}")
-    assert f"not what --timeline {config.delays.name} holds, with seed {config.seed}" in str(refused.value)
+    assert f"not what timeline={config.delays.name} holds, with seed {config.seed}" in str(refused.value)
     with pytest.raises(BadInput, match="not what timeline"):
         sweep.run_all([config], tmp_path / "out", Silent())
     assert not (tmp_path / "out").exists()

@@ -74,7 +74,7 @@ def test_a_run_that_is_refused_there_is_refused_here_and_the_others_go_on(tmp_pa
     assert {config.run_id for config, _ in report.failures} == {config.run_id for config in refused}
     for _, error in report.failures:
         assert isinstance(error, BadInput)
-        assert re.match(r"--window 0.001: too short for a run of .* accepted: at least", str(error))
+        assert re.match(r"window=0.001: too short for a run of .* accepted: at least", str(error))
     assert {config.run_id for config in report.made} == {config.run_id for config in good}
     assert sorted(path.name for path in tmp_path.glob("runs/*")) == sorted(config.run_id for config in good)
     assert [kind for kind, _ in watcher.seen].count("failed") == 2

@@ -130,10 +130,10 @@ def test_only_the_runs_of_a_data_split(write: Write, condition: str, kept: int) 
 @pytest.mark.parametrize(
     ("condition", "says"),
     [
-        ("workers=30", r"--only workers=30: no run has it; accepted: workers of 10, 20"),
-        ("worker=20", r"--only worker=20: unknown, did you mean workers\?"),
-        ("workers", r"--only workers: not KEY=VALUE"),
-        ("workers=", r"--only workers=: not KEY=VALUE"),
+        ("workers=30", r"only=workers=30: no run has it; accepted: workers of 10, 20"),
+        ("worker=20", r"only=worker=20: unknown, did you mean workers\?"),
+        ("workers", r"only=workers: not KEY=VALUE"),
+        ("workers=", r"only=workers=: not KEY=VALUE"),
     ],
 )
 def test_a_condition_that_nothing_meets_is_refused(write: Write, condition: str, says: str) -> None:
@@ -204,7 +204,7 @@ BAD_FILES = [
     ('name = "../x"' + CELL, r'line 1, name = "../x": not a name'),
     ('name = "."' + CELL, r'line 1, name = ".": not a name'),
     ("name = 7" + CELL, "line 1, name = 7: not a name"),
-    ('name = "adhoc"' + CELL, 'line 1, name = "adhoc": the name of what `run` makes'),
+    ('name = "adhoc"' + CELL, 'line 1, name = "adhoc": the name of what `agn-bench run` makes'),
     ('name = "x"\ndescription = 1' + CELL, "line 2, description = 1: not a text"),
     ('name = "x"\nseeds = 3' + CELL, "line 2, seeds = 3: not different whole numbers"),
     ('name = "x"\nseeds = []' + CELL, r"line 2, seeds = \[\]: empty"),

@@ -656,7 +656,7 @@ class Unsendable(Exception):
 def test_an_error_that_cannot_be_sent_to_another_process_is_sent_as_its_text() -> None:
     refused = portable(BadInput("workers", 0, "too small", "1"))
     assert isinstance(refused, BadInput)
-    assert "--workers 0: too small" in str(refused)
+    assert "workers=0: too small" in str(refused)
     for error, says in ((Unsendable(1, 2), "Unsendable: 1 and 2"), (ValueError(lambda: 0), "ValueError: <function")):
         sent = pickle.loads(pickle.dumps(portable(error)))
         assert type(sent) is RuntimeError

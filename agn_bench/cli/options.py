@@ -53,6 +53,7 @@ def annotated(declared: Option) -> Any:
     if declared.kind is Kind.FLAG:
         flag = "--" + declared.name.replace("_", "-")
         both = f"{flag}/--no-{flag.removeprefix('--')}"
+        told = f"{told.rstrip('.')}; --no-{flag.removeprefix('--')} turns it off."
         shown = typer.Option(both, help=told, rich_help_panel=declared.panel, show_default=False)
         return Annotated[bool | None, shown]
     text = option(told, declared.metavar, declared.panel, declared.names)

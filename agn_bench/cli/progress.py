@@ -171,7 +171,7 @@ class RunDisplay(Watcher):
         self.remarks = self.remarks or of_run(result)
         row = summary(result)
         taken = time.perf_counter() - self._began[config.run_id]
-        more = f", {100 * row['test_accuracy']:.2f} % test, {taken:.0f} s" if self._whole else ""
+        more = f", {100 * row['test_accuracy']:.2f} % test, made in {taken:.0f} s" if self._whole else ""
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:

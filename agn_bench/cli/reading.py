@@ -106,7 +106,12 @@ def table(
         ),
     ] = None,
 ) -> None:
-    """Accuracy at given times and time to given accuracies, one row per configuration, mean ± deviation over seeds."""
+    """Accuracy at given times and time to given accuracies, one row per configuration, mean ± deviation over seeds.
+
+    ```console
+    agn-bench table results/four-methods --at 30,60,120
+    ```
+    """
     from agn_bench.analysis import comparison, written
     from agn_bench.base import files
     from agn_bench.base.inputs import BadInput, choose, numbers
@@ -173,6 +178,10 @@ def plot(
 ) -> None:
     """Draw accuracy against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with a
     band of one standard deviation.
+
+    ```console
+    agn-bench plot results/equal-time --panels delays
+    ```
     """
     from agn_bench.analysis import comparison
     from agn_bench.analysis.arrangement import arrange
@@ -216,8 +225,14 @@ def list_names(
         ),
     ] = None,
 ) -> None:
-    """What there is to choose from: optimizers, models, data sets and splits, delay profiles, presets, experiments
-    here, and what `reproduce` makes. Of a name: the numbers that follow it after colons.
+    """List what there is to choose from: optimizers, models, data sets and splits, delay profiles, presets,
+    experiments, and artefacts, which are the tables and figures that `reproduce` makes. For a name it lists the numbers
+    that may follow it after colons.
+
+    ```console
+    agn-bench list
+    agn-bench list easgd
+    ```
     """
     from agn_bench.base.inputs import choose
     from agn_bench.cli import catalogue

@@ -1,4 +1,4 @@
-"""The command that puts the paper's tables, figures and claims beside ours: reproduce."""
+"""The command that compares the paper's tables, figures and claims with ours: reproduce."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reproduce(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="What to make runs for, as in `list artefacts`; default all.",
+            help="Tables and figures to make runs for, as `list artefacts` names them; default all.",
             metavar="[NAME…]",
             autocompletion=completion(_artefacts),
         ),
@@ -58,10 +58,15 @@ def reproduce(
     ] = "results",
     force: options.Force = False,
 ) -> None:
-    """The paper's tables, figures and claims beside ours: makes runs, draws all that is there, judges, and reports.
+    """Compare the paper's tables, figures and claims with ours: make runs, draw all that is there, judge, and report.
 
-    Stopped in whatever way, the same command goes on. REPRODUCTION.md covers all sizes that are there, and counts what
-    is missing.
+    If it is stopped, in whatever way, the same command goes on where it was. REPRODUCTION.md covers all sizes that are
+    there, and counts what is missing.
+
+    ```console
+    agn-bench reproduce agn-vs-others --size reduced
+    agn-bench reproduce --no-run
+    ```
     """
     from agn_bench.base import files
     from agn_bench.paper.artefacts import ARTEFACTS, needed, shown_at

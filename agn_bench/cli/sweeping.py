@@ -36,7 +36,9 @@ def sweep(
     ],
     only: Annotated[
         list[str] | None,
-        option("Runs that have it, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", WHICH),
+        option(
+            "Only runs that have this, as in workers=20,40 or optimizer=agn; may be given again.", "KEY=VALUE", WHICH
+        ),
     ] = None,
     size: Annotated[str | None, option("One of the file's sizes; default its first.", "NAME", WHICH)] = None,
     seeds: Annotated[
@@ -62,7 +64,13 @@ def sweep(
 ) -> None:
     """Make every run of an experiment file that is not there yet, several at once, here or on a cluster.
 
-    Stopped in whatever way, the same command goes on. Exits with 1 if a run failed; the others are made all the same.
+    If it is stopped, in whatever way, the same command goes on where it was. It exits with 1 if a run failed; the
+    others are made all the same.
+
+    ```console
+    agn-bench sweep experiments/four-methods.toml --dry-run
+    agn-bench sweep equal-time --only optimizer=agn --seeds 5
+    ```
     """
     from agn_bench.config.experiment import read_experiment_file
     from agn_bench.config.selection import only as select
@@ -146,7 +154,7 @@ def _collect(folder: Path) -> int:
 def show_plan(
     configs: Sequence[RunConfig], folder: Path, place: Place, force: bool, stop_if_asked: Callable[[], None]
 ) -> None:
-    """What a sweep would do: a row a configuration, and how long it takes."""
+    """What a sweep would do: one row per configuration, and how long it takes."""
     from agn_bench.base import machine
     from agn_bench.cli.display import readable_seconds, show_remarks
     from agn_bench.cli.progress import StepDisplay
@@ -258,7 +266,12 @@ def merge(
         ),
     ] = False,
 ) -> None:
-    """Join the results that several machines made of one experiment: runs, collected files, provenance."""
+    """Join the results that several machines made of one experiment: runs, collected files, provenance.
+
+    ```console
+    agn-bench merge results/from-one results/from-another --out results/both
+    ```
+    """
     from agn_bench.cli.display import show_path
     from agn_bench.store.collected import files_there
     from agn_bench.store.merging import merge as merged_folders

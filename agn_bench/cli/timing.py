@@ -33,7 +33,7 @@ from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
     "seed",
     workers={"help": "Workers, n; several as in 10,20,40", "metavar": "N[,N…]"},
     local_steps={
-        "help": "Mini-batch steps between two exchanges, λ; several as in 10,20",
+        "help": "Mini-batch steps between two exchanges of a worker, λ; several as in 10,20",
         "metavar": "N[,N…]",
     },
 )
@@ -49,10 +49,18 @@ def timeline(
     ),
     **configuration: object,
 ) -> None:
-    """The clock alone, no training: staleness, queue waits, server utilization, throughput, AGN's growth rate.
+    """Simulate the clock alone, without training: staleness, queue waits, throughput, and whether AGN is stable.
 
-    For one cell it draws the staleness histogram and who did what in the first minute; for several numbers of workers
-    or local steps, maps of AGN's growth rate (above 0: unstable) and of the throughput.
+    A commit's staleness is how many versions the center has gained since its worker's phase began. The growth rate
+    says how AGN behaves in stiff directions, those in which the loss curves most: above 0 it is unstable there. A
+    number of workers with a number of local steps is a cell. For one cell it draws the histogram of staleness, and who
+    did what in the first simulated minute; for several cells maps of the growth rate and of the throughput.
+
+    ```console
+    agn-bench timeline --workers 40 --delays stragglers
+    agn-bench timeline --workers 10,20,40 --local-steps 5,10,20
+    agn-bench timeline --timeline my-log.csv --local-steps 10
+    ```
     """
     from agn_bench.clock.timeline import MOST_EXCHANGES
     from agn_bench.clock.trace import Trace
@@ -88,11 +96,11 @@ def calibrate(
     context: typer.Context,
     times: Annotated[
         str,
-        typer.Argument(help="CSV file, a row a training run: workers, local_steps and seconds.", metavar="TIMES"),
+        typer.Argument(help="CSV file, one row per training run: workers, local_steps and seconds.", metavar="TIMES"),
     ],
-    seconds: Annotated[str, option("Column to fit; default seconds.", "COLUMN", TIME)] = "seconds",
+    seconds: Annotated[str, option("Column of measured seconds to fit; default seconds.", "COLUMN", TIME)] = "seconds",
     held_out: Annotated[
-        list[str] | None, option("Column to test the fit on; may be given again.", "COLUMN", TIME)
+        list[str] | None, option("Column of measured seconds to test the fit on; may be given again.", "COLUMN", TIME)
     ] = None,
     gradient_steps: Annotated[
         str, option("Mini-batch steps by all workers in each of the runs; default 18750, the paper's.", "N", WORK)
@@ -108,9 +116,13 @@ def calibrate(
 ) -> None:
     """Fit a delay profile to measured training times: step, network and server times.
 
-    The distributions, the order of service and whatever else the profile has are those of --delays; fitted are the
-    means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
+    The distributions, the order of service and whatever else a profile has are those of --delays. What is fitted are
+    the means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
     cells.csv (every measured run), errors.csv and a figure.
+
+    ```console
+    agn-bench calibrate times.csv --gradient-steps 18750 --held-out other_seconds
+    ```
     """
     from agn_bench.clock import load_profile
     from agn_bench.config.resolving import MAX_IMAGES_DRAWN

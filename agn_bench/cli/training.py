@@ -44,9 +44,17 @@ def run(
     force: options.Force = False,
     **configuration: object,
 ) -> None:
-    """Train with many simulated asynchronous workers: one configuration, one or several seeds.
+    """Train one model with many simulated asynchronous workers, with one or several seeds.
 
-    Writes run.json, summary.csv, curve.csv and commits.csv for each seed.
+    A server holds the center, the parameters that all workers share. A worker takes λ local steps and sends what they
+    add up to, its commit; the server applies it and answers. The two together are an exchange. Writes run.json,
+    summary.csv, curve.csv and commits.csv for each seed.
+
+    ```console
+    agn-bench run --optimizer easgd --workers 40 --seeds 3
+    agn-bench run --delays stragglers --seconds 100
+    agn-bench run --optimizer mine.py:Mine:beta=2
+    ```
     """
     from agn_bench.config.resolving import resolve, resolve_like
     from agn_bench.config.run import with_seeds

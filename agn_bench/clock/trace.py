@@ -30,7 +30,7 @@ from agn_bench.clock import Profile
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
 from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, in_order
 
-_ACCEPTED = "a CSV file, a row an exchange in the order applied, with worker, applied_s (see docs/files.md)"
+_ACCEPTED = "a CSV file, one row per exchange in the order applied, with worker, applied_s (see docs/files.md)"
 _MOST_WORKERS = 1_000_000
 _LEAST_EPOCH_S, _LEAST_EPOCH_MS = 1e8, 1e11
 """Times so large are taken for seconds since 1970 (of 1973), and for milliseconds."""

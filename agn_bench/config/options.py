@@ -181,7 +181,7 @@ OPTIONS = {
         Option(
             "local_steps",
             Kind.WHOLE,
-            "Mini-batch steps between two exchanges, λ; auto: the smallest stable at staleness n − 1",
+            "Mini-batch steps between two exchanges of a worker, λ; auto: the least that is stable at staleness n − 1",
             OPTIMIZER,
             "auto",
             automatic=True,
@@ -194,7 +194,13 @@ OPTIONS = {
             names=LOCAL_OPTIMIZERS,
         ),
         Option("learning_rate", Kind.NUMBER, "Step length of the local optimizer", OPTIMIZER),
-        Option("reset_local_optimizer", Kind.FLAG, "Clear its state at each pull", OPTIMIZER, False),
+        Option(
+            "reset_local_optimizer",
+            Kind.FLAG,
+            "Clear its state whenever a worker takes parameters from the server",
+            OPTIMIZER,
+            False,
+        ),
         Option(
             "preset",
             Kind.NAME,
@@ -216,7 +222,8 @@ OPTIONS = {
         Option(
             "until",
             Kind.NAME,
-            f"End the run at the first evaluation of the center that reaches this ({', '.join(TARGETS)}), as in "
+            "End the run at the first evaluation of the center, the shared parameters, that reaches this "
+            f"({', '.join(TARGETS)}), as in "
             "test_accuracy=0.95",
             WORK,
             metavar="MEASURE=VALUE",
@@ -230,7 +237,7 @@ OPTIONS = {
             WORK,
             names=SHARES,
         ),
-        Option("batch_size", Kind.WHOLE, "Images a mini-batch", WORK, 128),
+        Option("batch_size", Kind.WHOLE, "Images in a mini-batch", WORK, 128),
         Option(
             "model",
             Kind.NAME,
@@ -266,7 +273,7 @@ OPTIONS = {
         Option(
             "window",
             Kind.SECONDS,
-            "Simulated seconds a point of the curve averages over",
+            "Simulated seconds over which a point of the curve averages",
             TIME,
             5.0,
             limits=Accepted(1e-3, 1e9),

@@ -21,7 +21,7 @@ from agn_bench.training.records import Progress, RunResult
 
 @dataclass(frozen=True)
 class Terms:
-    """What every run is made with, beside its configuration; results do not depend on it."""
+    """What every run is made with, besides its configuration; results do not depend on it."""
 
     data_dir: Path | None = None
     """Of the data sets, where runs are made; None: the default."""
@@ -67,7 +67,7 @@ def settled(configs: Iterable[RunConfig]) -> list[RunConfig]:
     give to the bit is the run of these. Whatever makes or simulates runs begins with this, once.
 
     Raises:
-        BadInput: delays were asked for beside a recorded timeline, and give another one.
+        BadInput: delays were asked for together with a recorded timeline, and give another one.
     """
     from agn_bench.training.timing import recognised
 

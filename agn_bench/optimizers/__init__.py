@@ -33,7 +33,7 @@ Class = TypeVar("Class")
 
 
 class Commit(NamedTuple):
-    """What is known of a commit beside where its steps arrived."""
+    """What is known of a commit, besides where its steps arrived."""
 
     start: Params
     """What the local phase began from: the center that the worker pulled, or what `reply` gave instead."""

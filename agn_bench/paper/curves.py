@@ -45,7 +45,7 @@ def gain_in_the_second_half(run: Run) -> float:
 
 
 def ends_table(results: Results, name: str, figures: Sequence[str]) -> list[Row]:
-    """Where the curves of an experiment end, a row a configuration, beside what `figures` of the paper show of it."""
+    """Where the curves of an experiment end, one row per configuration, with what the paper's `figures` show of it."""
     rows = []
     for config, runs in results.cells(name):
         key = (config.optimizer.name, str(config.workers), str(config.local_steps))

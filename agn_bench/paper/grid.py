@@ -1,8 +1,8 @@
 """AGN and EASGD over workers and local steps: the paper's two tables, and what it reads off them.
 
-A seed's table has a row a cell: workers, local_steps, and of both optimizers agn_time_s, agn_train (the workers' last
-mini-batches), agn_test (the final center), easgd_…; efficiency: temporal efficiency of AGN over EASGD. Accuracies are
-fractions; NaN where a run is not there.
+A seed's table has one row per cell: workers, local_steps, and of both optimizers agn_time_s, agn_train (the workers'
+last mini-batches), agn_test (the final center), easgd_…; efficiency: temporal efficiency of AGN over EASGD. Accuracies
+are fractions; NaN where a run is not there.
 """
 
 from __future__ import annotations

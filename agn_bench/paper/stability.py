@@ -58,8 +58,8 @@ def stability_map(profile: Profile, folder: Path, on_cell: Callable[[str], None]
     """AGN's growth rate over the published grid, served in random order and first in first out, beside the published
     test accuracies: does its sign tell which cells suffered?
 
-    Writes tables/stability-map.csv (a row a cell), growth-rate-random.csv, growth-rate-fifo.csv and test-accuracy.csv
-    (workers by local steps), fifo-share.csv, and the heat maps.
+    Writes tables/stability-map.csv (one row per cell), growth-rate-random.csv, growth-rate-fifo.csv and
+    test-accuracy.csv (workers by local steps), fifo-share.csv, and the heat maps.
 
     Returns:
         How many of the 49 cells each order of service tells right, and the pictures.

@@ -12,7 +12,7 @@ from agn_bench.base.inputs import BadInput, number, whole_number
 from agn_bench.base.user_files import read_csv
 from agn_bench.clock.timeline import MOST_EXCHANGES
 
-_ACCEPTED = "a CSV file, a row a training run, with workers, local_steps and a column of seconds"
+_ACCEPTED = "a CSV file, one row per training run, with workers, local_steps and a column of seconds"
 _MOST_CELLS = 10_000
 
 

@@ -1,6 +1,6 @@
 """The clock without training: what the timelines of some numbers of workers and local steps say, into a folder.
 
-<folder>/timeline.csv                       a row a cell
+<folder>/timeline.csv                       one row per cell
 <folder>/staleness.csv, commits.csv         of the one cell, if there is but one
 <folder>/interrupted.csv                    its phases that were interrupted, if there were any
 <folder>/figures/                           staleness and gantt; of several cells growth-rate, or with rules versions
@@ -66,7 +66,7 @@ def survey(
         The rows, the pictures, and by each cell that has some the remarks about it (see training.remarks).
 
     Raises:
-        BadInput: delays were asked for beside a recorded timeline, and give another one.
+        BadInput: delays were asked for together with a recorded timeline, and give another one.
     """
     import pandas as pd
 

@@ -221,7 +221,7 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
 
 
 def commits(timeline: Timeline) -> dict[str, np.ndarray]:
-    """The columns of commits.csv: a row an exchange, in the order applied."""
+    """The columns of commits.csv: one row per exchange, in the order applied."""
     return {
         "exchange": np.arange(timeline.exchanges),
         "worker": timeline.worker,
@@ -243,7 +243,7 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
 
 
 def interrupted(timeline: Timeline) -> dict[str, np.ndarray]:
-    """The columns of interrupted.csv: a row a phase that its worker was told to give up."""
+    """The columns of interrupted.csv: one row per phase that its worker was told to give up."""
     lost = timeline.interrupted
     return {
         "worker": lost.worker,

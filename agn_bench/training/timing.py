@@ -120,7 +120,7 @@ def recognised(config: RunConfig) -> RunConfig:
     that run, under that run's name.
 
     Raises:
-        BadInput: delays were asked for beside the timeline, and give another one.
+        BadInput: delays were asked for together with the timeline, and give another one.
     """
     trace = config.delays
     if not isinstance(trace, Trace) or trace.instead_of is None:

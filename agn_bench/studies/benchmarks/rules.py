@@ -45,7 +45,7 @@ CASES = (
 def rules_benchmark(
     exchanges: int, repetitions: int, on_step: Callable[[str], None] = lambda text: None
 ) -> Iterator[dict[str, Any]]:
-    """Time drawing and simulating timelines under rules, so many local phases each; a row a case, medians."""
+    """Time drawing and simulating timelines under rules, so many local phases each; one row per case, medians."""
     for case in CASES:
         profile = load_profile("paper-cluster", case.settings)
         phases = max(1, exchanges // case.workers)

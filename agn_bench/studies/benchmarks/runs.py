@@ -1,4 +1,4 @@
-"""Whole commands: how soon the first result is there, and what four seeds cost beside one."""
+"""Whole commands: how soon the first result is there, and what four seeds cost compared with one."""
 
 from __future__ import annotations
 

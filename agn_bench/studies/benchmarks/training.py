@@ -1,4 +1,5 @@
-"""What a simulated run costs beside the gradients it must compute, and those beside the machine's matrix products.
+"""What a simulated run costs compared with the gradients it must compute, and what these cost compared with the
+machine's matrix products.
 
 Every program trains on and on; a repetition is the next slice of each, in turn, so that all meet the same machine.
 """
