@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.base.inputs import printable
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher
@@ -56,10 +57,10 @@ class RunDisplay(Watcher):
         self._at_each_report = at_each_report
         bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
         self._live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *bar,
-            TextColumn("{task.fields[count]}"),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[facts]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
             disable=not self._live_here,
@@ -159,7 +160,7 @@ class RunDisplay(Watcher):
             )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(line), soft_wrap=True)
 
 
 class _Whole:
@@ -206,7 +207,7 @@ class FetchDisplay:
         self._console, self._at_each_report = console, at_each_report
         self._live_here = _is_live(console)
         self._live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             console=console,
@@ -228,7 +229,7 @@ class FetchDisplay:
         self._at_each_report()
         self._live.update(self._task, description=what, completed=done, total=total or None)
         if what != self._said and not self._live_here:
-            self._console.print(what, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(what, soft_wrap=True)
         self._said = what
 
 
@@ -246,10 +247,10 @@ class StepDisplay:
         self._console = console
         self._live_here = _is_live(console)
         self._title, self._total, self._at_each_step = title, total, at_each_step
-        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
+        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False), TimeRemainingColumn(compact=True)]
         self._live = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             *(count if total else []),
             console=console,
@@ -274,4 +275,4 @@ class StepDisplay:
         if not self._live_here and time.perf_counter() - self._said > _SECONDS_PER_LINE:
             self._said = time.perf_counter()
             count = f"{self._steps}/{self._total} " if self._total else ""
-            self._console.print(f"{self._title}: {count}{what}", highlight=False, markup=False, soft_wrap=True)
+            self._console.print(f"{self._title}: {count}{what}", soft_wrap=True)

@@ -79,7 +79,7 @@ def plot(
     from agn_bench.analysis import comparison
     from agn_bench.analysis.figures.accuracy import accuracy_in_panels, accuracy_over_time
     from agn_bench.base import files
-    from agn_bench.base.inputs import BadInput, choose
+    from agn_bench.base.inputs import BadInput, choose, printable
     from agn_bench.store import run_files
 
     choose("accuracy", accuracy, run_files.ACCURACIES)
@@ -95,7 +95,7 @@ def plot(
     else:
         pictures = accuracy_in_panels(comparison.groups(configurations, by), accuracy, stem)
     for picture in pictures:
-        print(picture)
+        print(printable(str(picture)))
 
 
 def _listed() -> list[str]:

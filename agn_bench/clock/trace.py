@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, content_hash
+from agn_bench.base.inputs import BadInput, content_hash, printable
 from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock import Profile
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
@@ -108,7 +108,7 @@ def read_trace(path: Path) -> Trace:
     """
     table = read_csv("timeline", path, ("worker", "applied_s"), _ACCEPTED)
     timeline = _Checker(table).timeline()
-    name = f"{path.stem}-{content_hash(table.content)}"
+    name = f"{printable(path.stem)}-{content_hash(table.content)}"
     plain = Timeline.asynchronous(timeline.workers, 1, timeline.worker, tuple(getattr(timeline, t) for t in TIMES))
     ruled = any(not np.array_equal(getattr(timeline, name), getattr(plain, name)) for name in _OF_RULES)
     return Trace(name, timeline, options=("--timeline", path.name), ruled=ruled)
