@@ -21,7 +21,22 @@ NAMES = {
     "controls": ("a\nb\rc\x1b[31md\x07", "a\\nb\\rc\\x1b[31md\\x07"),
     "another script": ("时钟", "时钟"),
 }
-RUN = "--dataset tiny --model mlp-8 --workers 4 --local-steps 3 --gradient-steps 96 --batch-size 8 --window 1".split()
+RUN = [
+    "--dataset",
+    "tiny",
+    "--model",
+    "mlp-8",
+    "--workers",
+    "4",
+    "--local-steps",
+    "3",
+    "--gradient-steps",
+    "96",
+    "--batch-size",
+    "8",
+    "--window",
+    "1",
+]
 
 
 @pytest.fixture(params=NAMES, autouse=True)
