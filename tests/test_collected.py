@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from agn_bench.execution.one import Terms
 from agn_bench.execution.sweep import Place, Report
 from agn_bench.store import collected
 from agn_bench.store import folder as folders
+from agn_bench.store.merging import merge
 from agn_bench.store.run_files import read_experiment
 
 Command = Callable[..., tuple[int, str, str]]
@@ -209,12 +211,32 @@ def test_rows_count_without_a_provenance(configs: list[RunConfig], alone: Path) 
 
 # --- rows and points that were edited ---
 
+
+def _in_a_row(edit: Callable[[str], str]) -> Callable[[list[str]], list[str]]:
+    return lambda lines: [*lines[:2], edit(lines[2]), *lines[3:]]
+
+
+def _number(line: str) -> str:
+    return re.sub(r",([0-9a-f]{8}),", ",6.26E+13,", line, count=1)
+
+
+def _rounded(line: str) -> str:
+    return re.sub(r"(\.\d\d)\d{5,}", r"\1", line, count=1)
+
+
+def _date(line: str) -> str:
+    return line.replace(",3,", ",03. Jan,")
+
+
 EDITS: dict[str, tuple[str, Callable[[list[str]], list[str]], str]] = {
     "a cell": (
         "summary.csv",
         lambda lines: [*lines[:2], lines[2].replace("done", "best"), *lines[3:]],
         "row in summary",
     ),
+    "a hash taken for a number": ("summary.csv", _in_a_row(_number), "configuration in summary"),
+    "a rounded number": ("summary.csv", _in_a_row(_rounded), "row in summary"),
+    "a date": ("summary.csv", _in_a_row(_date), "row in summary"),
     "two rows": ("summary.csv", lambda lines: [*lines[:3], *lines[2:]], "row in summary"),
     "a digit": ("curves.csv.gz", lambda lines: _at_second(lines, lambda line: line[:-3] + "77\n"), "points in curves"),
     "a point": ("curves.csv.gz", lambda lines: _at_second(lines, lambda line: ""), "points in curves"),
@@ -228,6 +250,7 @@ def _at_second(lines: list[str], edit: Callable[[str], str]) -> list[str]:
     return [*lines[:at], edit(lines[at]), *lines[at + 1 :]]
 
 
+@pytest.mark.kind("collected files that were saved again by another program")
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_was_edited_is_rebuilt_from_the_runs_folder_or_reported_and_left(
     configs: list[RunConfig], tmp_path: Path, edit: str, command: Command
@@ -284,6 +307,33 @@ def test_rows_in_another_order_and_with_other_names_are_the_same_results(configs
     assert (len(report.found), report.warnings) == (3, [])
 
 
+@pytest.mark.kind("other line ends")
+@pytest.mark.parametrize("own", [True, False], ids=["with the runs' folders", "as a fresh clone"])
+def test_other_line_ends_are_no_change(configs: list[RunConfig], tmp_path: Path, own: bool) -> None:
+    """Git for Windows puts them into every file that is text."""
+    swept(configs, tmp_path / "here")
+    before = contents(tmp_path / "here")
+    if not own:
+        shutil.rmtree(tmp_path / "here" / "runs")
+    for path in (tmp_path / "here").rglob("*"):
+        if path.suffix in (".csv", ".json"):
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    report = swept(configs, tmp_path / "here")
+    assert (report.made, len(report.found), report.warnings, report.failures) == ([], 3, [], [])
+    assert contents(tmp_path / "here") == before
+    swept(configs, tmp_path / "there")
+    merged = merge([tmp_path / "here"], tmp_path / "there", False)
+    assert (len(merged.same), merged.different) == (3, [])
+
+
+@pytest.mark.kind("collected files that were saved again by another program")
+def test_columns_in_another_order_quotes_and_blank_ones_are_no_change(configs: list[RunConfig], alone: Path) -> None:
+    table = pd.read_csv(alone / "summary.csv", dtype=str, keep_default_na=False)
+    table[sorted(table, reverse=True)].assign(mine="").to_csv(alone / "summary.csv", index=False, quoting=1)
+    report = swept(configs, alone)
+    assert (report.made, len(report.found), report.warnings, report.failures) == ([], 3, [], [])
+
+
 # --- files that cannot be read ---
 
 
@@ -293,6 +343,25 @@ def _semicolons(path: Path) -> str:
     return "no column run_id"
 
 
+def _german(path: Path) -> str:
+    """As a spreadsheet writes it there: with its mark, decimal commas and line ends."""
+    content = collected.content_bytes(path).replace(b",", b";").replace(b".", b",").replace(b"\n", b"\r\n")
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + content) if path.suffix == ".gz" else b"\xef\xbb\xbf" + content)
+    return "no column run_id"
+
+
+def _told_separator(path: Path) -> str:
+    content = b"sep=,\n" + collected.content_bytes(path)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return "no column run_id"
+
+
+def _sixteen_bits(path: Path) -> str:
+    content = collected.content_bytes(path).decode().replace(",", "\t").encode("utf-16")
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return "'utf-8' codec can't decode"
+
+
 def _longer_row(path: Path) -> str:
     change(path, lambda lines: [*lines[:-1], lines[-1].replace("\n", ",1,1\n")])
     return "Error tokenizing data"
@@ -300,11 +369,12 @@ def _longer_row(path: Path) -> str:
 
 def _no_gzip(path: Path) -> str:
     path.write_bytes(b"run_id\n" if path.suffix == ".gz" else b"\xff\xfe")
-    return "Not a gzipped file" if path.suffix == ".gz" else "No columns"
+    return "Not a gzipped file" if path.suffix == ".gz" else "no column run_id"
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "curves.csv.gz"])
-@pytest.mark.parametrize("spoil", [_semicolons, _longer_row, _no_gzip])
+@pytest.mark.kind("collected files that were saved again by another program")
+@pytest.mark.parametrize("spoil", [_semicolons, _german, _told_separator, _sixteen_bits, _longer_row, _no_gzip])
 def test_a_collected_file_that_cannot_be_read_is_rebuilt_or_named(
     configs: list[RunConfig], tmp_path: Path, command: Command, name: str, spoil: Callable[[Path], str]
 ) -> None:

@@ -130,3 +130,19 @@ def differing(row: dict[str, str], other: dict[str, str]) -> list[str]:
         if abs(one - two) > 4 * math.sqrt(2 * mean * (1 - mean) / count):
             found.append(column)
     return found
+
+
+@pytest.mark.kind("other line ends")
+@pytest.mark.parametrize(
+    ("file", "ends"),
+    [("results/four-methods/summary.csv", "lf"), ("experiments/four-methods.toml", "lf"), ("x.png", "")],
+)
+def test_a_checkout_has_the_same_line_ends_on_every_system(file: str, ends: str) -> None:
+    """The hashes in provenance.json and the names of runs are of the bytes."""
+    asked = ["git", "-C", str(ROOT), "check-attr", "text", "eol", "--", file]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a checkout")
+    assert f"text: {'auto' if ends else 'unset'}\n" in said
+    assert not ends or f"eol: {ends}\n" in said

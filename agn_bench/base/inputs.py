@@ -58,8 +58,7 @@ class BadInput(Exception):
             given = f"{self.option} {value}" if value else self.option
         else:
             given = spelling(self.option, value)
-        given = given.replace("\n", "\\n").replace("\r", "\\r")
-        return f"{given}: {spelled(self.problem, spelling)}; accepted: {spelled(self.accepted, spelling)}"
+        return printable(f"{given}: {spelled(self.problem, spelling)}; accepted: {spelled(self.accepted, spelling)}")
 
     def __str__(self) -> str:
         return self.message(as_argument)
@@ -206,6 +205,21 @@ def first_line(error: BaseException) -> str:
 def reason_of(error: BaseException) -> str:
     """What an error says, in a line: the name of its class if it says nothing."""
     return first_line(error) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text on one line, as a terminal and a file of UTF-8 can have it: what cannot be printed, as controls and bytes
+    of a file's name that are no UTF-8, is written as Python escapes it.
+    """
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python holds such a byte
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def content_hash(content: bytes) -> str:

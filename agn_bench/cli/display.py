@@ -11,9 +11,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from agn_bench.base.inputs import spelled
+from agn_bench.base.inputs import printable, spelled
 from agn_bench.cli.base import as_flag
 from agn_bench.config.run import RunConfig
 from agn_bench.store.collected import SUMMARY, files_there
@@ -77,9 +76,12 @@ _LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped")
 class Terminal(Console):
     """Where commands print. Whoever reads it may go, as `head` does: the work goes on in silence, nothing is lost."""
 
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False)  # a name may hold what Rich takes for these
+
     def say(self, line: str) -> None:
         """Print a line as it is, however long."""
-        self.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.print(printable(line), soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -113,7 +115,7 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
         verdict = f"AGN is unstable in stiff directions in {unstable} of {len(known)} cells (growth rate above 0)"
     else:
         verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
-    console.print(f"  {verdict}", highlight=False, soft_wrap=True)
+    console.print(f"  {verdict}", soft_wrap=True)
 
 
 _MOST_REMARKED = 3
@@ -149,27 +151,27 @@ def _show_histogram(console: Console, path: Path, workers: int) -> None:
     bins = [sum(counts[first : first + width]) for first in range(0, len(counts), width)]
     # Blocks where the output can show them.
     block = "█" if (console.encoding or "").lower().startswith("utf") else "#"
-    console.print(f"  staleness of the exchanges (n − 1 = {workers - 1})", highlight=False)
+    console.print(f"  staleness of the exchanges (n − 1 = {workers - 1})")
     for index, count in enumerate(bins):
         first, last = index * width, index * width + width - 1
         label = f"{first}" if width == 1 else f"{first}-{last}"
         bar = block * round(_BAR * count / max(bins))
         mark = "  ← n − 1" if first <= workers - 1 <= last else ""
-        console.print(f"  {label:>9} {bar} {100 * count / sum(bins):.1f} %{mark}", highlight=False, markup=False)
+        console.print(f"  {label:>9} {bar} {100 * count / sum(bins):.1f} %{mark}")
 
 
 def show_path(console: Console, path: Path, content: str = "") -> None:
     """A path, whole, on a line of its own, and what is there."""
-    console.print(f"  {path}" + (f": {content}" if content else ""), highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(f"  {path}" + (f": {content}" if content else "")), soft_wrap=True)
 
 
 def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """A table with the rows' keys as columns."""
-    table = Table(title=Text(title) if title else None)  # texts: a name may hold what Rich takes for markup
+    table = Table(title=printable(title) if title else None)
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*(printable(str(value)) for value in row.values()))
     console.print(table)
 
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.base.inputs import printable
 from agn_bench.cli.base import said
 from agn_bench.cli.display import readable_seconds
 from agn_bench.clock.rules import ASYNCHRONOUS
@@ -69,7 +70,7 @@ class _Heartbeat:
 
     def say(self, line: str) -> None:
         self._said = time.perf_counter()
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(line), soft_wrap=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(_SECONDS_SILENT / 10):
@@ -96,10 +97,10 @@ class RunDisplay(Watcher):
         self._at_each_report = at_each_report
         bar = [BarColumn(bar_width=None)] if console.width >= _WIDTH_WITH_BAR else []
         self._live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *bar,
-            TextColumn("{task.fields[count]}"),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[facts]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
             disable=not self._live_here,
@@ -281,7 +282,7 @@ class FetchDisplay:
         self._console, self._at_each_report = console, at_each_report
         self._live_here = _is_live(console)
         self._live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             console=console,
@@ -303,7 +304,7 @@ class FetchDisplay:
         self._at_each_report()
         self._live.update(self._task, description=what, completed=done, total=total or None)
         if what != self._said and not self._live_here:
-            self._console.print(what, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(what, soft_wrap=True)
         self._said = what
 
 
@@ -322,10 +323,10 @@ class StepDisplay:
         self._console = console
         self._live_here = _is_live(console)
         self._title, self._total, self._at_each_step = title, total, at_each_step
-        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeRemainingColumn(compact=True)]
+        count = [TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False), TimeRemainingColumn(compact=True)]
         self._live = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             *(count if total else []),
             console=console,

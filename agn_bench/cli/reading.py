@@ -187,7 +187,7 @@ def plot(
     from agn_bench.analysis.arrangement import arrange
     from agn_bench.analysis.figures.accuracy import accuracy_over_time
     from agn_bench.base import files
-    from agn_bench.base.inputs import BadInput, choose
+    from agn_bench.base.inputs import BadInput, choose, printable
     from agn_bench.store import run_files
 
     choose("accuracy", accuracy, run_files.ACCURACIES)
@@ -200,7 +200,7 @@ def plot(
     arrangement = arrange(configurations, _columns(panels), _columns(lines))
     files.check_file("out", stem)
     for picture in accuracy_over_time(arrangement, accuracy, stem):
-        print(picture)
+        print(printable(str(picture)))
 
 
 def _columns(text: str | None) -> list[str]:

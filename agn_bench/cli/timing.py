@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agn_bench.base.inputs import whole_number
+from agn_bench.base.inputs import printable, whole_number
 from agn_bench.cli import options
 from agn_bench.cli.base import app, facts_of, option, path, reporting
 from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
@@ -151,7 +151,7 @@ def calibrate(
             fitted = fit(base, columns[0], steps, timelines, size, on_trial)
             cells, errors = report(fitted, columns, steps, timelines, size)
             display.step("writing")
-        source = f"fitted by agn-bench calibrate to {seconds} of {Path(times).name}"
+        source = f"fitted by agn-bench calibrate to {seconds} of {printable(Path(times).name)}"
         pictures = write_calibration(folder, fitted, source, cells, errors, facts_of(context))
     show_rows(
         terminal,

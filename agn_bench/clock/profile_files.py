@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, choose, content_hash, in_home, read_bytes, shown
+from agn_bench.base.inputs import BadInput, choose, content_hash, in_home, printable, read_bytes, shown
 from agn_bench.base.named import Named, NotAccepted, made, numbers_in
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
@@ -68,7 +68,7 @@ def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
     elif name.endswith(".toml") or "/" in name or "\\" in name:
         folder = in_home(name).parent
         content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
-        called = f"{Path(name).stem}-{content_hash(content)}"
+        called = f"{printable(Path(name).stem)}-{content_hash(content)}"
     else:
         choose("delays", name, [*profile_names(), "a TOML file"])
     return parse_profile(called, content, settings, file=name, folder=folder)
@@ -292,7 +292,7 @@ class _Reader:
             says = f"its line {cell.line} has {shown(cell.value)}, {problem}"
             what = f"{part}.file = {shown(table['file'])}"
             raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
-        return Empirical(f"{path.stem}-{content_hash(times.content)}", table["column"], values)
+        return Empirical(f"{printable(path.stem)}-{content_hash(times.content)}", table["column"], values)
 
     def _kind(self, part: str, key: str, named: Named[Any]) -> type:
         """The class that a table names, with the numbers that follow its name put into the table."""

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, content_hash
+from agn_bench.base.inputs import BadInput, content_hash, printable
 from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock import Profile
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
@@ -118,7 +118,7 @@ def read_trace(path: Path) -> Trace:
     begin = _begin(table)
     timeline = _Checker(table, begin.seconds).timeline()
     content = table.content if not begin.seconds else b"%s\nfrom %r s" % (table.content, begin.seconds)
-    name = f"{path.stem}-{content_hash(content)}"
+    name = f"{printable(path.stem)}-{content_hash(content)}"
     plain = Timeline.asynchronous(timeline.workers, 1, timeline.worker, tuple(getattr(timeline, t) for t in TIMES))
     ruled = any(not np.array_equal(getattr(timeline, name), getattr(plain, name)) for name in _OF_RULES)
     notes = (*table.notes, *([f"{path.name}: {begin.note}"] if begin.note else []))

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from agn_bench.base.files import read_json, write_bytes
 from agn_bench.base.inputs import BadInput, reason_of
 from agn_bench.base.tabular import UNREADABLE, read_table
+from agn_bench.config.run import digest_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,11 +107,21 @@ class Collected:
     def changed(self, name: str) -> str:
         """What of a run was changed since it was collected; nothing if it has no hashes, as of older folders."""
         record = self.provenance.get(name)
-        written = record.get("content") if isinstance(record, dict) else None
-        if not isinstance(written, dict):
+        if not isinstance(record, dict) or not isinstance(written := record.get("content"), dict):
             return ""
         found = self.content(name)
-        return " and ".join(problem for kind, problem in _CHANGED.items() if written.get(kind) != found[kind])
+        wrong = [problem for kind, problem in _CHANGED.items() if written.get(kind) != found[kind]]
+        if not wrong and self._is_called_otherwise(name, record):
+            wrong = [f"its configuration in {SUMMARY} was changed"]
+        return " and ".join(wrong)
+
+    def _is_called_otherwise(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Whether a run's row has another configuration than the run: a spreadsheet may take 626195e8 for a number."""
+        config, version = record.get("config"), record.get("semantics_version")
+        written = self._rows["summary"].cells(name, "configuration")
+        if not isinstance(config, dict) or not isinstance(version, int) or not any(written):
+            return False
+        return {*written} != {digest_of({key: config[key] for key in config if key != "seed"}, version)}
 
 
 class _Rows:
@@ -126,8 +137,11 @@ class _Rows:
             first = after
 
     def content(self, name: str) -> str:
-        part = self._parts.get(name, slice(0, 0))
-        return content_of({column: cells[part] for column, cells in self._columns.items()})
+        return content_of({column: self.cells(name, column) for column in self._columns})
+
+    def cells(self, name: str, column: str) -> list[str]:
+        """A run's, from top to bottom; none of a column that is not there."""
+        return self._columns.get(column, [])[self._parts.get(name, slice(0, 0))]
 
 
 def read_collected(folder: Path, whole: Collection[str] = ()) -> Collected:
@@ -250,7 +264,7 @@ def _whole_lines(path: Path) -> bytes:
 
 
 def _text_table(text: bytes) -> pd.DataFrame:
-    table = read_table(text, {}, blanks=False)
-    if "run_id" not in table:
+    columns = text.partition(b"\n")[0].decode("utf-8-sig").strip().split(",")
+    if "run_id" not in (column.strip('"') for column in columns):  # said before pandas says what else is wrong
         raise ValueError("no column run_id")
-    return table
+    return read_table(text, {}, blanks=False)

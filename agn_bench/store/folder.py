@@ -130,9 +130,14 @@ def _damage(run: Path, stamps: tuple[tuple[int, int] | None, ...]) -> str:
         return "run.json was changed"
     for name, sha256 in written.items():
         # commits.csv is large, and may be left out of a repository.
-        if (run / name).is_file() and hashlib.sha256((run / name).read_bytes()).hexdigest() != sha256:
+        if (run / name).is_file() and sha256 not in _hashes((run / name).read_bytes()):
             return f"{name} was changed"
     return ""
+
+
+def _hashes(content: bytes) -> set[str]:
+    """The SHA-256 of a file as it is, and with the line ends that this program writes: Git may have put others."""
+    return {hashlib.sha256(text).hexdigest() for text in (content, content.replace(b"\r\n", b"\n"))}
 
 
 def check_threads(folder: Path, threads: int) -> None:
