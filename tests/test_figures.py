@@ -451,6 +451,17 @@ def test_plot_draws_panels(command: Command, tmp_path: Path) -> None:
     assert {"downpour (2 of 3 runs diverged)", "simulated seconds", "training accuracy"} <= {*said}
 
 
+def test_training_and_test_accuracy_do_not_take_each_others_place(
+    command: Command, tmp_path: Path, sketched: None
+) -> None:
+    for name in ("summary.csv", "curves.csv.gz"):
+        (tmp_path / name).symlink_to(ROOT / "results" / "four-methods" / name)
+    for accuracy in ("train_accuracy", "test_accuracy"):
+        command("plot", tmp_path, "--accuracy", accuracy)
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"accuracy-over-time", "test-accuracy-over-time"}
+
+
 # --- what lines say ---
 
 
