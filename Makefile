@@ -61,7 +61,7 @@ equal-time: $(READY)  ## every method on three clusters, for the same simulated 
 	$(BIN)/agn-bench sweep experiments/equal-time.toml
 	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,190
 	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,200 --accuracy test_accuracy --out $(EQUAL)/tables/test-accuracy.csv
-	$(BIN)/agn-bench plot $(EQUAL) --panels delays
+	$(BIN)/agn-bench plot $(EQUAL) --panels delays --lines optimizer
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

@@ -451,6 +451,17 @@ def test_plot_draws_panels(command: Command, tmp_path: Path) -> None:
     assert {"downpour (2 of 3 runs diverged)", "simulated seconds", "training accuracy"} <= {*said}
 
 
+def test_training_and_test_accuracy_do_not_take_each_others_place(
+    command: Command, tmp_path: Path, sketched: None
+) -> None:
+    for name in ("summary.csv", "curves.csv.gz"):
+        (tmp_path / name).symlink_to(ROOT / "results" / "four-methods" / name)
+    for accuracy in ("train_accuracy", "test_accuracy"):
+        command("plot", tmp_path, "--accuracy", accuracy)
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"accuracy-over-time", "test-accuracy-over-time"}
+
+
 # --- what lines say ---
 
 
@@ -493,8 +504,10 @@ def test_bands_blanks_and_evaluations_are_explained(tmp_path: Path) -> None:
     assert "mean of 2 to 3 seeds" in said
     assert "one standard deviation" in said
     assert "Marks are evaluations" in said
-    heat_maps({"map": pd.DataFrame({10: [0.5], 20: [np.nan]}, index=[1])}, tmp_path / "map", blank="why")
-    assert "Where a cell is blank, why." in texts(tmp_path / "map.svg")
+    heat_maps(
+        {"map": pd.DataFrame({10: [0.5], 20: [np.nan]}, index=[1])}, tmp_path / "map", around_0=["map"], blank="why"
+    )
+    assert "A growth rate above 0, in bold, is unstable. Where a cell is blank, why." in texts(tmp_path / "map.svg")
 
 
 def test_a_line_is_broken_where_there_is_no_room(tmp_path: Path) -> None:

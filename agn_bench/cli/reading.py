@@ -173,7 +173,11 @@ def plot(
     ] = None,
     out: Annotated[
         str | None,
-        option("Picture to write, without its ending; default DIR/figures/accuracy-over-time.", "FILE", "Options"),
+        option(
+            "Picture to write, without its ending; default in figures/ of the first DIR, as accuracy-over-time.",
+            "FILE",
+            "Options",
+        ),
     ] = None,
 ) -> None:
     """Draw accuracy against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with a
@@ -192,7 +196,8 @@ def plot(
 
     choose("accuracy", accuracy, run_files.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
-    stem = places[0] / "figures" / "accuracy-over-time" if out is None else path("out", out)
+    name = "test-accuracy-over-time" if accuracy == "test_accuracy" else "accuracy-over-time"
+    stem = places[0] / "figures" / name if out is None else path("out", out)
     stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
         raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")

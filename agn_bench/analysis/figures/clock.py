@@ -110,8 +110,10 @@ def heat_maps(
         for one, (name, table) in zip(np.atleast_1d(axes), maps.items(), strict=True):
             title(one, name, 0.85 * wide, 10)
             _heat_map(one, table, digits, common if name in alike else _range([table]), name in around_0)
+        says = ["A growth rate above 0, in bold, is unstable."] if any(name in around_0 for name in maps) else []
         if any(table.isna().any(axis=None) for table in maps.values()):
-            foot(figure, {}, [f"Where a cell is blank, {blank}."])
+            says.append(f"Where a cell is blank, {blank}.")
+        foot(figure, {}, says)
     return paths
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PAD = 0.06
 """Inches around what stands under the axes."""
 _MARGIN = 0.1
-_MOST_COLUMNS = 5
+_MOST_COLUMNS = 8
 """Of a legend."""
 _NOTE_SIZE, _NOTE_COLOUR = 8, "0.35"
 _FAMILY = "DejaVu Sans"

@@ -132,8 +132,11 @@ def over_workers(
 def _about_numbers(drawn: Sequence[Series]) -> list[str]:
     """What bars and missing marks are, in sentences."""
     says = []
-    if any(np.nan_to_num(np.asarray(series.deviation, float)).any() for series in drawn):
+    bars = [np.isnan(np.asarray(series.deviation, float)) for series in drawn if len(series.deviation)]
+    if any((~single).any() for single in bars):
         says.append("A bar is one standard deviation over seeds each way.")
+    if any(single.any() for single in bars):
+        says.append("Where there is no bar, there is one seed.")
     if any(np.isnan(np.asarray(series.values, float)).any() for series in drawn):
         says.append("Where there is no mark, there are no runs.")
     return says
