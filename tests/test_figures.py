@@ -232,7 +232,7 @@ def test_a_name_is_drawn_as_it_is_by_the_clock(name: str, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def whole_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def whole_texts(sketched: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What pictures say beside their axes' numbers, once it is sure that none of it is cut. Nothing else is drawn."""
     found: list[str] = []
 

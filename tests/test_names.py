@@ -67,7 +67,7 @@ def test_every_command_shows_the_name_and_writes_it(
     for words in (
         ["run", *RUN, "--delays", f"{name}.toml", "--out", name],
         ["table", name],
-        ["plot", name, "--by", "delays"],
+        ["plot", name, "--panels", "delays"],
         ["timeline", "--workers", 2, "--delays", f"{name}.toml", "--out", f"{name}2"],
         ["timeline", "--workers", "2,3", "--delays", f"{name}.toml", "--out", f"{name}3"],
     ):

@@ -280,7 +280,7 @@ def test_the_committed_times_to_a_test_accuracy_are_those_of_evaluations(
 
 @LEFT_OVER
 @pytest.mark.parametrize(
-    "words", [("table",), ("plot",), ("plot", "--by", "workers"), ("table", "--pivot", "optimizer")]
+    "words", [("table",), ("plot",), ("plot", "--panels", "workers"), ("table", "--pivot", "optimizer")]
 )
 def test_they_are_left_out_unless_all_are_wanted(
     experiment: Write, command: Command, sketched: None, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -461,7 +461,7 @@ def test_an_experiment_that_is_finished_stays_as_it_is(
             ("sweep", file, "--out", folder, "--jobs", 1),
             ("table", folder, "--by", "delays", "--at", "1,2"),
             ("table", folder, "--by", "delays", "--at", "1,2", "--accuracy", "test_accuracy"),
-            ("plot", folder, "--by", "delays"),
+            ("plot", folder, "--panels", "delays"),
         ):
             code, out, err = command(*words)
             assert (code, err) == (0, ""), out

@@ -256,8 +256,8 @@ def _check_lines(own: Sequence[Line], title: str, lines: str, described: Sequenc
         if len(alike) > 1:
             differ = ",".join(column for column in described if _differs(column, alike))
             problem = f"{len(alike)} configurations would be one line, {label}" + (f" of {title}" if title else "")
-            accepted = f"lines of one configuration each; these differ in {differ}: name that too, or use --panels"
-            raise BadInput("lines", lines, problem, f"{accepted}, or --only KEY=VALUE, which leaves runs out")
+            accepted = f"lines of one configuration each; these differ in {differ}: name that too, or use `panels`"
+            raise BadInput("lines", lines, problem, f"{accepted}, or `only=KEY=VALUE`, which leaves runs out")
 
 
 def _check_counts(
@@ -272,8 +272,8 @@ def _check_counts(
     differ = [column for column in described if _differs(column, drawn)]
     example = ",".join([column for column in differ if column != "optimizer"][:2]) or "workers"
     advice = (
-        f"--panels sets columns apart, as in --panels {example}; --lines says what tells lines apart, as in --lines "
-        f"optimizer; --only KEY=VALUE leaves runs out; they differ in {', '.join(differ)}"
+        f"`panels` sets columns apart, as in `panels={example}`; `lines` says what tells lines apart, as in "
+        f"`lines=optimizer`; `only=KEY=VALUE` leaves runs out; they differ in {', '.join(differ)}"
     )
     most = max(map(len, found.values()))
     if most > MOST_LINES:
