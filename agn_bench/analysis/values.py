@@ -32,8 +32,8 @@ def shown_value(value: object) -> str:
 
 
 def worded(column: str, value: object) -> str:
-    """A value with what it is, as in `λ 15`; a name speaks for itself."""
-    if column in NAMES:
-        return str(value)
-    number = as_number(value) if isinstance(value, str) else None
+    """A value with what it is, as in `λ 15`; a name or a word speaks for itself."""
+    number = as_number(value) if isinstance(value, str) and column not in NAMES else None
+    if isinstance(value, str) and number is None:
+        return value
     return f"{SHORT.get(column, column)} {shown_value(value if number is None else number)}"

@@ -51,11 +51,9 @@ def read_table(source: Path | bytes, types: Types, *, blanks: bool = True) -> pd
     """
     try:
         return _read(source, types, blanks)
-    except _NOT_OF_THE_TYPE:
+    except _NOT_OF_THE_TYPE as error:
         wrong = _wrong_column(source, types)
-        if wrong is None:
-            raise
-        raise WrongType(_WRONG[types[wrong]].format(wrong)) from None
+        raise (ValueError(str(error)) if wrong is None else WrongType(_WRONG[types[wrong]].format(wrong))) from None
 
 
 def _read(source: Path | bytes, types: Types, blanks: bool = True) -> pd.DataFrame:
@@ -75,11 +73,8 @@ def _read(source: Path | bytes, types: Types, blanks: bool = True) -> pd.DataFra
 
 
 def _wrong_column(source: Path | bytes, types: Types) -> str | None:
-    """The first column that does not hold what it should; None if something else is wrong with the file."""
-    try:
-        columns = [str(column) for column in _read(source, {}) if column in types]
-    except UNREADABLE:
-        return None
+    """The first column that does not hold what it should. If something else is wrong with the file, it says that."""
+    columns = [str(column) for column in _read(source, {}) if column in types]
     for column in columns:
         try:
             _read(source, {column: types[column]})
