@@ -269,7 +269,7 @@ def test_what_was_edited_is_rebuilt_from_the_runs_folder_or_reported_and_left(
     assert (report.made, len(report.found)) == ([], 2)
     ((config, error),) = report.failures
     assert f"{config.run_id}: its {says}" in str(error)
-    assert "changed, so it is neither trusted nor overwritten; accepted: --force" in str(error)
+    assert "changed, so it is neither trusted nor overwritten; accepted: force" in str(error)
     assert bytes_of(tmp_path) == changed
     code, out, _ = command("sweep", "--collect", _file(tmp_path), "--out", tmp_path)
     assert code == 1

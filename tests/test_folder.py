@@ -181,7 +181,7 @@ def test_a_run_that_was_changed_is_reported_and_neither_lost_nor_made_again(
     assert [config.seed for config in report.made] == [3]
     ((config, error),) = report.failures
     assert config.seed == 1
-    assert f"{run}: {problem}, so it is neither trusted nor overwritten; accepted: --force" in str(error)
+    assert f"{run}: {problem}, so it is neither trusted nor overwritten; accepted: force" in str(error)
     assert report.warnings == [f"{run}: {problem}; its rows are those collected before"]
     assert {path.name: path.read_bytes() for path in run.iterdir()} == changed
     rows = pd.read_csv(tmp_path / "summary.csv")

@@ -115,17 +115,26 @@ def test_its_own_commits_are_recognised_as_on_the_command_line(config: RunConfig
         run(RunConfig.of(optimizer="easgd", timeline=str(first / "commits.csv"), delays="ideal", **TINY))
 
 
-def test_the_examples_in_its_description_run(quick_dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = agn_bench.library.__doc__ or ""
-    one, several = re.findall(r"((?:^    .*\n|^\n(?=    ))+)", text, flags=re.MULTILINE)
+PAGE = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    *re.findall(r"((?:^    .*\n|^\n(?=    ))+)", agn_bench.library.__doc__ or "", flags=re.MULTILINE),
+    *re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL),
+]
+
+
+@pytest.mark.parametrize(
+    ("example", "says"),
+    list(zip(EXAMPLES, ("test_accuracy", "are trained", "1040 of 2000", "easgd", "stopped"), strict=True)),
+    ids=["one", "several", "page: one", "page: several", "page: ended"],
+)
+def test_its_examples_run(quick_dataset: str, capsys: pytest.CaptureFixture[str], example: str, says: str) -> None:
+    smaller = inspect.cleandoc(example).replace(
+        "gradient_steps=2_000", "dataset='tiny', model='mlp-8', gradient_steps=2_000"
+    )
     scope: dict[str, Any] = {"__name__": "__main__"}
-    for example in (one, several):
-        smaller = example.replace("gradient_steps=2_000", "dataset='tiny', model='mlp-8', gradient_steps=2_000")
-        exec(inspect.cleandoc(smaller.replace("run_many(configs)", "run_many(configs, jobs=1)")), scope)
-    out = capsys.readouterr().out
-    assert "test_accuracy" in out
-    assert "1040 of 2000 gradient steps are trained" in out
-    assert [layer["weights"].shape for layer in scope["center"]] == [(12, 8), (8, 4)]
+    exec(smaller.replace("run_many(configs)", "run_many(configs, jobs=1)"), scope)
+    assert says in capsys.readouterr().out
+    assert [layer["weights"].shape for layer in scope["result"].replay.center] == [(12, 8), (8, 4)]
 
 
 def test_the_public_names_are_there_and_no_others() -> None:

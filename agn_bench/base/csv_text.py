@@ -43,35 +43,47 @@ def form_of(content: bytes, columns: Collection[str]) -> Form:
         ValueError, csv.Error: it is no text, or has no header.
     """
     text, as_ever = _text(content)
-    plain = _COMMENT.sub("", text)  # a line that is left blank is still counted
-    lines = plain.split("\n")
-    at = next((number for number, line in enumerate(lines) if line.strip()), None)
-    if at is None:
+    plain = _COMMENT.sub("", text) if "#" in text else text  # a line that is left blank is still counted
+    begin, end = _next_line(plain, 0)
+    if begin == end:
         raise ValueError("no header" if text.strip() else "empty")
-    declared = _DECLARED.fullmatch(lines[at])
+    declared = _DECLARED.fullmatch(plain[begin:end])
     if declared:
-        at = next(number for number, line in enumerate([*lines, "-"]) if number > at and line.strip())
-    first = at + 1
-    while lines[at:first] and "".join(lines[at:first]).count('"') % 2 and first < len(lines):
-        first += 1  # a name that spans lines
-    header = "\n".join(lines[at:first])
+        begin, end = _next_line(plain, end)
+    while plain.count('"', begin, end) % 2 and end < len(plain):
+        end = _end_of_line(plain, end + 1)  # a name that spans lines
+    header, body = plain[begin:end], end + 1
     separator = _separator(header, columns, declared[1] if declared else "")
     cells, notes = _cells(header, separator), []
-    if not set(columns) <= set(cells):  # as NumPy writes it, the header may be a comment
-        above = _COMMENT.findall("\n".join(text.split("\n")[:at]))
+    if "#" in text and not set(columns) <= set(cells):  # as NumPy writes it, the header may be a comment
+        line = plain.count("\n", 0, begin)
+        above = _COMMENT.findall("\n".join(text.split("\n", line)[:line]))
         said = above[-1].strip().lstrip("#").strip() if above else ""
         other = _separator(said, columns)
         if said and set(columns) <= set(_cells(said, other)):
-            cells, separator, first = _cells(said, other), other, at
+            cells, separator, body = _cells(said, other), other, begin
             notes.append("its header is a comment")
-    rows = "\n".join(lines[first:])
+    rows = plain[body:]
     if separator != ",":
         notes.append(f"its cells are separated by {_SEPARATORS.get(separator, separator)}")
         if separator != " " and _has_numbers(rows, separator, ",") and not _has_numbers(rows, separator, r"\."):
             rows = re.sub(r"(?<![\d,])(\d+),(\d+)(?![\d,])", r"\1.\2", rows)
             notes.append("its numbers have decimal commas")
-    as_ever = as_ever and not notes and plain == text and at == 0 and set(columns) <= set(_cells(header, ",", False))
-    return Form(cells, rows, separator, first + 1, tuple(notes), as_ever)
+    as_ever = as_ever and not notes and plain == text and begin == 0 and set(columns) <= set(_cells(header, ",", False))
+    return Form(cells, rows, separator, plain.count("\n", 0, body) + 1, tuple(notes), as_ever)
+
+
+def _next_line(text: str, start: int) -> tuple[int, int]:
+    """Where the next line that is not blank begins and ends; the text's end twice if there is none."""
+    found = re.compile(r"\S").search(text, start)
+    if found is None:
+        return len(text), len(text)
+    return text.rfind("\n", 0, found.start()) + 1, _end_of_line(text, found.start())
+
+
+def _end_of_line(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end
 
 
 def same_rows(form: Form) -> str:
