@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# A user's settings of pip count (index, proxy, cache), but for those that put packages elsewhere than into .venv, or others.
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_CONSTRAINT PIP_REQUIRE_HASHES PIP_NO_DEPS PIP_EDITABLE PIP_REQUIREMENT
+
 FOUR := results/four-methods
 EQUAL := results/equal-time
 CLUSTER := results/paper-cluster

@@ -233,3 +233,41 @@ def test_cells_that_differ_in_numbers_only_compile_once(
 def test_what_a_script_defines_itself_is_said_not_to_be_known_elsewhere() -> None:
     error = AttributeError("Can't get attribute 'Mine' on <module '__main__' (built-in)>")
     assert "put it into a file of its own, and import it" in str(processes._not_here(error))
+
+
+@pytest.mark.kind("limits of containers")
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_where_few_processes_are_allowed_fewer_make_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    begin = processes.start
+    started = []
+
+    def limited(*arguments: Any) -> Connection:
+        if len(started) == allowed:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(arguments)
+        return begin(*arguments)
+
+    monkeypatch.setattr(processes, "start", limited)
+    configs = with_seeds(resolve(SMALL | {"gradient_steps": "120"}), 3)
+    if allowed:
+        assert len(sweep.run_all(configs, tmp_path, Watcher(), Place(processes=3)).made) == 3
+    else:
+        with pytest.raises(OSError, match=r"no process can be started \(Resource temporarily unavailable\)"):
+            sweep.run_all(configs, tmp_path, Watcher(), Place(processes=3))
+    assert not multiprocessing.active_children()
+    assert not list(tmp_path.glob("runs/.*"))
+
+
+@pytest.mark.kind("limits of containers")
+def test_where_no_thread_is_allowed_it_is_said_in_a_line(
+    command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sweep, "run_all", refuse)
+    code, _, err = command("run", "--out", tmp_path / "mine")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "too few processes" in err

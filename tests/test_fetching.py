@@ -10,7 +10,9 @@ import io
 import os
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,11 +47,23 @@ class Mirror(http.server.BaseHTTPRequestHandler):
             "short": content[: len(content) // 2],
             "bomb": gzip.compress(bytes(5_000_000)),
             "long": gzip.compress(CONTENT["train-images"]) + bytes(100_000),
-        }[kind]
+            "encoded twice": gzip.compress(content),
+        }.get(kind, content)
+        if kind == "moved":
+            self.send_response(302)
+            self.send_header("Location", f"/good/{name}")
+            self.end_headers()
+            return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content) if kind == "short" else len(body)))
+        if kind.startswith("encoded"):
+            self.send_header("Content-Encoding", "gzip")
+        lengths = {"short": len(content), "less": len(content) // 2}
+        self.send_header("Content-Length", str(lengths.get(kind, len(body))))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):
+            for part in [bytes([byte]) for byte in body] if kind == "trickling" else [body]:
+                self.wfile.write(part)
+                time.sleep(0.1 if kind == "trickling" else 0)
 
     def log_message(self, *_: object) -> None: ...
 
@@ -107,16 +121,20 @@ def test_every_file_comes_decompressed_from_the_first_mirror_and_is_not_fetched_
     [
         ("missing", "HTTP 404"),
         ("other", "something else: its content has SHA-256"),
-        ("html", "truncated or damaged"),
+        ("html", "something else: its content has SHA-256"),
         ("half", "truncated or damaged"),
         ("bomb", "something else: its content has SHA-256"),
         ("long", "something else: longer than"),
         ("short", ""),
+        ("less", "truncated or damaged"),
+        ("trickling", "not whole after 0.5 s"),
     ],
 )
+@pytest.mark.kind("answers of mirrors")
 def test_a_mirror_that_serves_something_else_is_passed_over(
-    mirrors: Callable[..., str], tmp_path: Path, kind: str, says: str
+    mirrors: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, says: str
 ) -> None:
+    monkeypatch.setattr(fetching, "_SECONDS_FOR_A_FILE", 0.5 if kind == "trickling" else 60)
     name = mirrors(kind, "good")
     assert contents(fetch(name, tmp_path / "a")) == CONTENT
     mirrors(kind)
@@ -129,6 +147,15 @@ def test_a_mirror_that_serves_something_else_is_passed_over(
     assert f"/{kind}/train-images: " in answer
     assert says in answer
     assert contents(where) == {}
+
+
+@pytest.mark.kind("answers of mirrors")
+@pytest.mark.parametrize("kind", ["encoded", "encoded twice", "moved"])
+def test_a_mirror_that_serves_the_content_in_another_way_is_taken(
+    mirrors: Callable[..., str], tmp_path: Path, kind: str
+) -> None:
+    """What counts is the content's hash."""
+    assert contents(fetch(mirrors(kind), tmp_path)) == CONTENT
 
 
 def test_a_file_that_is_there_but_damaged_is_fetched_again(mirrors: Callable[..., str], tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
 import gzip
 import io
 import json
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +26,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
+from agn_bench.library import run, save
 from agn_bench.store import folder as folders
 from agn_bench.store.collected import joined
 from agn_bench.store.merging import merge
@@ -450,3 +454,49 @@ def test_a_source_with_other_files_is_refused(configs: list[RunConfig], tmp_path
     with pytest.raises(BadInput, match=r"DIR .*provenance\.json: cannot be read"):
         merge([tmp_path / "one"], tmp_path / "both")
     assert not (tmp_path / "both").exists()
+
+
+# --- file systems without locks ---
+
+
+@pytest.mark.kind("file systems without locks")
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+@pytest.mark.parametrize("how", ["run", "sweep", "timeline", "library"])
+def test_a_file_system_without_locks_is_named_or_does_without(
+    command: Callable[..., tuple[int, str, str]],
+    quick_dataset: str,
+    sketched: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    how: str,
+) -> None:
+    """Where the system has no such call at all, the library that locks has something in its place."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        number = getattr(errno, name)
+        raise OSError(number, os.strerror(number))
+
+    tiny = ["--dataset", "tiny", "--model", "mlp-8", "--gradient-steps", "60", "--workers", "2", "--batch-size", "8"]
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\n[base]\ndataset = "tiny"\nmodel = "mlp-8"\ngradient_steps = 60\nbatch_size = 8\n'
+        "[[cells]]\nworkers = 2\n"
+    )
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    out = tmp_path / "out"
+    if how == "library":
+        result = run(RunConfig.of(dataset="tiny", model="mlp-8", gradient_steps=60, workers=2, batch_size=8))
+        if name != "ENOSYS":
+            with pytest.raises(BadInput, match="its file system has no locks"):
+                save(result, out)
+        return
+    file = tmp_path / "mine.toml"
+    words = {"run": ["run", *tiny], "sweep": ["sweep", file], "timeline": ["timeline", "--workers", 2]}
+    code, _, err = command(*words[how], "--out", out)
+    if name == "ENOSYS":
+        assert (code, err) == (0, "")
+    else:
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.startswith(f"agn-bench: --out {out}: its file system has no locks, without which")
+        assert os.strerror(getattr(errno, name)) in err
+    assert not list(tmp_path.rglob("*.lock"))

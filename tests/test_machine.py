@@ -31,6 +31,40 @@ def test_memory_is_what_the_control_groups_leave(tmp_path: Path, version: int) -
     assert machine.memory_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+QUOTAS = {
+    "version 2": ("0::/batch/job", {"batch/job/cpu.max": "150000 100000"}, 1),
+    "around it": ("0::/batch/job", {"batch/job/cpu.max": "max 100000", "batch/cpu.max": "200000 100000"}, 2),
+    "of the container itself": ("0::/../other", {"cpu.max": "300000 100000"}, 3),
+    "half a CPU": ("0::/job", {"job/cpu.max": "50000 100000"}, 1),
+    "none": ("0::/job", {"job/cpu.max": "max 100000"}, 16),
+    "damaged": ("0::/job", {"job/cpu.max": "100000"}, 16),
+    "version 1": (
+        "5:memory:/x\n4:cpu,cpuacct:/job",
+        {"cpu/job/cpu.cfs_quota_us": "400000", "cpu/job/cpu.cfs_period_us": "100000"},
+        4,
+    ),
+    "version 1, none": ("4:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, 16),
+    "more than there are": ("0::/job", {"job/cpu.max": "6400000 100000"}, 16),
+}
+
+
+@pytest.mark.kind("limits of containers")
+@pytest.mark.parametrize(("membership", "files", "cores"), QUOTAS.values(), ids=QUOTAS)
+def test_cores_are_what_the_control_groups_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, membership: str, files: dict[str, str], cores: int
+) -> None:
+    for name, content in files.items():
+        path = tmp_path / "mounted" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    (tmp_path / "self").write_text(membership + "\n")
+    monkeypatch.setattr(machine, "_MOUNTED", tmp_path / "mounted")
+    monkeypatch.setattr(machine, "_MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setenv("NPROC", "1")
+    assert machine.cores() == machine.runs_at_once() == cores
+
+
 @pytest.mark.parametrize(("given", "threads"), [("3", 3), ("abc", None), ("0", None), ("", None)])
 def test_threads_are_what_jax_takes(monkeypatch: pytest.MonkeyPatch, given: str, threads: int | None) -> None:
     monkeypatch.setenv("NPROC", given)

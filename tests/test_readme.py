@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -91,3 +92,28 @@ def test_every_make_target_of_the_pages_is_there() -> None:
         ran = subprocess.run(["make", "--dry-run", "READY=", *words], cwd=ROOT, capture_output=True, text=True)
         assert ran.returncode == 0, (words, ran.stderr)
         assert ".venv" in ran.stdout
+
+
+PIP = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/elsewhere",
+    "PIP_PREFIX": "/elsewhere",
+    "PIP_PYTHON": "/usr/bin/python3",
+    "PIP_CONSTRAINT": "mine.txt",
+    "PIP_REQUIRE_HASHES": "1",
+    "PIP_NO_DEPS": "1",
+    "PIP_DRY_RUN": "1",
+}
+"""Settings with which nothing, or something else, would be in .venv."""
+
+
+@pytest.mark.kind("a user's settings of pip")
+@pytest.mark.parametrize("name", PIP)
+def test_what_make_installs_goes_into_its_own_environment(tmp_path: Path, name: str) -> None:
+    """And a user's index, proxy and cache stay what they are."""
+    (tmp_path / "Makefile").write_text(f"include {ROOT}/Makefile\nshow:\n\t@env\n")
+    environment = {**os.environ, name: PIP[name], "PIP_INDEX_URL": "https://mine"}
+    ran = subprocess.run(["make", "-C", tmp_path, "show"], env=environment, capture_output=True, text=True, check=True)
+    seen = [line for line in ran.stdout.splitlines() if line.startswith("PIP_")]
+    assert "PIP_USER=0" in seen and "PIP_INDEX_URL=https://mine" in seen
+    assert f"{name}={PIP[name]}" not in seen

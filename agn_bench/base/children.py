@@ -31,6 +31,7 @@ def start(stack: ExitStack, serve: Callable[..., None], *arguments: Any) -> Conn
 
     Raises:
         RuntimeError: this process is such a one itself.
+        OSError: the system allows no more processes.
     """
     if multiprocessing.parent_process() is not None and multiprocessing.current_process().daemon:
         problem = "a module that starts runs while it is imported is imported by a process that makes runs"
@@ -38,9 +39,11 @@ def start(stack: ExitStack, serve: Callable[..., None], *arguments: Any) -> Conn
     context = multiprocessing.get_context("spawn")  # a fork of a process in which JAX runs may hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_begin, args=(serve, theirs, *arguments), daemon=True)
-    with _STARTING, _alone(), _deaf():
-        process.start()
-    theirs.close()
+    with theirs, ExitStack() as failed:
+        failed.callback(ours.close)
+        with _STARTING, _alone(), _deaf():
+            process.start()
+        failed.pop_all()
 
     def end() -> None:
         process.kill()

@@ -6,8 +6,10 @@ locks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,10 @@ from agn_bench.base.inputs import LONGEST_NAME, BadInput, check_writable, reason
 
 if TYPE_CHECKING:
     import pandas as pd
+    from filelock import BaseFileLock
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+"""Errors of a file system that has none, as NFS without its lock daemon."""
 
 
 def check_file(option: str, path: Path) -> None:
@@ -109,15 +115,39 @@ def locked(folder: Path) -> Iterator[None]:
     """Let no other process change the folder's collected files meanwhile; whoever dies lets go.
 
     The file is removed at the end: who had opened it before sees that it is gone, and tries again (filelock does).
+
+    Raises:
+        BadInput: the folder's file system has no locks.
     """
     from filelock import FileLock
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.resolve() / ".lock", is_singleton=True)
     inside = lock.is_locked
-    with lock:
-        try:
-            yield
-        finally:
-            if not inside:
-                Path(lock.lock_file).unlink(missing_ok=True)
+    acquire(lock, folder)
+    try:
+        yield
+    finally:
+        if not inside:
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def acquire(lock: BaseFileLock, folder: Path, blocking: bool = True) -> None:
+    """Acquire a lock on something in an experiment folder.
+
+    Raises:
+        Timeout: another process has it, and this one does not wait.
+        BadInput: the file system of the folder has no locks. No file is left behind then.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # where others take the locks' place
+            lock.acquire(blocking=blocking)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        Path(lock.lock_file).unlink(missing_ok=True)
+        problem = f"its file system has no locks, without which processes would spoil each other's files ({error})"
+        raise BadInput(
+            "out", folder, problem, "a folder on another file system, as on a disk of this machine"
+        ) from None

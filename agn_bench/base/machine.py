@@ -20,6 +20,8 @@ MAX_THREADS = 1024
 _PACKAGES = ("jax", "jaxlib", "numpy", "optax", "pandas", "mlxtend")
 _THREADS_VARIABLE = "NPROC"
 """What XLA's thread pool reads; its flag for multi-threaded Eigen was measured to do nothing."""
+_MOUNTED, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""Where Linux shows control groups, and says in which of them this process is."""
 
 
 def prepare(threads: object = None, device: object = None) -> None:
@@ -94,8 +96,9 @@ def _require_gpu() -> None:
 
 
 def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use: those that it may run on, or fewer where a container has the time of fewer."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(there, *_cpu_limits(_MOUNTED, _MEMBERSHIP))))
 
 
 def runs_at_once() -> int:
@@ -184,21 +187,39 @@ def memory_bytes() -> float:
         physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
         physical = float("inf")
-    return min(physical, *_memory_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+    return min(physical, *_memory_limits(_MOUNTED, _MEMBERSHIP))
 
 
 def _memory_limits(mounted: Path, membership: Path) -> Iterator[float]:
-    """Of the control groups (Linux, version 1 or 2) that this process is in, from the innermost to the root's."""
+    """Bytes that the control groups of this process leave it."""
     yield float("inf")
+    for group in _control_groups("memory", mounted, membership):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # of version 2, and of version 1
+            with suppress(OSError, ValueError):  # no limit is "max", or a number beyond any memory
+                yield float((group / name).read_text(encoding="utf-8"))
+
+
+def _cpu_limits(mounted: Path, membership: Path) -> Iterator[float]:
+    """CPUs that the control groups of this process leave it: their time in a period, over the period."""
+    yield float("inf")
+    for group in _control_groups("cpu", mounted, membership):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            with suppress(OSError, ValueError, ZeroDivisionError):  # no limit is "max", or -1
+                text = " ".join((group / name).read_text(encoding="utf-8") for name in names)
+                quota, period = map(float, text.split())
+                if quota > 0:
+                    yield quota / period
+
+
+def _control_groups(controller: str, mounted: Path, membership: Path) -> Iterator[Path]:
+    """The control groups (Linux, version 1 or 2) that this process is in, from the innermost to the root's."""
     try:
         lines = [line.split(":", 2) for line in membership.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
         return
     for _, controllers, inside in lines:
-        if controllers not in ("", "memory"):
+        if controllers and controller not in controllers.split(","):
             continue
-        top, name = (mounted, "memory.max") if not controllers else (mounted / "memory", "memory.limit_in_bytes")
+        top = mounted / controller if controllers else mounted
         group = top / inside.lstrip("/")
-        for place in (group, *(parent for parent in group.parents if parent.is_relative_to(top))):
-            with suppress(OSError, ValueError):  # no limit is "max", or a number beyond any memory
-                yield float((place / name).read_text(encoding="utf-8"))
+        yield from (group, *(parent for parent in group.parents if parent.is_relative_to(top)))

@@ -100,6 +100,8 @@ def _of_the_machine(error: Exception) -> str:
     """What the error says of the machine, its memory or its devices; nothing if it is of another kind."""
     if isinstance(error, MemoryError) or type(error).__name__ == "JaxRuntimeError":  # JAX need not be imported
         return str(error).strip() or "out of memory"
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        return "no thread can be started; the system allows this user, or this container, too few processes"
     *_, (raised, _) = walk_tb(error.__traceback__)
     match raised.f_globals.get("__name__"):
         case "jax._src.xla_bridge":  # where JAX looks for devices

@@ -171,7 +171,7 @@ def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> N
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(printable(str(value)) for value in row.values()))
+        table.add_row(*("\n".join(map(printable, str(value).split("\n"))) for value in row.values()))
     console.print(table)
 
 

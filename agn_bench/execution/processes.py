@@ -35,27 +35,37 @@ def make_here(work: Work, watcher: Watcher, terms: Terms) -> None:
 
 
 def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int) -> None:
-    """Make all runs, so many at once, in processes that have this one's threads and device.
+    """Make all runs, so many at once, in processes that have this one's threads and device; fewer at once where the
+    system allows fewer.
 
     A run whose process dies has failed, and another process takes its place. When this process ends, in whatever way,
     the others do.
     """
     running: dict[Connection, RunConfig] = {}
     compiled: dict[Connection, set[Program]] = {}
+    left: list[RunConfig] = []
+    """Taken, but there was no process for it."""
 
     with ExitStack() as stack:
 
         def give(connection: Connection | None) -> None:
             """Give the next run to a process, a new one if there is no connection to one."""
             programs = compiled[connection] if connection else set()
-            config = work.take(programs)
-            if config is not None:
+            config = left.pop() if left else work.take(programs)
+            if config is None:
+                return
+            try:
                 connection = connection or start(stack, _serve, terms)
-                compiled[connection] = programs
-                running[connection] = config
-                with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
-                    connection.send(config)
-                watcher.started(config)
+            except OSError as error:  # no more are allowed here
+                if not running:
+                    raise OSError(error.errno, f"no process can be started ({error.strerror})") from None
+                left.append(config)
+                return
+            compiled[connection] = programs
+            running[connection] = config
+            with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
+                connection.send(config)
+            watcher.started(config)
 
         for _ in range(processes):
             give(None)

@@ -9,8 +9,12 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 
 from agn_bench.base.inputs import BadInput, check_writable, reason_of
@@ -18,7 +22,11 @@ from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to, idx_bytes
 
 _SECONDS_TO_ANSWER = 20
+_SECONDS_FOR_A_FILE = 600
 _SECONDS_FOR_NPM = 300
+_SECONDS_A_REPORT = 0.2
+_GZIP = b"\x1f\x8b"
+"""What begins a compressed file."""
 _OVERHEAD = 10_000
 """Bytes by which a compressed file may be longer than what it holds; and Pooch counts whole chunks."""
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -107,11 +115,16 @@ def _from_mirror(url: str, size: int) -> Fetcher:
         import pooch
 
         pooch.get_logger().setLevel("CRITICAL")
-        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=_Bytes(url, report, size))
-        path = Path(pooch.retrieve(url, None, fname="download.gz", path=aside, downloader=downloader))
+        progress = _Bytes(size)
+        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=progress)
+        retrieve = partial(pooch.retrieve, url, None, fname="download.gz", path=aside, downloader=downloader)
+        path = Path(_in_time(retrieve, progress, lambda: report(url, progress.done, progress.total)))
         try:
-            with gzip.open(path) as file:
-                return file.read(size + 1)
+            with path.open("rb") as file:
+                # Where the server calls the compression an encoding of what it sends, it is undone by now.
+                compressed = file.read(len(_GZIP)) == _GZIP
+            with gzip.open(path) if compressed else path.open("rb") as content:
+                return content.read(size + 1)
         finally:
             path.unlink()
 
@@ -121,20 +134,54 @@ def _from_mirror(url: str, size: int) -> Fetcher:
 class _Bytes:
     """A progress bar as Pooch wants it, which ends a download that is longer than what it should decompress to."""
 
-    def __init__(self, url: str, report: Report, most: int) -> None:
-        self._url, self._report, self._most = url, report, most
-        self.total, self._done = 0, 0
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.total, self.done = 0, 0
+        self.given_up = False
 
     def update(self, count: int) -> None:
-        self._done += count
-        if self._done > self._most + _OVERHEAD:
+        self.done += count
+        if self.given_up:
+            raise TimeoutError
+        if self.done > self._most + _OVERHEAD:
             raise ValueError(f"something else: longer than {self._most} bytes")
-        self._report(self._url, self._done, self.total)
 
     def reset(self) -> None:
-        self._done = 0
+        self.done = 0
 
     def close(self) -> None: ...
+
+
+def _in_time(retrieve: Callable[[], str], progress: _Bytes, report: Callable[[], None]) -> str:
+    """What `retrieve` gives, which is left alone if it takes too long: a server may send a byte now and then for ever.
+
+    Raises:
+        TimeoutError: it took too long.
+    """
+    answer: Future[str] = Future()
+    threading.Thread(target=_settle, args=(answer, retrieve), daemon=True).start()
+    deadline = time.monotonic() + _SECONDS_FOR_A_FILE
+    try:
+        while not wait([answer], _SECONDS_A_REPORT).done:
+            report()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not whole after {_SECONDS_FOR_A_FILE} s")
+    finally:
+        progress.given_up = True
+    report()
+    try:
+        return answer.result()
+    finally:
+        del answer  # an error in it would keep this frame, and with it itself and what it has opened
+
+
+def _settle(answer: Future[str], retrieve: Callable[[], str]) -> None:
+    try:
+        answer.set_result(retrieve())
+    except BaseException as error:
+        answer.set_exception(error)
+    finally:
+        del answer
 
 
 def _from_npm(package: str, file: str, size: int) -> Fetcher:

@@ -20,7 +20,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agn_bench.base.files import csv_text, locked, read_json, record_provenance, write_text
+from agn_bench.base.files import acquire, csv_text, locked, read_json, record_provenance, write_text
 from agn_bench.base.inputs import BadInput, check_writable, reason_of
 from agn_bench.config.run import RunConfig, digest_of
 from agn_bench.store import collected
@@ -194,7 +194,7 @@ def claim(run: Path) -> Claim | None:
         # Made and removed under the folder's lock only, so that no two processes hold two files of one name.
         lock = FileLock(run.with_name(f".{run.name}.lock"))
         try:
-            lock.acquire(blocking=False)
+            acquire(lock, run.parent.parent, blocking=False)
         except Timeout:
             return None
         for left in filter(Path.is_dir, run.parent.glob(f".{run.name}.*")):
