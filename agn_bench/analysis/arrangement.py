@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 
 from agn_bench.analysis.comparison import Configuration
+from agn_bench.analysis.figures.look import COLOURS, STYLES
 from agn_bench.base.inputs import BadInput, unknown
 from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.training.columns import belongs_to_the_optimizer
@@ -23,8 +24,6 @@ MOST_LINES = 12
 MOST_IN_ALL = 24
 """In all panels of a picture, and so in its legend."""
 MOST_PANELS = 64
-COLOURS, STYLES = 10, 4
-"""How many there are (figures/look.py)."""
 
 _SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate"}
 _NAMES = ("optimizer", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration")
@@ -218,16 +217,16 @@ def _looks(drawn: Sequence[Columns], every: Sequence[Columns], told: Sequence[st
     places = {name: place for place, name in enumerate([*OPTIMIZERS, *others])}
     lines = {_key(one, told): places[one["optimizer"]] for one in drawn}
     several = Counter(lines.values())
-    if len(lines) > 1 and ("optimizer" not in told or len(several) == 1 or min(several.values()) > STYLES):
+    if len(lines) > 1 and ("optimizer" not in told or len(several) == 1 or min(several.values()) > len(STYLES)):
         return _in_order_of_values(lines, told)
     siblings = sorted(({_key(one, told): places[one["optimizer"]] for one in every} | lines).items())
-    free = [colour for colour in range(COLOURS) if colour not in {place % COLOURS for place in several}]
+    free = [colour for colour in range(len(COLOURS)) if colour not in {place % len(COLOURS) for place in several}]
     looks: dict[Key, Look] = {}
     for key in sorted(lines, key=lambda key: (lines[key], key)):
         place = lines[key]
-        first = place + place // COLOURS + [other for other, own in siblings if own == place].index(key)
-        shifts = product([place % COLOURS, *free, *range(COLOURS)], range(STYLES))
-        candidates = (Look(colour, (first + dash) % STYLES) for colour, dash in shifts)
+        first = place + place // len(COLOURS) + [other for other, own in siblings if own == place].index(key)
+        shifts = product([place % len(COLOURS), *free, *range(len(COLOURS))], range(len(STYLES)))
+        candidates = (Look(colour, (first + dash) % len(STYLES)) for colour, dash in shifts)
         looks[key] = next(look for look in candidates if look not in looks.values())
     return looks
 
@@ -243,8 +242,8 @@ def _in_order_of_values(lines: Mapping[Key, int], told: Sequence[str]) -> dict[K
     looks = {}
     for key in sorted(lines, key=lambda key: (ranks[value(key)], lines[key])):
         rank, dash = ranks[value(key)], lines[key] if "optimizer" in told else 0
-        palette = Look(rank % COLOURS, (rank + dash) % STYLES)
-        looks[key] = palette if words else Look(rank, dash % STYLES, ordered=len(ranks))
+        palette = Look(rank % len(COLOURS), (rank + dash) % len(STYLES))
+        looks[key] = palette if words else Look(rank, dash % len(STYLES), ordered=len(ranks))
     return looks
 
 
