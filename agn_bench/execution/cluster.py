@@ -253,7 +253,7 @@ def _make_there(
         machine.prepare(threads, device)
         if machine.threads() != threads:
             problem = f"JAX has {machine.threads()} threads already in the worker {worker.address}, not {threads}"
-            return RuntimeError(f"{problem}; restart the workers, or ask for {machine.threads()} threads")
+            return RuntimeError(f"{problem}; restart the workers, or give --threads {machine.threads()}")
         worker.log_event(topic, [run_id, []])
         return make(config, terms, _Reporter(worker, topic, run_id))
     except BadInput as error:
