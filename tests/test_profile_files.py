@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from agn_bench.base import inputs
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, printable
 from agn_bench.cli.base import said
 from agn_bench.clock import (
     Bandwidth,
@@ -815,7 +815,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, proble
     """The empty name is the folder itself."""
     path = f"{tmp_path}/{name}" if name else str(tmp_path)
     message = refusal(path)
-    given = f"--delays {path}: "
+    given = f"--delays {printable(path)}: "
     assert message.startswith(given)
     assert message.removeprefix(given).startswith(problem)
     assert message.endswith(
