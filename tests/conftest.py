@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from importlib.metadata import version
 
@@ -54,6 +55,11 @@ from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optim
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.training.records import Progress, RunResult
+
+# What a shell or nohup has let these tests ignore, the programs that they start would ignore, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _signal in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
+    signal.signal(signal.Signals[_signal], signal.SIG_DFL)
 
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
