@@ -75,7 +75,7 @@ def text_for(path: Path) -> tuple[str, tuple[str, ...]]:
     if path.name == "curves.csv.gz":
         return section("curve.csv, curves.csv.gz") + "`run_id`", ()
     if path.name in ("accuracy.csv", "test-accuracy.csv") and path.parts[-3] != "paper-cluster":
-        return section("tables/accuracy.csv") + section(SUMMARY), ()
+        return section("What `agn-bench table` writes") + section(SUMMARY), ()
     opening = {"paper-cluster": CLUSTER, "beale": BEALE}.get(path.parts[-3], SIZES)
     return part(opening, path.name), ("_std", "_published")
 
@@ -119,7 +119,7 @@ def test_the_columns_that_commands_write_are_on_the_page(
         tmp_path / "clock" / "interrupted.csv": "interrupted.csv",
         tmp_path / "clock" / "staleness.csv": "What `agn-bench timeline` writes",
         tmp_path / "clock" / "timeline.csv": "What `agn-bench timeline` writes",
-        out / "tables" / "accuracy.csv": "tables/accuracy.csv",
+        out / "tables" / "accuracy.csv": "What `agn-bench table` writes",
     }
     for path, title in written.items():
         columns = list(pd.read_csv(path, nrows=0).columns)

@@ -87,7 +87,7 @@ def test_every_page_of_the_docs_is_linked_from_the_readme_and_from_the_index() -
 
 def test_the_readme_is_two_screens() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 115
+    assert len(lines) <= 122
     assert statistics.median(len(line) for line in lines) <= 110
 
 
@@ -183,13 +183,15 @@ def test_the_finding_of_the_readme_is_that_of_the_committed_results() -> None:
     )
     assert f"They end at {agn}, {easgd} and {dynsgd}," in text
     assert (
-        f"first {table['area_until_s'].iloc[0]:.0f} simulated seconds, is {100 * table.loc['agn', 'area_mean']:.1f} %"
+        f"first {table['area_until_s'].iloc[0]:.0f} simulated seconds is {100 * table.loc['agn', 'area_mean']:.1f} %"
         in text
     )
     assert (
         f"EASGD's is lower by {behind(table.loc['easgd'])} points and DynSGD's by {behind(table.loc['dynsgd'])}" in text
     )
     assert table["area_mean"].idxmax() == "agn"
+    first = [table[f"time_to_{accuracy}_s_mean"].idxmin() for accuracy in ("0.8", "0.95")]
+    assert "EASGD is the first to reach 80 %, and AGN to reach 95 %" in text and first == ["easgd", "agn"]
 
 
 def test_what_make_run_takes_and_gives_is_what_was_measured() -> None:
