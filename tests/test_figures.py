@@ -404,7 +404,7 @@ def test_lines_of_one_optimizer_are_in_the_order_of_their_values() -> None:
         (grid(["agn"], workers=range(1, 66)), ["n"], [], ("65 panels", "--only")),
         (grid(["agn", "easgd"], local_steps=[5, 10]), [], ["optimizer"], ("2 configurations would", "local_steps")),
         (grid(["agn", "easgd"], alpha=[0, 1], workers=[5, 9]), ["alpha"], ["optimizer"], ("one line", "workers")),
-        (grid(["agn"]), ["worker"], [], ("--panels worker: no column", "did you mean workers?", "n for workers")),
+        (grid(["agn"]), ["worker"], [], ("--panels worker: unknown", "did you mean workers?", "n for workers")),
         (grid(["agn"]), [], ["colour"], ("--lines colour: no column", "optimizer")),
     ],
     ids=["60 cells", "13 lines", "65 panels", "steps as seeds", "workers as seeds", "no panel", "no line"],
