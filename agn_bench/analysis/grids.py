@@ -115,6 +115,17 @@ def readable_pivot(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
     return shown
 
 
+def readable_list(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """The same areas with a row a cell and block."""
+    return [
+        {name: text for name, text in line.items() if name not in grid.blocks}
+        | {grid.column.replace("_", " "): block, "area (%)": line[block]}
+        for line in readable_pivot(grid, rows)
+        for block in grid.blocks
+        if line[block] != "–"
+    ]
+
+
 def readable_blocks(
     grid: Grid, rows: Sequence[Row], at: Sequence[float], reach: Sequence[float]
 ) -> tuple[list[dict[str, str]], dict[str, tuple[str, str]]]:

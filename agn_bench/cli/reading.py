@@ -148,8 +148,8 @@ def table(
 
     from agn_bench.cli.display import fits, show_path, show_rows
 
-    narrow = shown.narrow and not all(fits(terminal, one.rows) for one in shown.on_screen)
-    for one in shown.narrow if narrow else shown.on_screen:
+    *wide, narrowest = shown.on_screen
+    for one in next((some for some in wide if all(fits(terminal, one.rows) for one in some)), narrowest):
         show_rows(terminal, one.title, one.rows)
         for note in one.notes:
             terminal.say(f"  {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isnan
 
 from agn_bench.analysis import grids
@@ -40,9 +40,8 @@ class Tables:
 
     tables: list[Shown]
     """In a file."""
-    on_screen: list[Shown]
-    narrow: list[Shown] = field(default_factory=list)
-    """What is on the screen if that is too wide for it."""
+    on_screen: Sequence[list[Shown]]
+    """What a terminal shows: the first of these for which it is wide enough, else the last."""
 
 
 Made = tuple[list[Row], Tables]
@@ -64,19 +63,25 @@ def accuracy_tables(groups: Mapping[str, list[Configuration]], by: str | None, a
             tables.append(Shown(title + section, shown, notes))
         brief += [_brief(name, one, row) for one, row in zip(group, own, strict=True)]
     if len(rows) <= MANY or (len(groups) <= len(rows) / 4 and by is not None):
-        return rows, Tables(tables, tables)
-    return rows, Tables(tables, [_large(groups, brief, asked)])
+        return rows, Tables(tables, [tables])
+    return rows, Tables(tables, _large(groups, brief, asked))
 
 
-def _large(groups: Mapping[str, list[Configuration]], brief: list[dict[str, str]], asked: Asked) -> Shown:
+def _large(groups: Mapping[str, list[Configuration]], brief: list[dict[str, str]], asked: Asked) -> list[list[Shown]]:
     """What the terminal shows of a large table: a row a cell if there are few optimizers, else one a configuration."""
     every = [one for group in groups.values() for one in group]
     if len(groups) > 1 and len({one.columns["optimizer"] for one in every}) > 1:
         grid = grids.grid_of("by", every, "optimizer")
         if len(grid.blocks) <= MOST_BLOCKS:
             rows = grids.pivot_table(grid, [], [])
-            return _cut(Shown(_AREAS.format(asked.measure), grids.readable_pivot(grid, rows), _more(groups)))
-    return _cut(Shown(f"{asked.measure}, best area first", brief), _more(groups))
+            return _areas(grid, rows, asked, _more(groups))
+    return [[_cut(Shown(f"{asked.measure}, best area first", brief), _more(groups))]]
+
+
+def _areas(grid: grids.Grid, rows: Sequence[Row], asked: Asked, notes: Sequence[str]) -> list[list[Shown]]:
+    """The areas of a grid, side by side or, for a narrower terminal, one below another."""
+    forms = grids.readable_pivot(grid, rows), grids.readable_list(grid, rows)
+    return [[_cut(Shown(_AREAS.format(asked.measure), lines, notes))] for lines in forms]
 
 
 def _brief(group: str, one: Configuration, row: Row) -> dict[str, str]:
@@ -121,8 +126,7 @@ def pivot_tables(configurations: Sequence[Configuration], column: str, asked: As
     whole = Shown(f"{asked.measure}, mean ± standard deviation over seeds", lines, [note], over)
     measures = [*dict.fromkeys(measure for _, measure in over.values())]
     left_out = f"left out, as the terminal is too narrow, but in the file: {', '.join(measures[1:])}"
-    areas = Shown(_AREAS.format(asked.measure), grids.readable_pivot(grid, rows), [note, left_out])
-    return rows, Tables([whole], [_cut(whole)], [_cut(areas)])
+    return rows, Tables([whole], [[_cut(whole)], *_areas(grid, rows, asked, [note, left_out])])
 
 
 def compared_tables(configurations: Sequence[Configuration], column: str, asked: Asked) -> Made:
@@ -140,4 +144,4 @@ def compared_tables(configurations: Sequence[Configuration], column: str, asked:
     if any(row["seeds"] == 1 for row in rows):
         notes.append(_ONE_SEED)
     shown = Shown(title, grids.readable_paired(grid, rows), notes)
-    return rows, Tables([shown], [_cut(shown)])
+    return rows, Tables([shown], [[_cut(shown)]])
