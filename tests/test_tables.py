@@ -209,6 +209,7 @@ def test_a_sweeps_condition_names_a_profile(name: str, tmp_path: Path) -> None:
     configs = [RunConfig.of(delays=str(tmp_path / f"{profile}.toml")) for profile in (name, "100000")]
     spelled = configs[0].delays.name
     assert only(configs, [f"delays={spelled}"]) == configs[:1]
+    assert only(configs, [f"λ={configs[0].local_steps}"]) == configs
 
 
 # --- a mean is over all seeds ---
@@ -327,6 +328,7 @@ def test_a_run_that_one_of_two_folders_asks_for_is_there(experiment: Write, tmp_
     [
         ("workers=2", {0, 1}),
         ("workers=2.0,7", {0, 1}),
+        ("n=2", {0, 1}),
         ("optimizer=easgd", {1, 2}),
         ("optimizer=easgd:alpha=0.10", {2}),
         ("alpha=0.05,0.1", {1, 2}),

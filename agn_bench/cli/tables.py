@@ -112,7 +112,7 @@ def _more(groups: Mapping[str, Sequence[Configuration]]) -> list[str]:
 def _cut(table: Shown, notes: Sequence[str] = ()) -> Shown:
     """A table of as many rows as can be read."""
     left = len(table.rows) - MOST_ROWS
-    said = [f"{left} more rows are in the file"] if left > 0 else []
+    said = [f"{left} more rows are not shown; their numbers are in the file"] if left > 0 else []
     return Shown(table.title, table.rows[:MOST_ROWS], [*said, *table.notes, *notes], table.over)
 
 
