@@ -132,6 +132,12 @@ def test_list_shows_every_name(command: Command) -> None:
     assert "arXiv 1907.11612" in shown
 
 
+def test_a_name_is_shown_with_the_lines_of_its_docstring(command: Command) -> None:
+    first, blank, second, *_ = command("list", "easgd")[1].split("\n")
+    assert first.endswith("the worker goes on from end − e.")
+    assert (blank, second[:17]) == ("", "Center and worker")
+
+
 def test_the_list_of_delays_shows_numbers_with_their_names(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole ones too."""
     settings = ["server.channels=4", "collective.latency=0.5"]

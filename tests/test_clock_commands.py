@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agn_bench.cli.display import Terminal, show_survey
 from agn_bench.clock import load_profile
 
 Command = Callable[..., tuple[int, str, str]]
@@ -163,6 +164,24 @@ def test_the_timeline_of_a_shipped_profile_is_recognised_without_its_name(
     (run,) = (tmp_path / "one" / "runs").iterdir()
     command("run", *work, "--timeline", run / "commits.csv", "--out", tmp_path / "two")
     assert (tmp_path / "two" / "runs" / run.name / "curve.csv").read_bytes() == (run / "curve.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("width", "whole"), [(120, True), (80, False), (60, False), (25, False)])
+def test_no_number_of_several_cells_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int, whole: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    cell = {
+        "delays": "d", "seed": 0, "versions": 7, "exchanges": 7, "mean_barrier_wait_s": 0.0, "workers": 1000,
+        "gradient_steps_per_s": 1.234e-05, "exchanges_per_s": 1.234e-05, "mean_staleness": 999.3, "p95_staleness": 1000,
+        "mean_queue_wait_s": 0.00856, "compute_share": 0.5, "server_utilization": 0.99, "growth_rate": -0.123,
+    }  # fmt: skip
+    show_survey(Terminal(), [{**cell, "local_steps": steps} for steps in (5, 10)], tmp_path)
+    out = capsys.readouterr().out
+    assert [out.count(text) for text in ("999.3", "-0.123")] == [2, 2]
+    assert out.count("0.0085") == out.count("0.00856")
+    assert out.count("1.234e-05") == (4 if whole else 2)
+    assert ("in timeline.csv: exch./s" in " ".join(out.split())) == (not whole)
 
 
 @pytest.mark.parametrize("verb", ["run", "timeline"])

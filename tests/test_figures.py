@@ -26,6 +26,7 @@ from agn_bench.analysis.figures.curves import Curves, draw, over_seeds
 from agn_bench.analysis.figures.lettering import readable, wrapped
 from agn_bench.analysis.figures.look import picture
 from agn_bench.base.inputs import BadInput
+from agn_bench.cli.base import said as as_the_command_says
 from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
@@ -404,8 +405,8 @@ def test_lines_of_one_optimizer_are_in_the_order_of_their_values() -> None:
         (grid(["agn"], workers=range(1, 66)), ["n"], [], ("65 panels", "--only")),
         (grid(["agn", "easgd"], local_steps=[5, 10]), [], ["optimizer"], ("2 configurations would", "local_steps")),
         (grid(["agn", "easgd"], alpha=[0, 1], workers=[5, 9]), ["alpha"], ["optimizer"], ("one line", "workers")),
-        (grid(["agn"]), ["worker"], [], ("--panels worker: no column", "did you mean workers?", "n for workers")),
-        (grid(["agn"]), [], ["colour"], ("--lines colour: no column", "optimizer")),
+        (grid(["agn"]), ["worker"], [], ("--panels worker: unknown", "did you mean workers?", "n for workers")),
+        (grid(["agn"]), [], ["colour"], ("--lines colour: unknown", "optimizer")),
     ],
     ids=["60 cells", "13 lines", "65 panels", "steps as seeds", "workers as seeds", "no panel", "no line"],
 )  # fmt: skip
@@ -414,7 +415,8 @@ def test_it_is_refused_with_advice(
 ) -> None:
     with pytest.raises(BadInput) as refused:
         arrange(cells, panels, lines)
-    assert all(text in str(refused.value) for text in says), str(refused.value)
+    message = as_the_command_says(refused.value)
+    assert all(text in message for text in says), message
 
 
 @pytest.mark.kind("a picture that nobody can read")

@@ -209,6 +209,7 @@ def test_a_sweeps_condition_names_a_profile(name: str, tmp_path: Path) -> None:
     configs = [RunConfig.of(delays=str(tmp_path / f"{profile}.toml")) for profile in (name, "100000")]
     spelled = configs[0].delays.name
     assert only(configs, [f"delays={spelled}"]) == configs[:1]
+    assert only(configs, [f"λ={configs[0].local_steps}"]) == configs
 
 
 # --- a mean is over all seeds ---
@@ -327,6 +328,7 @@ def test_a_run_that_one_of_two_folders_asks_for_is_there(experiment: Write, tmp_
     [
         ("workers=2", {0, 1}),
         ("workers=2.0,7", {0, 1}),
+        ("n=2", {0, 1}),
         ("optimizer=easgd", {1, 2}),
         ("optimizer=easgd:alpha=0.10", {2}),
         ("alpha=0.05,0.1", {1, 2}),
@@ -393,6 +395,68 @@ def test_a_pivot_has_a_row_a_cell_and_a_block_an_optimizer(experiment: Write, co
     assert [row["agn_seeds"] for row in rows] == ["3", "3"]
 
 
+BLOCKS = {
+    ".tex": (
+        r"\multicolumn{1}{c}{} & \multicolumn{3}{c}{agn} & \multicolumn{3}{c}{easgd} \\",
+        r"n & area (\%) & 4 s (\%)",
+    ),
+    ".md": ("|  | agn |  |  | easgd |  |  |", "| n | area (%) | 4 s (%) | test (%) | area (%) |"),
+    ".html": ('<th colspan="3">agn</th><th colspan="3">easgd</th>', "<th>n</th><th>area (%)</th><th>4 s (%)</th>"),
+}
+
+
+@pytest.mark.parametrize("ending", BLOCKS)
+def test_a_written_pivot_has_several_columns_under_each_optimizer(
+    experiment: Write, command: Command, ending: str
+) -> None:
+    folder = a_grid(experiment)
+    out = folder / f"pivot{ending}"
+    assert command("table", folder, "--pivot", "optimizer", "--at", "4", "--out", out)[0] == 0
+    text = out.read_text(encoding="utf-8")
+    assert [part in text for part in BLOCKS[ending]] == [True, True]
+    assert text.count("50.00") == 4  # the final test accuracy in each of two cells, of two optimizers
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "left_out"), [(120, "4 s (%)", False), (60, "easgd", True), (40, "easgd", True)]
+)
+def test_a_terminal_shows_as_much_of_a_pivot_as_it_has_room_for(
+    experiment: Write, command: Command, monkeypatch: pytest.MonkeyPatch, width: int, shown: str, left_out: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = command("table", a_grid(experiment), "--pivot", "optimizer", "--at", "4")
+    assert shown in out
+    assert ("in the file: 4 s (%), test (%)" in out) == left_out
+    assert "training accuracy" in out
+    assert out.count("80.00 ± 0.00") >= 2  # whole, on one line
+
+
+@pytest.mark.parametrize("name", ["λ", "lambda", "local_steps"])
+@pytest.mark.parametrize("option", ["--by", "--pivot", "--compare", "--only"])
+def test_a_column_has_a_short_name_in_every_option(experiment: Write, command: Command, option: str, name: str) -> None:
+    folder = experiment(*(({"local_steps": steps, "optimizer": one}, 0.5) for steps in (5, 15) for one in ("agn", "x")))
+    out = folder / "some.tex"
+    code, _, err = command("table", folder, option, name + "=5" * (option == "--only"), "--out", out)
+    assert (code, err) == (0, "")
+    if option == "--by":
+        assert r"\caption{local\_steps = 5: whole runs, and area of the training accuracy}" in out.read_text()
+
+
+@pytest.mark.parametrize("words", [("--compare", "optimizer"), ()])
+def test_one_common_seed_is_said_to_give_no_interval(
+    experiment: Write, command: Command, words: tuple[str, ...]
+) -> None:
+    said = "that of the one common seed, which gives no interval"
+    one = experiment(({}, 0.9), ({"optimizer": "easgd"}, 0.5))
+    assert said in command("table", one, *words)[1]
+
+
+def test_several_common_seeds_give_an_interval(experiment: Write, command: Command) -> None:
+    folder = a_grid(experiment)
+    for words in (("--compare", "optimizer"), ("--by", "workers")):
+        assert "one common seed" not in command("table", folder, *words)[1]
+
+
 def test_a_comparison_is_by_seed_in_each_cell(experiment: Write, command: Command) -> None:
     folder = a_grid(experiment)
     code, out, _ = command("table", folder, "--compare", "optimizer")
@@ -407,6 +471,8 @@ def test_a_comparison_is_by_seed_in_each_cell(experiment: Write, command: Comman
     assert [float(row["area_difference_half_width_95"]) for row in rows] == pytest.approx([half, half])
     assert float(rows[1]["low_95"]) == pytest.approx(-0.1 - half)
     assert "behind" in out
+    assert "the reference is agn: of the values of optimizer it has the largest mean area over cells" in out
+    assert "-10.00 ± " in out
 
 
 def test_a_column_that_has_one_value_is_nothing_to_compare(experiment: Write, command: Command) -> None:

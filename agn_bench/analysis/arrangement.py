@@ -15,7 +15,8 @@ from typing import Any
 
 from agn_bench.analysis.comparison import Configuration
 from agn_bench.analysis.figures.look import COLOURS, STYLES
-from agn_bench.base.inputs import BadInput, unknown
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.selection import SHORT, called
 from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.training.columns import belongs_to_the_optimizer
 
@@ -25,7 +26,6 @@ MOST_IN_ALL = 24
 """In all panels of a picture, and so in its legend."""
 MOST_PANELS = 64
 
-_SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate"}
 _NAMES = ("optimizer", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration")
 """Columns whose values say by themselves what they are."""
 _WIDEST = 8
@@ -90,8 +90,8 @@ def arrange(
     """
     drawn: list[Columns] = [one.columns for one in configurations]
     described = [column for column in drawn[0] if column != "configuration"]
-    apart = [_column("panels", name, described) for name in panels]
-    told = _told_apart_by([_column("lines", name, described) for name in lines], apart, drawn, described)
+    apart = [called("panels", name, described) for name in panels]
+    told = _told_apart_by([called("lines", name, described) for name in lines], apart, drawn, described)
     labels = {_key(one, told): _label(one, told, drawn, bool(lines)) for one in drawn}
     looks = _looks(drawn, every or drawn, told)
     places = [*looks]
@@ -115,19 +115,6 @@ def _in_rows(found: Mapping[Key, Sequence[Line]], titles: Mapping[Key, str]) -> 
         return [Panel(titles.get(key, ""), found.get(key, ())) for key in product(*values)], len(values[1])
     panels = [Panel(titles[key], found[key]) for key in sorted(found)]
     return panels, len(panels) if len(panels) <= 4 else math.ceil(math.sqrt(len(panels)))
-
-
-def _column(option: str, name: str, described: Sequence[str]) -> str:
-    """The column that is called so, or so for short."""
-    name = name.strip()
-    if name in described:
-        return name
-    for column, short in (*_SHORT.items(), ("local_steps", "lambda")):
-        if name == short:
-            return column
-    known = ", ".join([*described, *(f"{short} for {column}" for column, short in _SHORT.items())])
-    problem = unknown(name, described)
-    raise BadInput(option, name, "no column of a configuration" + problem.removeprefix("unknown"), known)
 
 
 def _told_apart_by(
@@ -179,13 +166,13 @@ def _number(value: Any) -> float | None:
 def _words(column: str, value: Any) -> str:
     """As in n 20, λ 15, stragglers."""
     if value is None:
-        return f"no {_SHORT.get(column, column)}"
+        return f"no {SHORT.get(column, column)}"
     if column == "optimizer":
         return str(value).rpartition(":")[2]
     if column in _NAMES:
         return str(value)
     number = _number(value)
-    return f"{_SHORT.get(column, column)} {value if number is None else f'{number:g}'}"
+    return f"{SHORT.get(column, column)} {value if number is None else f'{number:g}'}"
 
 
 def _label(one: Columns, told: Sequence[str], drawn: Sequence[Columns], named: bool) -> str:

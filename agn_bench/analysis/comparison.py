@@ -14,8 +14,9 @@ import numpy as np
 
 from agn_bench.analysis import metrics
 from agn_bench.analysis.selecting import only
-from agn_bench.analysis.values import in_order, shown_value, worded
-from agn_bench.base.inputs import BadInput, choose
+from agn_bench.analysis.values import in_order, named, worded
+from agn_bench.base.inputs import BadInput
+from agn_bench.config.selection import called
 from agn_bench.store import run_files
 from agn_bench.store.collected import CURVES, IN_EXPERIMENT
 from agn_bench.training.columns import POINTS_PER_WINDOW, belongs_to_the_optimizer, configuration_columns, is_number
@@ -215,22 +216,22 @@ def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Cur
 
 
 def by_columns(by: str | None, described: Sequence[str]) -> list[str]:
-    """The columns that a text names, with commas between them.
+    """The columns that a text names, or their short words, with commas between them.
 
     Raises:
         BadInput: one is no column of a configuration.
     """
-    return [] if by is None else [choose("by", name.strip(), described) for name in by.split(",")]
+    return [] if by is None else [called("by", name, described) for name in by.split(",")]
 
 
 def groups(configurations: Sequence[Configuration], by: str | None) -> dict[str, list[Configuration]]:
     """The configurations apart by the values of a column, or of several with commas between them, in their order."""
-    apart = [] if by is None else [name.strip() for name in by.split(",")]
+    apart = by_columns(by, [*configurations[0].columns])
     found: dict[tuple[Any, ...], list[Configuration]] = {}
     for configuration in configurations:
         found.setdefault(tuple(configuration.columns[name] for name in apart), []).append(configuration)
     return {
-        ", ".join(map(worded, apart, cell)) if len(apart) > 1 else "".join(map(shown_value, cell)): ranked(found[cell])
+        ", ".join(map(worded, apart, cell)) if len(apart) > 1 else "".join(map(named, apart, cell)): ranked(found[cell])
         for cell in sorted(found, key=lambda cell: [in_order(value) for value in cell])
     }
 

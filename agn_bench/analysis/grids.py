@@ -15,9 +15,10 @@ import numpy as np
 
 from agn_bench.analysis import metrics
 from agn_bench.analysis.comparison import Configuration, areas, common_horizon_s, crossed, ranked, varying
-from agn_bench.analysis.tables import Row, accuracy_table, cell, paired
-from agn_bench.analysis.values import SHORT, in_order, shown_value, worded
+from agn_bench.analysis.tables import Row, accuracy_table, cell, paired, percent, time_cell
+from agn_bench.analysis.values import in_order, shown_value, worded
 from agn_bench.base.inputs import BadInput
+from agn_bench.config.selection import SHORT
 from agn_bench.training.columns import is_number
 
 AHEAD, BEHIND, UNDECIDED = "ahead", "behind", "undecided"
@@ -114,6 +115,48 @@ def readable_pivot(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
     return shown
 
 
+def readable_list(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """The same areas with a row a cell and block."""
+    return [
+        {name: text for name, text in line.items() if name not in grid.blocks}
+        | {grid.column.replace("_", " "): block, "area (%)": line[block]}
+        for line in readable_pivot(grid, rows)
+        for block in grid.blocks
+        if line[block] != "–"
+    ]
+
+
+def readable_blocks(
+    grid: Grid, rows: Sequence[Row], at: Sequence[float], reach: Sequence[float]
+) -> tuple[list[dict[str, str]], dict[str, tuple[str, str]]]:
+    """Several columns for every block, a row a cell: the area, the accuracy at the times `at` (s), the time to the
+    accuracies `reach` (fractions) and the final test accuracy; and of each such column its block and what it shows.
+    """
+    shown = []
+    over: dict[str, tuple[str, str]] = {}
+    for line, row in zip(readable_pivot(grid, rows), rows, strict=True):
+        measured = {block: _measured(block, row, line.pop(block), at, reach) for block in grid.blocks}
+        names = [*dict.fromkeys(name for own in measured.values() for name in own)]
+        for block, own in measured.items():
+            over |= {f"{block}\n{name}": (block, name) for name in names}
+            line |= {f"{block}\n{name}": own.get(name, "–") for name in names}
+        shown.append(line)
+    return shown, over
+
+
+def _measured(block: str, row: Row, area: str, at: Sequence[float], reach: Sequence[float]) -> dict[str, str]:
+    """What is shown of a block in a cell, nothing if it was not tried there."""
+    own = {name.removeprefix(f"{block}_"): value for name, value in row.items() if name.startswith(f"{block}_")}
+    if "area_mean" not in own:
+        return {}
+    return (
+        {"area (%)": area}
+        | {f"{time_s:g} s (%)": cell(own, f"accuracy_at_{time_s:g}s", 100, 2) for time_s in at}
+        | {f"s to {percent(target)}": time_cell(own, f"{target:g}") for target in reach}
+        | {"test (%)": cell(own, "test_accuracy", 100, 2)}
+    )
+
+
 def paired_table(grid: Grid) -> list[Row]:
     """A row a cell and block, but for the reference, which is the best block by its mean area over the cells that have
     most of the blocks: the difference of its area minus the reference's, with the same seed and in the same cell.
@@ -177,6 +220,6 @@ def readable_paired(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
         line = grid.worded_cell(tuple(row[name] for name in grid.cell_columns))
         diverged = f" ({row['diverged']} diverged)" if row["diverged"] else ""
         line |= {"compared": row["compared"], "seeds": f"{row['seeds']}{diverged}"}
-        line["points of area (95 %)"] = cell(row, "area_difference", 100, 2, spread="half_width_95")
+        line["points of area (95 %)"] = cell(row, "area_difference", 100, 2, spread="half_width_95", sign="+")
         shown.append(line | {"verdict": row["verdict"]})
     return shown

@@ -15,6 +15,8 @@ from agn_bench.training.columns import is_number
 
 Row = dict[str, Any]
 
+MEASURES = {"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
+"""The columns of curves.csv.gz that tables and figures show, and what a reader calls them."""
 TRIED = 3
 """Values of a number from which on its best may lie at the edge: of two, every one does."""
 
@@ -131,8 +133,9 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
     """The rows for a reader, in narrow tables by title; mean ± standard deviation, a dash where nothing is, and a star
     behind the best of an optimizer that is at the edge of what was tried.
     """
-    sections: dict[str, list[dict[str, str]]] = {"whole runs": [], "accuracy (%) at simulated seconds": []}
-    sections["simulated seconds to an accuracy"] = []
+    measure = MEASURES[configurations[0].accuracy]
+    sections: dict[str, list[dict[str, str]]] = {f"whole runs, and area of the {measure}": []}
+    sections |= {f"{measure} (%) at simulated seconds": [], f"simulated seconds to a {measure}": []}
     behind: list[dict[str, str]] = []
     for configuration, row in zip(configurations, rows, strict=True):
         name = starred(configuration, row)
@@ -141,14 +144,11 @@ def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> di
         for key in (key.removesuffix("_mean") for key in row if key.endswith("_mean")):
             if key.startswith("accuracy_at_"):
                 at[key.removeprefix("accuracy_at_").replace("s", " s")] = cell(row, key, 100, 2)
-            elif key.endswith("_after_s"):
-                target = key.removeprefix("time_to_").removesuffix("_after_s")
-                if not np.isnan(row[f"{key}_mean"]):
-                    reach[_percent(target)] = f"{row[f'{key}_mean']:.1f} to {reach[_percent(target)]}"
+            elif key.endswith("_after_s"):  # shown with the time by which it is reached
+                continue
             elif key.startswith("time_to_"):
                 target = key.removeprefix("time_to_").removesuffix("_s")
-                reached = f"{row[f'reached_{target}']} of {row['seeds']} seeds"
-                reach[_percent(target)] = cell(row, key, 1, 1, reached)
+                reach[percent(float(target))] = time_cell(row, target)
             elif key == "area_behind":
                 if not np.isnan(row["area_behind_mean"]):
                     points = cell(row, key, 100, 2, spread="half_width_95")
@@ -174,13 +174,27 @@ def seeds_shown(row: Row) -> str:
     return str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
 
 
-def _percent(target: str) -> str:
-    return f"{100 * float(target):g} %"
+def percent(fraction: float) -> str:
+    """As in 80 %."""
+    return f"{100 * fraction:g} %"
 
 
-def cell(row: Row, name: str, scale: float, digits: int, nothing: str = "–", spread: str = "std") -> str:
-    """Mean ± standard deviation, or another spread."""
+def time_cell(row: Row, target: str) -> str:
+    """Seconds to an accuracy, after the evaluation before if that is known; or else how many seeds reached it."""
+    text = cell(row, f"time_to_{target}_s", 1, 1, f"{row[f'reached_{target}']} of {row['seeds']} seeds")
+    before = row.get(f"time_to_{target}_after_s_mean", np.nan)
+    return text if np.isnan(before) else f"{before:.1f} to {text}"
+
+
+def cell(
+    row: Row, name: str, scale: float, digits: int, nothing: str = "–", spread: str = "std", sign: str = "-"
+) -> str:
+    """Mean ± standard deviation, or another spread.
+
+    Args:
+        sign: + if what is positive has a sign too.
+    """
     mean, either = row[f"{name}_mean"], row[f"{name}_{spread}"]
     if np.isnan(mean):
         return nothing
-    return f"{scale * mean:.{digits}f}" + ("" if np.isnan(either) else f" ± {scale * either:.{digits}f}")
+    return f"{scale * mean:{sign}.{digits}f}" + ("" if np.isnan(either) else f" ± {scale * either:.{digits}f}")

@@ -6,10 +6,8 @@ since another's may be a list or a word.
 
 from __future__ import annotations
 
+from agn_bench.config.selection import SHORT
 from agn_bench.training.columns import NAMES
-
-SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate"}
-"""Columns that have a shorter word in labels."""
 
 
 def as_number(value: object) -> float | None:
@@ -29,6 +27,13 @@ def in_order(value: object) -> tuple[bool, float, str]:
 def shown_value(value: object) -> str:
     """A value, to be shown: a number has all of its digits, and no point that says nothing."""
     return repr(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def named(column: str, value: object) -> str:
+    """A value with its column, as in `local_steps = 15`; a name speaks for itself."""
+    if value is None:
+        return f"no {column}"
+    return shown_value(value) if column in NAMES else f"{column} = {shown_value(value)}"
 
 
 def worded(column: str, value: object) -> str:

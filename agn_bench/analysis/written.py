@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from agn_bench.analysis.tables import Row
@@ -21,16 +22,28 @@ class Shown:
     rows: Sequence[dict[str, str]]
     notes: Sequence[str] = ()
     """Sentences below it."""
+    over: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Of columns that stand in a block: its name, which stands above them, and their own."""
 
     @property
     def head(self) -> list[str]:
         return [*dict.fromkeys(name for row in self.rows for name in row)]
 
+    def blocks(self, escape: Callable[[str], str]) -> list[tuple[str, int]]:
+        """The row above the head: names of blocks, and over how many columns each stands. Empty without blocks."""
+        names = [self.over.get(name, ("", ""))[0] for name in self.head] if self.over else []
+        return [(escape(_in_a_line(name)), len([*own])) for name, own in groupby(names)]
+
     def lines(self, escape: Callable[[str], str]) -> list[list[str]]:
         """Its cells, the head first; breaks of lines are blanks."""
         head = self.head
-        cells = [head, *([row.get(name, "") for name in head] for row in self.rows)]
-        return [[escape(" ".join(cell.split())) for cell in line] for line in cells]
+        own = [self.over.get(name, ("", name))[1] for name in head]
+        cells = [own, *([row.get(name, "") for name in head] for row in self.rows)]
+        return [[escape(_in_a_line(cell)) for cell in line] for line in cells]
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def markdown(tables: Sequence[Shown]) -> str:
@@ -38,6 +51,9 @@ def markdown(tables: Sequence[Shown]) -> str:
     parts = []
     for table in tables:
         head, *rows = ["| " + " | ".join(line) + " |" for line in table.lines(_markdown)]
+        blocks = [name for name, columns in table.blocks(_markdown) for name in [name, *[""] * (columns - 1)]]
+        if blocks:  # there can be one head alone, and the first row below it is the second
+            head, rows = "| " + " | ".join(blocks) + " |", [head, *rows]
         rule = "|" + "---|" + "---:|" * (len(table.head) - 1)
         parts += [f"**{_markdown(table.title)}**", "\n".join([head, rule, *rows]), *map(_markdown, table.notes)]
     return "\n\n".join(parts) + "\n"
@@ -61,6 +77,7 @@ def latex(tables: Sequence[Shown]) -> str:
                     rf"\caption{{{_latex(table.title)}}}",
                     rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
                     r"\hline",
+                    *_latex_blocks(table),
                     head,
                     r"\hline",
                     *rows,
@@ -72,6 +89,17 @@ def latex(tables: Sequence[Shown]) -> str:
             )
         )
     return "\n\n".join(parts) + "\n"
+
+
+def _latex_blocks(table: Shown) -> list[str]:
+    """The row of names above the head, and a line below each, if there are blocks."""
+    cells, rules, first = [], [], 1
+    for name, columns in table.blocks(_latex):
+        cells.append(rf"\multicolumn{{{columns}}}{{c}}{{{name}}}")
+        if name:
+            rules.append(rf"\cline{{{first}-{first + columns - 1}}}")
+        first += columns
+    return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
 
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
@@ -106,7 +134,9 @@ def web_page(tables: Sequence[Shown]) -> str:
     for table in tables:
         head, *rows = table.lines(html.escape)
         parts += ["<table>", f"<caption>{html.escape(table.title)}</caption>"]
-        parts.append("<thead><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr></thead>\n<tbody>")
+        blocks = "".join(f'<th colspan="{columns}">{name}</th>' for name, columns in table.blocks(html.escape))
+        above = f"<tr>{blocks}</tr>" if blocks else ""
+        parts.append(f"<thead>{above}<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr></thead>\n<tbody>")
         parts += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
         parts += ["</tbody>\n</table>", *(f"<p>{html.escape(note)}</p>" for note in table.notes)]
     return "\n".join([*parts, "</body>\n</html>"]) + "\n"

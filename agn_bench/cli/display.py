@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -69,8 +70,8 @@ _OF_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "stranded": ("workers left waiting at the end", lambda row: str(row["stranded"])),
 }
 """The same where workers wait for one another, or commits do not all count."""
-_LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped")
-"""Of several cells with rules, so that the table is not too wide."""
+_LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped", "versions/s", "work", "stranded")
+"""Of several cells, one after another, as long as the table is too wide."""
 
 
 class Terminal(Console):
@@ -96,15 +97,13 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     if ruled:
         title = f"{rows[0]['optimizer']}: {title}"
         columns = {heading: column for heading, column in columns.items() if heading != "growth"}
-        if len(rows) > 1:
-            columns = {heading: column for heading, column in columns.items() if heading not in _LEFT_OUT}
     if len(rows) == 1:
         title += f", {rows[0]['exchanges']} exchanges in {rows[0]['end_s']:.1f} simulated s"
         show_rows(console, title, [{"": name, "value": text(rows[0])} for name, text in columns.values()])
         _show_histogram(console, folder / "staleness.csv", rows[0]["workers"])
     else:
         cells = [{heading: text(row).split(" of")[0] for heading, (_, text) in columns.items()} for row in rows]
-        show_rows(console, title, cells)
+        _show_cells(console, title, cells)
     if ruled:
         return  # the growth rate is that of workers which go on at once
     known = [row["growth_rate"] for row in rows if not math.isnan(row["growth_rate"])]
@@ -116,6 +115,24 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     else:
         verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
     console.print(f"  {verdict}", soft_wrap=True)
+
+
+def _show_cells(console: Console, title: str, cells: list[dict[str, str]]) -> None:
+    """A table of several cells, of as many columns as there is room for; or a line for each, where there is too little
+    for any table.
+    """
+    gone = []
+    for heading in _LEFT_OUT:
+        if not fits(console, cells) and heading in cells[0]:
+            gone.append(heading)
+            cells = [{name: text for name, text in cell.items() if name != heading} for cell in cells]
+    if fits(console, cells):
+        show_rows(console, title, cells)
+    else:
+        console.print(title)
+        _show_in_lines(console, cells)
+    if gone:
+        console.print(f"  left out, as the terminal is too narrow, but in timeline.csv: {', '.join(gone)}")
 
 
 _MOST_REMARKED = 3
@@ -169,10 +186,21 @@ def show_rows(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> N
     """A table with the rows' keys as columns."""
     table = Table(title=printable(title) if title else None)
     for name in rows[0]:
-        table.add_column(name, overflow="fold")
+        table.add_column(_printable_lines(name), overflow="fold")
     for row in rows:
-        table.add_row(*("\n".join(map(printable, str(value).split("\n"))) for value in row.values()))
+        table.add_row(*(_printable_lines(str(value)) for value in row.values()))
     console.print(table)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def fits(console: Console, rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a table of these rows can be shown without cutting a word."""
+    columns = ([name, *(row[name] for row in rows)] for name in rows[0])
+    widest = [max(cell_len(line) for text in column for line in text.split("\n")) for column in columns]
+    return sum(widest) + 3 * len(widest) + 1 <= console.width
 
 
 def show_differing(console: Terminal, rows: Sequence[dict[str, str]], unsaid: Sequence[str] = ()) -> None:
@@ -195,11 +223,14 @@ def show_differing(console: Terminal, rows: Sequence[dict[str, str]], unsaid: Se
     for between in (" ", "\n"):  # headings in a line each, or in a line for each word
         headings = [name.replace(" ", between) for name in differing[0]]
         table = [dict(zip(headings, row.values(), strict=True)) for row in differing]
-        widest = [max(map(len, [*name.split("\n"), *(row[name] for row in table)])) for name in headings]
-        if sum(widest) + 3 * len(widest) + 1 <= console.width:
+        if fits(console, table):
             show_rows(console, "", table)
             return
-    for row in differing:
+    _show_in_lines(console, differing)
+
+
+def _show_in_lines(console: Console, rows: Sequence[Mapping[str, str]]) -> None:
+    for row in rows:
         console.print(", ".join(f"{name} {text}" for name, text in row.items() if text != "–"), markup=False)
 
 

@@ -58,17 +58,18 @@ def _wanted(terminal: Terminal, folders: Sequence[Path], conditions: Sequence[st
 def table(
     folders: options.Folders,
     at: Annotated[
-        str,
+        str | None,
         option(
             "Accuracy at these simulated seconds: in the window that begins there, or by the last evaluation until "
             "then; default 30,60,120.",
             "S,S…",
             "Options",
         ),
-    ] = "30,60,120",
+    ] = None,
     reach: Annotated[
-        str, option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options")
-    ] = "0.8,0.9,0.95",
+        str | None,
+        option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options"),
+    ] = None,
     accuracy: _ACCURACY = "train_accuracy",
     only: _ONLY = None,
     every: _ALL = False,
@@ -116,33 +117,39 @@ def table(
     from agn_bench.base import files
     from agn_bench.base.inputs import BadInput, choose, numbers
     from agn_bench.cli.tables import Asked, accuracy_tables, compared_tables, pivot_tables
+    from agn_bench.config.selection import called
     from agn_bench.store import run_files
 
-    asked = Asked(numbers("at", at, 0, 1e12), numbers("reach", reach, 0, 1), accuracy)
+    times = numbers("at", "30,60,120" if at is None else at, 0, 1e12)
+    accuracies = numbers("reach", "0.8,0.9,0.95" if reach is None else reach, 0, 1)
+    asked = Asked(times, accuracies, accuracy, at is not None, reach is not None)
     choose("accuracy", accuracy, run_files.ACCURACIES)
     chosen = {"by": by, "pivot": pivot, "compare": compare}
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) > 1:
         raise BadInput(given[1], chosen[given[1]], f"given with --{given[0]}", "one of --by, --pivot and --compare")
     places = [path("DIR", folder) for folder in folders]
-    name = "accuracy" if pivot is None and compare is None else f"{given[0]}-{chosen[given[0]]}"
-    name = f"test-{name}" if accuracy == "test_accuracy" else name
-    target = places[0] / "tables" / f"{name}.csv" if out is None else path("out", out)
-    written.check_ending("out", target)
+    if out is not None:
+        written.check_ending("out", path("out", out))
     terminal = console()
     runs = _wanted(terminal, places, only, every)
+    name = "accuracy"
     if pivot is not None or compare is not None:
-        column = choose(given[0], chosen[given[0]], runs.described)
+        column = called(given[0], str(chosen[given[0]]), runs.described)
+        name = f"{given[0]}-{column}"
         make = pivot_tables if pivot is not None else compared_tables
         rows, shown = make(comparison.configurations(runs, accuracy), column, asked)
     else:
         rows, shown = accuracy_tables(comparison.compared(runs, accuracy, by), by, asked)
+    name = f"test-{name}" if accuracy == "test_accuracy" else name
+    target = places[0] / "tables" / f"{name}.csv" if out is None else path("out", out)
     files.check_file("out", target)
     written.write_tables(target, rows, shown.tables)
 
-    from agn_bench.cli.display import show_path, show_rows
+    from agn_bench.cli.display import fits, show_path, show_rows
 
-    for one in shown.on_screen:
+    *wide, narrowest = shown.on_screen
+    for one in next((some for some in wide if all(fits(terminal, one.rows) for one in some)), narrowest):
         show_rows(terminal, one.title, one.rows)
         for note in one.notes:
             terminal.say(f"  {note}")
@@ -246,7 +253,8 @@ def list_names(
     terminal = console()
     found = [] if what is None or what in catalogue.SECTIONS else catalogue.described(what)
     for title, about, rows in found:
-        terminal.say(f"{title}: {about}")
+        for line in f"{title}: {about}".split("\n"):
+            terminal.say(line)
         if rows:
             show_rows(terminal, "numbers", rows)
         else:

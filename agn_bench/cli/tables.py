@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from agn_bench.analysis import grids
 from agn_bench.analysis.comparison import MANY, Configuration
-from agn_bench.analysis.tables import Row, accuracy_table, cell, edges, readable, seeds_shown, starred
+from agn_bench.analysis.tables import MEASURES, Row, accuracy_table, cell, edges, readable, seeds_shown, starred
 from agn_bench.analysis.written import Shown
 
 MOST_ROWS, MOST_BLOCKS = 40, 5
 """Of a table on the terminal: rows, and columns that stand side by side."""
 _AREAS = "area under the {} (%), mean ± standard deviation over seeds"
+_ONE_SEED = "a difference without ± is that of the one common seed, which gives no interval"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class Asked:
     at: Sequence[float]
     reach: Sequence[float]
     accuracy: str
+    at_given: bool = False
+    reach_given: bool = False
+    """Whether the user named them: where there is little room no others are shown."""
+
+    @property
+    def measure(self) -> str:
+        """Of the two accuracies the one that is read, for a reader."""
+        return MEASURES[self.accuracy]
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,8 @@ class Tables:
 
     tables: list[Shown]
     """In a file."""
-    on_screen: list[Shown]
+    on_screen: Sequence[list[Shown]]
+    """What a terminal shows: the first of these for which it is wide enough, else the last."""
 
 
 Made = tuple[list[Row], Tables]
@@ -46,25 +57,31 @@ def accuracy_tables(groups: Mapping[str, list[Configuration]], by: str | None, a
         rows += own
         sections = [*readable(group, own).items()]
         title = f"{name}: " if name else ""
-        until = f"{asked.accuracy}; area: its mean over the first {own[0]['area_until_s']:.1f} s"
+        until = f"area: the mean {asked.measure} over the first {own[0]['area_until_s']:.1f} s"
         for index, (section, shown) in enumerate(sections):
-            notes = [until, *_notes(group, asked)] if index == len(sections) - 1 else []
+            notes = [until, *_notes(group, own, asked)] if index == len(sections) - 1 else []
             tables.append(Shown(title + section, shown, notes))
         brief += [_brief(name, one, row) for one, row in zip(group, own, strict=True)]
     if len(rows) <= MANY or (len(groups) <= len(rows) / 4 and by is not None):
-        return rows, Tables(tables, tables)
-    return rows, Tables(tables, [_large(groups, brief, asked)])
+        return rows, Tables(tables, [tables])
+    return rows, Tables(tables, _large(groups, brief, asked))
 
 
-def _large(groups: Mapping[str, list[Configuration]], brief: list[dict[str, str]], asked: Asked) -> Shown:
+def _large(groups: Mapping[str, list[Configuration]], brief: list[dict[str, str]], asked: Asked) -> list[list[Shown]]:
     """What the terminal shows of a large table: a row a cell if there are few optimizers, else one a configuration."""
     every = [one for group in groups.values() for one in group]
     if len(groups) > 1 and len({one.columns["optimizer"] for one in every}) > 1:
         grid = grids.grid_of("by", every, "optimizer")
         if len(grid.blocks) <= MOST_BLOCKS:
             rows = grids.pivot_table(grid, [], [])
-            return _cut(Shown(_AREAS.format(asked.accuracy), grids.readable_pivot(grid, rows), _more(groups)))
-    return _cut(Shown(f"{asked.accuracy}, best area first", brief), _more(groups))
+            return _areas(grid, rows, asked, _more(groups))
+    return [[_cut(Shown(f"{asked.measure}, best area first", brief), _more(groups))]]
+
+
+def _areas(grid: grids.Grid, rows: Sequence[Row], asked: Asked, notes: Sequence[str]) -> list[list[Shown]]:
+    """The areas of a grid, side by side or, for a narrower terminal, one below another."""
+    forms = grids.readable_pivot(grid, rows), grids.readable_list(grid, rows)
+    return [[_cut(Shown(_AREAS.format(asked.measure), lines, notes))] for lines in forms]
 
 
 def _brief(group: str, one: Configuration, row: Row) -> dict[str, str]:
@@ -76,8 +93,10 @@ def _brief(group: str, one: Configuration, row: Row) -> dict[str, str]:
     }
 
 
-def _notes(group: Sequence[Configuration], asked: Asked) -> list[str]:
+def _notes(group: Sequence[Configuration], rows: Sequence[Row], asked: Asked) -> list[str]:
     notes = [f"* {edge}" for edge in edges(group)]
+    if any(not isnan(row["area_behind_mean"]) and isnan(row["area_behind_half_width_95"]) for row in rows):
+        notes.append(_ONE_SEED)
     if asked.reach and group[0].reading.before is not None:
         notes.append("an accuracy is reached between two evaluations, by the second one: both times are means")
     return notes
@@ -93,8 +112,8 @@ def _more(groups: Mapping[str, Sequence[Configuration]]) -> list[str]:
 def _cut(table: Shown, notes: Sequence[str] = ()) -> Shown:
     """A table of as many rows as can be read."""
     left = len(table.rows) - MOST_ROWS
-    said = [f"{left} more rows are in the file"] if left > 0 else []
-    return Shown(table.title, table.rows[:MOST_ROWS], [*said, *table.notes, *notes])
+    said = [f"{left} more rows are not shown; their numbers are in the file"] if left > 0 else []
+    return Shown(table.title, table.rows[:MOST_ROWS], [*said, *table.notes, *notes], table.over)
 
 
 def pivot_tables(configurations: Sequence[Configuration], column: str, asked: Asked) -> Made:
@@ -102,15 +121,27 @@ def pivot_tables(configurations: Sequence[Configuration], column: str, asked: As
     grid = grids.grid_of("pivot", configurations, column)
     rows = grids.pivot_table(grid, asked.at, asked.reach)
     note = "area: the mean of the curve up to the end of the shortest run of the row"
-    shown = Shown(_AREAS.format(asked.accuracy), grids.readable_pivot(grid, rows), [note])
-    return rows, Tables([shown], [_cut(shown)])
+    at, reach = asked.at if asked.at_given else (), asked.reach if asked.reach_given else ()
+    lines, over = grids.readable_blocks(grid, rows, at, reach)
+    whole = Shown(f"{asked.measure}, mean ± standard deviation over seeds", lines, [note], over)
+    measures = [*dict.fromkeys(measure for _, measure in over.values())]
+    left_out = f"left out, as the terminal is too narrow, but in the file: {', '.join(measures[1:])}"
+    return rows, Tables([whole], [[_cut(whole)], *_areas(grid, rows, asked, [note, left_out])])
 
 
 def compared_tables(configurations: Sequence[Configuration], column: str, asked: Asked) -> Made:
     """A row a cell and value of the column, minus the best value, seed by seed."""
     grid = grids.grid_of("compare", configurations, column)
     rows = grids.paired_table(grid)
-    title = f"{asked.accuracy}: area minus that of {rows[0]['reference']} with the same seed"
-    note = "ahead or behind: the 95 % interval of the mean over seeds does not hold 0; area: its mean up to the end of "
-    shown = Shown(title, grids.readable_paired(grid, rows), [note + "the shortest run of the cell"])
-    return rows, Tables([shown], [_cut(shown)])
+    reference = rows[0]["reference"]
+    title = f"{asked.measure}: area minus that of {reference} with the same seed"
+    why = f"of the values of {column} it has the largest mean area over cells"
+    ends = "ahead or behind: the 95 % interval of the mean over seeds does not hold 0; area: its mean up to the end of "
+    notes = [
+        f"the reference is {reference}: {why}; + is more area than it has, - is less",
+        f"{ends}the shortest run of the cell",
+    ]
+    if any(row["seeds"] == 1 for row in rows):
+        notes.append(_ONE_SEED)
+    shown = Shown(title, grids.readable_paired(grid, rows), notes)
+    return rows, Tables([shown], [[_cut(shown)]])

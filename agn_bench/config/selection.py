@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from itertools import chain
 from numbers import Integral, Real
 from typing import Protocol, TypeVar
 
 from agn_bench.base.chosen import Chosen
-from agn_bench.base.inputs import BadInput, choose
+from agn_bench.base.inputs import BadInput, unknown
 from agn_bench.config.run import RunConfig
+
+SHORT = {"workers": "n", "local_steps": "λ", "learning_rate": "rate"}
+"""Options and columns that have a shorter word in labels."""
+_SHORT_FOR = {short: name for name, short in SHORT.items()} | {"lambda": "local_steps"}
+
+
+def called(option: str, text: str, known: Collection[str]) -> str:
+    """The one of `known` that has this name, or has it for short, as λ.
+
+    Raises:
+        BadInput: there is none.
+    """
+    name = text.strip()
+    name = name if name in known else _SHORT_FOR.get(name, name)
+    if name in known:
+        return name
+    short = [f"{short} for {one}" for one, short in SHORT.items() if one in known]
+    raise BadInput(option, name, unknown(name, known), ", ".join([*known, *short]))
 
 
 class Described(Protocol):
@@ -49,7 +67,7 @@ def chosen(runs: Sequence[tuple[Run, Described]], conditions: Sequence[str]) -> 
         if not equals or not text.strip():
             raise BadInput("only", condition, "not KEY=VALUE", "as in workers=20 or optimizer=agn,easgd")
         try:
-            key = choose("only", key.strip(), [*keys])
+            key = called("only", key, keys)
         except BadInput as error:
             raise BadInput("only", condition, error.problem, error.accepted) from None
         wanted = [part.strip() for part in text.split(",")]

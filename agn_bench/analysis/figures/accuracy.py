@@ -13,11 +13,11 @@ from agn_bench.analysis.comparison import Configuration
 from agn_bench.analysis.figures.curves import TIME, Curves, draw, notes
 from agn_bench.analysis.figures.lettering import foot, title
 from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, picture
+from agn_bench.analysis.tables import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SAYS = {"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
 _GOOD = 0.1
 """Configurations that come this near to the best one are drawn in detail."""
 _WELL_BEFORE = 0.9
@@ -50,7 +50,7 @@ def _whole_and_detail(arrangement: Arrangement, accuracy: str, stem: Path) -> li
         for axes in (whole, detail):
             axes.set_xlabel(TIME)
             axes.set_xlim(left=0)
-        whole.set_ylabel(_SAYS[accuracy])
+        whole.set_ylabel(MEASURES[accuracy])
         _explain(figure, arrangement, handles, accuracy)
     return paths
 
@@ -82,7 +82,7 @@ def _in_panels(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path
                 axes.set_xlabel(TIME, fontsize=8 if small else 10)
             if place % width == 0 or empty[place - 1]:
                 axes.tick_params(labelleft=True)
-                axes.set_ylabel(_SAYS[accuracy], fontsize=8 if small else 10)
+                axes.set_ylabel(MEASURES[accuracy], fontsize=8 if small else 10)
         flat[0].set_xlim(left=0)
         flat[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)  # what was there after a tenth of the time
         _explain(figure, arrangement, handles, accuracy)
