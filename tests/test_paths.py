@@ -50,7 +50,8 @@ def test_a_home_in_a_folder_for_data_is_one(
     if option.isupper():
         monkeypatch.setenv(option, "~/data")
     words = [] if option.isupper() else [f"{option}=~/data"]
-    assert str(home / "data" / "mnist") in command("data", "verify", "mnist", *words)[1].replace("\n", "")
+    shown = "".join(command("data", "verify", "mnist", *words)[1].split())  # a title is broken where it is too long
+    assert str(home / "data" / "mnist") in shown
 
 
 @KIND

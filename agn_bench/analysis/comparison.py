@@ -76,7 +76,7 @@ class Runs:
         kept = self.summary[~outdated]
         if kept.empty:
             problem = "the experiment's file asks for none of its runs any more"
-            raise BadInput("DIR", _shown(self.folders), problem, "--all for all runs that are there")
+            raise BadInput("DIR", _shown(self.folders), problem, "`all` for all runs that are there")
         return replace(self, summary=kept, left_out=int(outdated.sum()))
 
     def only(self, conditions: Sequence[str]) -> Runs:
