@@ -366,10 +366,11 @@ def test_the_seconds_on_a_gpu_are_those_of_the_committed_runs() -> None:
 
 
 def test_what_it_withstands_is_what_was_counted() -> None:
-    fuzz, laws, kills, load, mutations = (
+    fuzz, laws, kills, load, mutations, kinds = (
         pd.read_csv(ROOT / "results" / "robustness" / f"{name}.csv")
-        for name in ("fuzz", "invariants", "kills", "load", "mutations")
+        for name in ("fuzz", "invariants", "kills", "load", "mutations", "kinds")
     )
+    assert set(kinds["outcome"]) <= {"right", "not tried here"}
     assert (fuzz["crashes"] == 0).all()
     assert (laws["broken"] == 0).all()
     assert kills["same_bytes"].all() and not kills[["lost", "damaged"]].any(axis=None)
@@ -381,6 +382,7 @@ def test_what_it_withstands_is_what_was_counted() -> None:
         ("fuzz", f"{fuzz['tried'].sum():,}"),
         ("invariants", f"{laws['configurations'].sum():,}"),
         ("kills", f"{kills['kills'].sum():,}"),
+        ("kinds", f"{len(kinds):,}"),
         ("mutations", f"{len(mutations):,}"),
     ]
     text = said(page("can-i-trust-it"))
