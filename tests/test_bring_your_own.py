@@ -661,7 +661,7 @@ def test_a_data_split_in_a_file(command: Command, quick_dataset: str, here: Path
     assert rows.loc[config.data_split.name, "split_width"] == 20
     assert rows.loc["dirichlet", "split_concentration"] == 1
     assert rows["split_width"].count() == rows["split_concentration"].count() == 1
-    found = comparison.read_configurations([Path("out")], "train_accuracy")
+    found = comparison.configurations(comparison.read_runs([Path("out")]), "train_accuracy")
     labels = {configuration.label for configuration in found}
     assert {"agn, mixed", "easgd, dirichlet, split_concentration 1"} < labels
 

@@ -47,7 +47,7 @@ def experiment(tmp_path: Path) -> Callable[..., Path]:
 
 
 def read(folder: Path) -> list[comparison.Configuration]:
-    return comparison.read_configurations([folder], "train_accuracy")
+    return comparison.configurations(comparison.read_runs([folder]), "train_accuracy")
 
 
 LINE = [(0.0, 0.0), (10.0, 1.0)]

@@ -545,7 +545,7 @@ def test_any_collected_file_is_compared_or_refused(place: Path, figure: Figure, 
     @given(damaged(content), st.sampled_from([True, True, True, False]))
     def attempt(changed: bytes, compressed: bool) -> None:
         path.write_bytes(gzip.compress(changed, 1) if compressed and path.suffix == ".gz" else changed)
-        tally.of(lambda: comparison.read_configurations([Path("done")], "train_accuracy"))
+        tally.of(lambda: comparison.configurations(comparison.read_runs([Path("done")]), "train_accuracy"))
 
     attempt()
     path.write_bytes(before)

@@ -64,7 +64,7 @@ def experiment(tmp_path: Path) -> Write:
 
 
 def read(folder: Path, accuracy: str = "train_accuracy", by: str | None = None) -> list[comparison.Configuration]:
-    return comparison.read_configurations([folder], accuracy, by)
+    return comparison.configurations(comparison.read_runs([folder]), accuracy, by)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

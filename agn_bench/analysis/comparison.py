@@ -127,11 +127,6 @@ def counted_points(runs: Runs) -> pd.DataFrame:
     return pd.concat(parts).sort_values(["run_id", "time_s"], ignore_index=True)
 
 
-def read_configurations(folders: Sequence[Path], accuracy: str, by: str | None = None) -> list[Configuration]:
-    """The configurations in some experiment folders, best area under the curve first (see configurations)."""
-    return configurations(read_runs(folders), accuracy, by)
-
-
 def configurations(runs: Runs, accuracy: str, by: str | None = None) -> list[Configuration]:
     """The configurations of some runs, best area under the curve first.
 
