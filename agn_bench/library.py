@@ -131,8 +131,8 @@ def run_many(
     processes = machine.runs_at_once() if jobs is None else whole_number("jobs", jobs, 1, MOST_JOBS)
     wanted = settled(configs)
     terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
-    for dataset in dict.fromkeys(config.dataset for config in wanted):
-        load_once(dataset, terms.data_dir)
+    for problem in dict.fromkeys(config.trains for config in wanted):
+        load_once(problem, terms.data_dir)
     made = _Made(on_result)
     work = Work({config.run_id: config for config in wanted}.values())
     try:

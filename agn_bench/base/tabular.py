@@ -59,11 +59,16 @@ def read_table(source: Path | bytes, types: Types, *, blanks: bool = True) -> pd
 def _read(source: Path | bytes, types: Types, blanks: bool = True) -> pd.DataFrame:
     import pandas as pd
 
+    def from_start() -> Path | BytesIO:
+        return source if isinstance(source, Path) else BytesIO(source)
+
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         try:
+            names = pd.read_csv(from_start(), nrows=0, index_col=False)
+            declared = {str(name): types[str(name)] for name in names if str(name) in types}
             return pd.read_csv(
-                source if isinstance(source, Path) else BytesIO(source),
-                dtype=defaultdict(lambda: TEXT, types),  # what is not declared would be guessed without this
+                from_start(),
+                dtype=defaultdict(lambda: TEXT, declared),  # what is not declared would be guessed without this
                 keep_default_na=False,
                 na_values=[""] if blanks else None,
                 index_col=False,

@@ -6,6 +6,7 @@ import csv
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from agn_bench.analysis import measures
 from agn_bench.base.inputs import printable, spelled
 from agn_bench.cli.base import as_flag
 from agn_bench.config.run import RunConfig
@@ -25,11 +27,10 @@ _BINS, _BAR = 16, 40
 def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[str]) -> None:
     """A table of the runs' rows of summary.csv, one row per seed, and where their files are."""
     size = f"{config.workers} workers, {config.local_steps} local steps"
-    table = Table(title=f"{config.optimizer}: {size}, {config.model} on {config.dataset}")
+    table = Table(title=f"{config.optimizer}: {size}, {config.subject}")
     columns: dict[str, Callable[[dict[str, str]], str]] = {
         "seed": lambda row: row["seed"],
-        "test %": lambda row: _percent(row["test_accuracy"]),
-        "last batch %": lambda row: _percent(row["last_batch_accuracy"]),
+        **{measures.heading(column): partial(_value, column) for column in _shown_measures(config)},
         "simulated s": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
         "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
@@ -46,6 +47,17 @@ def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[
         if own.is_dir():
             show_path(console, own, ", ".join(name for name in RUN_FILES if (own / name).exists()))
     show_path(console, folder, files_there(folder))
+
+
+def _shown_measures(config: RunConfig) -> list[str]:
+    """Columns of summary.csv: the measures of the center, and the first of them of the last mini-batches."""
+    problem = config.trains
+    first = next(iter(problem.measures))
+    return [*map(problem.column, problem.measures), f"last_batch_{first}"]
+
+
+def _value(column: str, row: Mapping[str, str]) -> str:
+    return measures.value(column, float(row[column])) if row.get(column) else "–"
 
 
 _SURVEY: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
@@ -240,7 +252,3 @@ def readable_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _percent(fraction: str) -> str:
-    return f"{100 * float(fraction):.2f}"

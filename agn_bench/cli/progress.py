@@ -19,13 +19,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from agn_bench.analysis import measures
 from agn_bench.base.inputs import printable
 from agn_bench.cli.base import said
 from agn_bench.cli.display import readable_seconds
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.work import Watcher
-from agn_bench.training.columns import summary
+from agn_bench.problems import LOSS
+from agn_bench.training.columns import measured_in_training, summary
 from agn_bench.training.remarks import of_run
 
 if TYPE_CHECKING:
@@ -152,8 +154,7 @@ class RunDisplay(Watcher):
     def progressed(self, config: RunConfig, progress: records.Progress) -> None:
         self._at_each_report()
         name = config.run_id
-        accuracy = f"{progress.batch_accuracy:.3f} train, {progress.test_accuracy:.3f} test"
-        facts = f"{progress.sim_time_s:.0f} s simulated, {accuracy}"
+        facts = ", ".join([f"{progress.sim_time_s:.0f} s simulated", *_values(config, progress)])
         done = progress.exchanges / progress.exchanges_total
         count = f"{progress.exchanges:.0f}/{progress.exchanges_total:.0f} exchanges"
         if self._whole:
@@ -172,7 +173,8 @@ class RunDisplay(Watcher):
         self.remarks = self.remarks or of_run(result)
         row = summary(result)
         taken = time.perf_counter() - self._began[config.run_id]
-        more = f", {100 * row['test_accuracy']:.2f} % test, made in {taken:.0f} s" if self._whole else ""
+        column = config.trains.column(next(iter(config.trains.measures)))
+        more = f", {measures.named_value(column, row[column])}, made in {taken:.0f} s" if self._whole else ""
         self._end(config, f"{row['status']}{more}")
 
     def failed(self, config: RunConfig, error: Exception) -> None:
@@ -361,3 +363,15 @@ class StepDisplay:
         self._live.update(self._task, completed=self._steps, description=f"{self._title}: {what}")
         if not self._live_here and self._heartbeat.silent_s > _SECONDS_PER_LINE:
             self._heartbeat.say(self._in_a_line())
+
+
+def _values(config: RunConfig, progress: records.Progress) -> list[str]:
+    """The problem's first measure, of the last mini-batches and of the center; of those that are not in training the
+    loss.
+    """
+    measure = next(iter(config.trains.measures))
+    in_training = measure if measure in progress.batch else LOSS
+    values = {measured_in_training(in_training): progress.batch[in_training]}
+    if measure in progress.center:
+        values[config.trains.column(measure)] = progress.center[measure]
+    return [measures.named_value(column, value) for column, value in values.items()]

@@ -132,7 +132,7 @@ def calibrate(
     base = load_profile(configuration["delays"] or str(OPTIONS["delays"].default), configuration["delay"] or [])
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
     timelines = whole_number("seeds", seeds, 1, _MOST_SEEDS)
-    size = MODELS.choose(model).thing.message_bytes(DATASETS.choose(dataset).thing)
+    size = MODELS.choose(model).thing.on(DATASETS.choose(dataset).thing).message_bytes
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):

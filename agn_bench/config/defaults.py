@@ -18,5 +18,3 @@ SHARES = {
     "open": "workers go on until the run ends, so that fast ones do more",
 }
 """How the work is shared out."""
-TARGETS = ("test_accuracy",)
-"""Measures of the center that --until may name."""

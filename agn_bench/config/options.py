@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, spelled, whole_number
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import Accepted, declared_numbers
-from agn_bench.config.defaults import EVALUATIONS, PRESETS, SHARES, TARGETS
+from agn_bench.config.defaults import EVALUATIONS, PRESETS, SHARES
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
 MAX_SEED = 2**32 - 1
@@ -209,7 +210,7 @@ OPTIONS = {
             "quick",
             PRESETS,
         ),
-        Option("epochs", Kind.NUMBER, "Passes over the training images, by all workers together", WORK),
+        Option("epochs", Kind.NUMBER, "Passes over the training set, by all workers together", WORK),
         Option("gradient_steps", Kind.WHOLE, "Mini-batch steps by all workers, instead of `epochs`", WORK),
         Option(
             "seconds",
@@ -222,9 +223,8 @@ OPTIONS = {
         Option(
             "until",
             Kind.NAME,
-            "End the run at the first evaluation of the center, the shared parameters, that reaches this "
-            f"({', '.join(TARGETS)}), as in "
-            "test_accuracy=0.95",
+            "End the run at the first evaluation of the center, the shared parameters, that reaches this, "
+            "as in test_accuracy=0.95; `list problems` says what each measures",
             WORK,
             metavar="MEASURE=VALUE",
         ),
@@ -237,19 +237,33 @@ OPTIONS = {
             WORK,
             names=SHARES,
         ),
-        Option("batch_size", Kind.WHOLE, "Images in a mini-batch", WORK, 128),
+        Option("batch_size", Kind.WHOLE, "Examples in a mini-batch", WORK, 128),
+        Option(
+            "problem",
+            Kind.NAME,
+            f"What is trained: {_one_of(PROBLEMS)}, or yours: my.py:Mine; with numbers as in cnn:channels=8; "
+            "default mlp, the paper's",
+            PROBLEM,
+            names=PROBLEMS,
+        ),
         Option(
             "model",
             Kind.NAME,
-            f"{_one_of(MODELS)}, or hidden widths as in mlp-300-100, or yours",
+            f"Of the problem mlp, its size: {_one_of(MODELS)}, or hidden widths as in mlp-300-100, or yours",
             PROBLEM,
             names=MODELS,
         ),
-        Option("dataset", Kind.NAME, f"{_one_of(DATASETS)}, or yours", PROBLEM, names=DATASETS),
+        Option(
+            "dataset",
+            Kind.NAME,
+            f"What it learns from: {_one_of(DATASETS)}, or yours: my.npz, my.txt or my.py:MINE",
+            PROBLEM,
+            names=DATASETS,
+        ),
         Option(
             "data_split",
             Kind.NAME,
-            f"Whose each training image is: {_one_of(SPLITS)}, or yours; with numbers as in "
+            f"Whose each training example is: {_one_of(SPLITS)}, or yours; with numbers as in "
             "dirichlet:concentration=0.1 (`list data-splits` says what each is)",
             PROBLEM,
             "mixed",

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, unknown, whole_number
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import Accepted, declared_numbers
+from agn_bench.base.quantities import LARGEST, Accepted, declared_numbers
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called
-from agn_bench.config.defaults import PRESETS, TARGETS
+from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
 from agn_bench.config.run import RunConfig, auto_local_steps
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
+from agn_bench.problems import FRACTION, PROBLEMS, Problem
+from agn_bench.problems.catalogue import DATASETS
 
 if TYPE_CHECKING:
     from agn_bench.clock import Profile
@@ -52,7 +54,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         raise BadInput(
             "epochs", given["epochs"], f"given together with `gradient_steps={given['gradient_steps']}`", accepted
         )
-    base = _options_of(like, given) if like else {**defaults(), **PRESETS[preset]}
+    given, problem = _problem(given, like)
+    base = _options_of(like, given) if like else _nothing_said(preset, "preset" in given, problem, given)
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)
@@ -72,8 +75,9 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         name: option.read(merged[name]) for name, option in OPTIONS.items() if option.stands_alone and name in merged
     }
     alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
-    train_images = alone["dataset"].thing.train_images
-    batch_size = whole_number("batch_size", merged["batch_size"], 1, train_images)
+    what = _with_data(problem, alone)
+    examples = what.examples
+    batch_size = whole_number("batch_size", merged["batch_size"], 1, examples)
 
     from agn_bench.clock.trace import Trace  # with NumPy: now that the names are right
 
@@ -82,27 +86,31 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     if isinstance(delays, Trace):
         if alone["shares"] == "open":
             raise BadInput("shares", "open", "of a recorded timeline, whose work is what it holds", "equal")
-        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, train_images, batch_size)
+        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, examples, batch_size)
     elif alone["shares"] == "open":
-        workers, local_steps, gradient_steps = _open_work(merged, train_images, batch_size)
+        workers, local_steps, gradient_steps = _open_work(merged, examples, batch_size)
     else:
         if not _has_work(merged):
             raise BadInput("shares", "equal", "without work to share out", "`epochs` or `gradient_steps` with it")
-        gradient_steps = _gradient_steps(merged, train_images, batch_size)
+        gradient_steps = _gradient_steps(merged, examples, batch_size)
         workers, local_steps = _workers_and_local_steps(
             merged, gradient_steps, "local_steps" in given, "workers" in given
         )
-    if alone["data_split"].thing.disjoint and workers > train_images:
-        raise BadInput("workers", workers, f"more than the {train_images} images to share out", f"1 to {train_images}")
+    if alone["data_split"].thing.disjoint and workers > examples:
+        raise BadInput("workers", workers, f"more than the {examples} examples to share out", f"1 to {examples}")
     config = RunConfig(
-        **{one.name: alone[one.name] for one in fields(RunConfig) if one.name in alone},
+        **{
+            one.name: alone.get(one.name)
+            for one in fields(RunConfig)
+            if one.name in OPTIONS and OPTIONS[one.name].stands_alone
+        },
         workers=workers,
         local_steps=local_steps,
         batch_size=batch_size,
         gradient_steps=gradient_steps,
         delays=delays,
         eval_every=None,
-        until=_until(merged["until"]) if "until" in merged else None,
+        until=_until(merged["until"], what) if "until" in merged else None,
     )
     check_rules(config)
     most = MAX_IMAGES_DRAWN // batch_size
@@ -116,6 +124,77 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         every = whole_number("eval_every", merged["eval_every"], 1, most, "exchanges, or auto")
         config = replace(config, eval_every=every)
     return config
+
+
+def _problem(
+    given: Mapping[str, object], like: Mapping[str, object] | None
+) -> tuple[dict[str, object], Chosen[Problem] | None]:
+    """The options given, and the problem that is not a multilayer perceptron, if one is asked for.
+
+    A multilayer perceptron by `problem` is the model of its widths, so that one run has one name.
+    """
+    text = given.get("problem", (like or {}).get("problem"))
+    if "problem" not in given and "model" in given:
+        text = None
+    name, numbers = ("", "") if text is None else PROBLEMS.split(str(text))
+    if name == "mlp":
+        given = {key: value for key, value in given.items() if key != "problem"}
+        if numbers:
+            if "model" in given:
+                raise BadInput("model", given["model"], f"given together with `problem={text}`", "one of the two")
+            given["model"] = "mlp-" + "-".join(map(str, PROBLEMS.choose(text).number("hidden")))
+        return given, None
+    if text is None:
+        return dict(given), None
+    if "model" in given:
+        raise BadInput("model", given["model"], f"given together with `problem={text}`", "one of the two")
+    return dict(given), PROBLEMS.choose(text)
+
+
+def _nothing_said(
+    preset: str, preset_given: bool, problem: Chosen[Problem] | None, given: Mapping[str, object]
+) -> dict[str, Any]:
+    """What holds where nothing is said: the defaults, the preset, and what the problem is best trained with."""
+    if problem is None:
+        return {**defaults(), **PRESETS[preset]}
+    own = dict(problem.thing.trained_with)
+    base = {**defaults(), **PRESETS[preset], **({} if preset_given else own)}
+    if "epochs" in own and not preset_given:
+        base.pop("gradient_steps", None)
+    del base["model"]
+    dataset = base.pop("dataset")
+    if problem.thing.learns_from and DATASETS.choose(dataset).thing.kind in problem.thing.learns_from:
+        base["dataset"] = dataset
+    return base
+
+
+def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Problem:
+    """What is trained, with the data set to learn from.
+
+    Raises:
+        BadInput: the problem cannot learn from it, or needs one.
+    """
+    if problem is None:
+        kind: Problem = alone["model"].thing
+    else:
+        alone["problem"], kind = problem, problem.thing
+        alone.pop("model", None)
+    dataset = alone.get("dataset")
+    accepted = f"a data set of {' or '.join(kind.learns_from)}"
+    if dataset is None:
+        if kind.learns_from and kind.needs_dataset:
+            raise BadInput("dataset", "", f"not given, and {problem} learns from one", accepted)
+        return kind
+    if not kind.learns_from:
+        raise BadInput("dataset", dataset.spelled, f"{problem} makes its own data", "no data set")
+    if dataset.thing.kind not in kind.learns_from:
+        raise BadInput(
+            "dataset", dataset.spelled, f"of {dataset.thing.kind}, from which {problem} does not learn", accepted
+        )
+    bound = kind.on(dataset.thing, dataset.label)
+    if unfit := bound.unfit():
+        raise BadInput("dataset", dataset.spelled, unfit, accepted)
+    return bound  # type: ignore[no-any-return]
 
 
 def check_rules(config: RunConfig) -> None:
@@ -217,7 +296,7 @@ def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
 
 
 def _work_of_a_trace(
-    trace: Trace, merged: Mapping[str, object], given: Mapping[str, object], train_images: int, batch_size: int
+    trace: Trace, merged: Mapping[str, object], given: Mapping[str, object], examples: int, batch_size: int
 ) -> tuple[int, int, int]:
     """n, λ and the gradient steps: what the trace says, and what was asked for if that is the same."""
     workers = trace.timeline.workers
@@ -231,7 +310,7 @@ def _work_of_a_trace(
     local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
     whole_phases = workers * trace.phases * local_steps
-    asked = _gradient_steps(merged, train_images, batch_size) if _has_work(merged) else 0
+    asked = _gradient_steps(merged, examples, batch_size) if _has_work(merged) else 0
     if asked // workers // local_steps == trace.phases:
         return workers, local_steps, asked
     for option in ("epochs", "gradient_steps"):
@@ -242,12 +321,12 @@ def _work_of_a_trace(
     return workers, local_steps, whole_phases
 
 
-def _open_work(merged: Mapping[str, object], train_images: int, batch_size: int) -> tuple[int, int, int | None]:
+def _open_work(merged: Mapping[str, object], examples: int, batch_size: int) -> tuple[int, int, int | None]:
     """n, λ and the gradient steps of workers that have no shares."""
     has_work = _has_work(merged)
     if not has_work and "seconds" not in merged:
         raise BadInput("shares", "open", "without an end", "`seconds`, `epochs` or `gradient_steps` with it")
-    gradient_steps = _gradient_steps(merged, train_images, batch_size) if has_work else None
+    gradient_steps = _gradient_steps(merged, examples, batch_size) if has_work else None
     workers = whole_number("workers", merged["workers"], 1, MOST_WORKERS)
     most = MAX_IMAGES_DRAWN // batch_size if gradient_steps is None else gradient_steps
     if str(merged["local_steps"]) != "auto":
@@ -258,28 +337,30 @@ def _open_work(merged: Mapping[str, object], train_images: int, batch_size: int)
     return workers, auto_local_steps(workers), gradient_steps
 
 
-def _until(text: object) -> str:
-    """A target, MEASURE=VALUE, checked."""
-    measure, equals, value = str(text).partition("=")
+def _until(text: object, what: Problem) -> str:
+    """A target, MEASURE=VALUE, checked; a measure may be named alone, as in accuracy=0.95."""
+    columns = {what.column(name): measure for name, measure in what.measures.items()}
+    measure, equals, value = (part.strip() for part in str(text).partition("="))
     if not equals:
-        raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {TARGETS[0]}=0.95")
-    choose("until", measure.strip(), TARGETS)
-    return f"{measure.strip()}={number('until', value.strip(), 0.0, 1.0, f'for {measure.strip()}')}"
+        raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {next(iter(columns))}=0.95")
+    column = what.column(measure) if measure in what.measures else choose("until", measure, columns)
+    low, high = (0.0, 1.0) if column.endswith(FRACTION) else (-LARGEST, LARGEST)
+    return f"{column}={number('until', value, low, high, f'for {column}')}"
 
 
 def _has_work(merged: Mapping[str, object]) -> bool:
     return "gradient_steps" in merged or "epochs" in merged
 
 
-def _gradient_steps(merged: Mapping[str, object], train_images: int, batch_size: int) -> int:
+def _gradient_steps(merged: Mapping[str, object], examples: int, batch_size: int) -> int:
     most = MAX_IMAGES_DRAWN // batch_size
     if "gradient_steps" in merged:
         return whole_number("gradient_steps", merged["gradient_steps"], 1, most)
-    least_epochs = batch_size / train_images
-    most_epochs = most * batch_size / train_images
-    epochs = number("epochs", merged["epochs"], least_epochs, most_epochs, "passes over the training images")
+    least_epochs = batch_size / examples
+    most_epochs = most * batch_size / examples
+    epochs = number("epochs", merged["epochs"], least_epochs, most_epochs, "passes over the training set")
     # 2.01 passes over 60,000 images by 100 are 1,206 mini-batches, though the product of floats is just below.
-    return max(1, math.floor(epochs * train_images / batch_size + 1e-9))
+    return max(1, math.floor(epochs * examples / batch_size + 1e-9))
 
 
 def _workers_and_local_steps(

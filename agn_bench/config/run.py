@@ -13,7 +13,9 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import whole_number
 from agn_bench.config.options import MAX_SEED, takes_options
 from agn_bench.optimizers import LocalOptimizer, Optimizer
-from agn_bench.problems.catalogue import DatasetEntry, Mlp
+from agn_bench.problems import Problem
+from agn_bench.problems.data import Data
+from agn_bench.problems.mlp import Mlp
 from agn_bench.problems.shares import Split
 
 if TYPE_CHECKING:  # NumPy is imported when there is a configuration, and not for what is wrong with an option
@@ -44,8 +46,10 @@ class RunConfig:
     """λ."""
     local_optimizer: Chosen[LocalOptimizer]
     batch_size: int
-    model: Chosen[Mlp]
-    dataset: Chosen[DatasetEntry]
+    model: Chosen[Mlp] | None
+    """A multilayer perceptron; None: it trains another problem."""
+    dataset: Chosen[Data] | None
+    """What the problem learns from; None: it makes its own data."""
     data_split: Chosen[Split]
     gradient_steps: int | None
     """Asked for, of all workers together; None: the run is ended by its time."""
@@ -63,6 +67,8 @@ class RunConfig:
     """Simulated, after which the run ends."""
     until: str | None = None
     """The run ends at the first evaluation that reaches this, as in `test_accuracy=0.95`."""
+    problem: Chosen[Problem] | None = None
+    """What it trains, if not a multilayer perceptron."""
 
     @classmethod
     @takes_options
@@ -77,6 +83,21 @@ class RunConfig:
         from agn_bench.config.resolving import resolve
 
         return resolve(options)
+
+    @property
+    def trains(self) -> Problem:
+        """Its problem, with the data set to learn from."""
+        chosen = self.problem or self.model
+        assert chosen is not None
+        if self.dataset is None:
+            return chosen.thing
+        return chosen.thing.on(self.dataset.thing, self.dataset.label)  # type: ignore[no-any-return]
+
+    @property
+    def subject(self) -> str:
+        """What it trains, and on what, as in `mlp-small on mnist-5k`."""
+        chosen = self.problem or self.model
+        return str(chosen) if self.dataset is None else f"{chosen} on {self.dataset}"
 
     @property
     def rules(self) -> Rules:
@@ -98,11 +119,6 @@ class RunConfig:
         if not isinstance(self.delays, Profile) or (self.delays.collective and self.rules.waits):
             return 1
         return self.delays.channels
-
-    @property
-    def target(self) -> float | None:
-        """The test accuracy at which it ends."""
-        return None if self.until is None else float(self.until.partition("=")[2])
 
     @property
     def phases(self) -> int:
@@ -140,10 +156,10 @@ class RunConfig:
 
     @property
     def epochs(self) -> float | None:
-        """The work asked for, in passes over the training images."""
+        """The work asked for, in passes over the training set."""
         if self.gradient_steps is None:
             return None
-        return self.gradient_steps * self.batch_size / self.dataset.thing.train_images
+        return self.gradient_steps * self.batch_size / self.trains.examples
 
     @property
     def program(self) -> tuple[object, ...]:
@@ -151,8 +167,9 @@ class RunConfig:
         (but for few workers, whose programs hold fewer exchanges: under eight on a CPU, under 32 on a GPU).
         """
         return (
-            self.dataset.name,
-            self.model.name,
+            None if self.dataset is None else self.dataset.name,
+            None if self.model is None else self.model.name,
+            None if self.problem is None else self.problem.program,
             self.batch_size,
             self.local_optimizer.program,
             self.reset_local_optimizer,
@@ -178,7 +195,7 @@ class RunConfig:
     @property
     def message_bytes(self) -> int:
         """Of what a worker sends to the server and gets back."""
-        return self.model.thing.message_bytes(self.dataset.thing)
+        return self.trains.message_bytes
 
     @property
     def run_id(self) -> str:

@@ -37,7 +37,7 @@ def kinds(configs: Sequence[RunConfig]) -> dict[tuple[object, ...], list[RunConf
     """The runs by what a short run is made of: those whose gradient steps cost the same."""
     found: dict[tuple[object, ...], list[RunConfig]] = {}
     for config in configs:
-        kind = (config.dataset.name, config.model.name, config.batch_size, config.local_optimizer.name)
+        kind = (config.trains, config.batch_size, config.local_optimizer.name)
         found.setdefault(kind, []).append(config)
     return found
 
@@ -60,7 +60,7 @@ def estimate(
     """
     seconds, largest = 0.0, 0.0
     for alike in kinds(configs).values():
-        on_step(f"{alike[0].model}, {alike[0].local_optimizer}")
+        on_step(f"{alike[0].subject}, {alike[0].local_optimizer}")
         measured = _Measured(alike[0], processes, data_dir, on_tick)
         seconds += sum(measured.seconds(config) for config in alike)
         seconds += measured.compiling_s * len({config.program for config in alike})
@@ -95,9 +95,9 @@ class _Measured:
 
     def seconds(self, config: RunConfig) -> float:
         """Of a run: its steps, and evaluations beyond the two, and the one on the training set, of a short run."""
-        entry = config.dataset.thing
+        problem = config.trains
         evaluations = EVALUATIONS if config.eval_every is None else config.exchanges // config.eval_every
-        evaluation = self._rest_s * entry.test_images / (2 * entry.test_images + entry.train_images)
+        evaluation = self._rest_s * max(1, problem.tested) / (2 * max(1, problem.tested) + problem.examples)
         return self.step_s * config.steps + self._rest_s + max(0, evaluations - 1) * evaluation
 
 

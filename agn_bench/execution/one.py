@@ -11,11 +11,10 @@ from typing import Any
 
 from agn_bench.base import machine
 from agn_bench.base.chosen import Chosen, packages
+from agn_bench.base.user_code import called
 from agn_bench.clock import Profile
 from agn_bench.config.run import RunConfig
-from agn_bench.problems import datasets
-from agn_bench.problems.catalogue import DatasetEntry
-from agn_bench.problems.datasets import Dataset
+from agn_bench.problems import Batch, Data, Problem
 from agn_bench.training.records import Progress, RunResult
 
 
@@ -43,7 +42,7 @@ def make(
     from agn_bench.training.simulate import simulate
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    result = simulate(config, load_once(config.dataset, terms.data_dir), on_progress)
+    result = simulate(config, load_once(config.trains, terms.data_dir), on_progress)
     facts = {
         "started": started,
         "machine": _described(config),
@@ -74,7 +73,20 @@ def settled(configs: Iterable[RunConfig]) -> list[RunConfig]:
     return [recognised(config) for config in configs]
 
 
+def load_once(problem: Problem, data_dir: Path | None) -> tuple[Batch, Batch | None]:
+    """A problem's data, read once by a process that sees that they are there and makes several runs with them."""
+    if type(problem).load is Problem.load and problem.data is not None:
+        return _load_data(problem.data, problem.data_name, data_dir)  # whichever problem learns from them
+    return _load_own(problem, data_dir)
+
+
 @lru_cache(maxsize=1)
-def load_once(dataset: Chosen[DatasetEntry], data_dir: Path | None) -> Dataset:
-    """A data set, read once by a process that sees that it is there and makes several runs with it."""
-    return datasets.load(dataset, data_dir)
+def _load_data(data: Data, name: str, data_dir: Path | None) -> tuple[Batch, Batch | None]:
+    return data.load(data_dir, name)
+
+
+@lru_cache(maxsize=1)
+def _load_own(problem: Problem, data_dir: Path | None) -> tuple[Batch, Batch | None]:
+    kind = type(problem)
+    with called(kind, f"{kind.__name__}.load({data_dir})"):
+        return problem.load(data_dir)

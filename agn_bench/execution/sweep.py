@@ -140,8 +140,8 @@ def _way_to_make(
         return partial(make_on_cluster, watcher=watcher, site=site)
     for config in missing:
         _require_memory(config)
-    for dataset in dict.fromkeys(config.dataset for config in missing):
-        load_once(dataset, place.terms.data_dir)
+    for problem in dict.fromkeys(config.trains for config in missing):
+        load_once(problem, place.terms.data_dir)
     processes = at_once(missing, place.processes)
     if processes > 1:
         return partial(make_in_processes, watcher=watcher, terms=place.terms, processes=processes)

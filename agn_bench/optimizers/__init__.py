@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import choice, declared_numbers, factor, positive, quantity, ratio, seconds
+from agn_bench.base.pytrees import as_pytree
+from agn_bench.base.quantities import choice, factor, positive, quantity, ratio, seconds
 
 if TYPE_CHECKING:
     import jax
@@ -149,46 +150,6 @@ def zeros(tree: Any) -> Any:
     import jax.numpy as jnp
 
     return each(jnp.zeros_like, tree)
-
-
-def as_pytree(thing: Class) -> Class:
-    """The same optimizer, known to JAX as a pytree whose leaves are its numbers: changing one compiles nothing.
-
-    Whole numbers and words are no leaves, since a loop may run so often and an `if` may ask for the word: changing one
-    compiles anew.
-    """
-    if type(thing) not in _registered:
-        _register(type(thing))
-        _registered.add(type(thing))
-    return thing
-
-
-_registered: set[type] = set()
-
-
-def _register(kind: Any) -> None:
-    """Make a class known to JAX.
-
-    The class itself is part of the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
-    comparison of tree structures, and two optimizers without numbers would count as equal: now and then jit then ran
-    the one in place of the other (seen with JAX 0.10.2).
-    """
-    import jax
-
-    declared = declared_numbers(kind)
-    fixed = [name for name, number in declared.items() if number.accepted.static]
-    leaves = [one.name for one in fields(kind) if one.name not in fixed]
-
-    def flatten(thing: Any) -> tuple[list[Any], Any]:
-        return [getattr(thing, name) for name in leaves], (kind, *(getattr(thing, name) for name in fixed))
-
-    def unflatten(static: Any, values: Any) -> Any:
-        thing = object.__new__(kind)  # not by its constructor, which may compare numbers: here they may be traced
-        for name, value in zip([*fixed, *leaves], [*static[1:], *values], strict=True):
-            object.__setattr__(thing, name, value)
-        return thing
-
-    jax.tree_util.register_pytree_node(kind, flatten, unflatten)
 
 
 OPTIMIZERS: Named[Optimizer] = Named(

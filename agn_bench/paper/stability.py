@@ -41,7 +41,7 @@ def growth_rates(profile: Profile, on_cell: Callable[[str], None] = lambda text:
     """AGN's growth rate in every published cell, (cells, seeds)."""
 
     def rate(workers: int, local_steps: int, seed: int) -> float:
-        size = MODELS["mlp-paper"].message_bytes(DATASETS["mnist"])
+        size = MODELS["mlp-paper"].on(DATASETS["mnist"]).message_bytes
         timeline = active_timeline(profile, seed, workers, local_steps, size, ROUNDS * workers)
         on_cell(f"{workers} workers, {local_steps} local steps")
         return growth_rate(timeline.worker, workers, local_steps)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
 from agn_bench.base.user_code import BadUserFile
+from agn_bench.problems.data import IMAGES, Data
+from agn_bench.problems.mlp import MAX_PARAMETERS, MAX_WIDTH, Mlp, parameter_count
 from agn_bench.problems.shares import Split
-
-_FEATURES, _CLASSES = 784, 10
-MAX_WIDTH = 100_000
-MAX_PARAMETERS = 500_000_000
-
-
-def parameter_count(widths: Sequence[int]) -> int:
-    """Weights and biases of a multilayer perceptron; `widths`: inputs, hidden widths, classes."""
-    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
 
 
 @dataclass(frozen=True)
-class DatasetEntry:
+class DatasetEntry(Data):
     """A labelled image data set: sizes, content hashes, licence and citation."""
 
     train_images: int
@@ -32,11 +24,11 @@ class DatasetEntry:
     description: str
     licence: str
     citation: str
-    sha256: dict[str, str]
+    sha256: dict[str, str] = field(hash=False)
     """SHA-256 of the decompressed content of each file."""
-    features: int = _FEATURES
-    """Pixels an image."""
-    classes: int = _CLASSES
+    shape: tuple[int, ...] = (28, 28)
+    """Of an image."""
+    classes: int = 10
     embedded: bool = False
     """Whether it comes with the installation; if not, it is read from a folder of IDX files."""
     mirrors: tuple[str, ...] = ()
@@ -44,24 +36,21 @@ class DatasetEntry:
     npm_package: str = ""
     """That has the files, too."""
 
+    kind: ClassVar[str] = IMAGES  # type: ignore[misc]
 
-@dataclass(frozen=True)
-class Mlp:
-    """A multilayer perceptron by its hidden widths."""
+    @property
+    def train_examples(self) -> int:
+        return self.train_images
 
-    hidden: tuple[int, ...]
+    @property
+    def test_examples(self) -> int:
+        return self.test_images
 
-    def __post_init__(self) -> None:
-        if not self.hidden or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in self.hidden):
-            raise ValueError(f"hidden widths {self.hidden}: not whole numbers from 1 to {MAX_WIDTH}")
+    def load(self, data_dir: Path | None, name: str) -> tuple[Any, Any]:
+        from agn_bench.problems.datasets import load_entry
 
-    def widths(self, dataset: DatasetEntry) -> tuple[int, ...]:
-        """Inputs, hidden widths and classes for a data set."""
-        return (dataset.features, *self.hidden, dataset.classes)
-
-    def message_bytes(self, dataset: DatasetEntry) -> int:
-        """What a worker sends to the server and gets back: the parameters in float32."""
-        return 4 * parameter_count(self.widths(dataset))
+        data = load_entry(name, self, data_dir)
+        return (data.train_images, data.train_labels), (data.test_images, data.test_labels)
 
 
 class _Models(Named[Mlp]):
@@ -72,7 +61,7 @@ class _Models(Named[Mlp]):
             # The length is looked at before int(), which refuses thousands of digits with an error of its own.
             digits = text.split("-")[1:]
             hidden = tuple(int(width) if len(width) <= len(str(MAX_WIDTH)) else MAX_WIDTH + 1 for width in digits)
-            if max(hidden) > MAX_WIDTH or parameter_count((_FEATURES, *hidden, _CLASSES)) > MAX_PARAMETERS:
+            if max(hidden) > MAX_WIDTH or parameter_count((784, *hidden, 10)) > MAX_PARAMETERS:
                 accepted = f"hidden widths up to {MAX_WIDTH} and {MAX_PARAMETERS} parameters in all"
                 raise BadInput(option, text, "too large", accepted)
             return text, Mlp(hidden), ""

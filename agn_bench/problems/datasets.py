@@ -33,6 +33,15 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
 
+    @property
+    def train(self) -> tuple[np.ndarray, np.ndarray]:
+        """As problems have it."""
+        return self.train_images, self.train_labels
+
+    @property
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.test_images, self.test_labels
+
 
 def load(dataset: str | Chosen[DatasetEntry], data_dir: Path | None = None) -> Dataset:
     """A data set, by its name, from the installation or from IDX files (plain or .gz) in `data_dir`.
@@ -44,7 +53,11 @@ def load(dataset: str | Chosen[DatasetEntry], data_dir: Path | None = None) -> D
         BadInput: the folder or a file is missing, or a file's content is not the data set's.
     """
     chosen = DATASETS.choose(dataset)
-    name, entry = chosen.label, chosen.thing
+    return load_entry(chosen.label, chosen.thing, data_dir)
+
+
+def load_entry(name: str, entry: DatasetEntry, data_dir: Path | None) -> Dataset:
+    """The same, by its name and what it is."""
     return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, _folder(name, entry, data_dir))
 
 

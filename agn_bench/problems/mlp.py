@@ -1,75 +1,63 @@
-"""The multilayer perceptron: ReLU layers and softmax cross-entropy, at any widths."""
+"""The paper's problem: a multilayer perceptron that classifies images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-from jax import lax
+from agn_bench.base.quantities import quantity
+from agn_bench.problems import Batch, Measure, Params, Problem, problem
+from agn_bench.problems.data import IMAGES, TABLE, Data
 
-Layer = dict[str, jax.Array]
-Params = list[Layer]
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
 
-_matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-"""In float32 on every device: left to choose, a GPU multiplies with ten bits of mantissa."""
-
-
-def initial_params(generator: np.random.Generator, widths: Sequence[int]) -> list[dict[str, np.ndarray]]:
-    """Glorot-uniform weights (inputs, outputs) and zero biases, float32, drawn on the host.
-
-    Args:
-        widths: inputs, hidden widths, classes.
-    """
-
-    def layer(inputs: int, outputs: int) -> dict[str, np.ndarray]:
-        limit = np.sqrt(6 / (inputs + outputs))
-        weights = generator.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
-        return {"weights": weights, "biases": np.zeros(outputs, np.float32)}
-
-    return [layer(inputs, outputs) for inputs, outputs in pairwise(widths)]
+MAX_WIDTH = 100_000
+MAX_PARAMETERS = 500_000_000
 
 
-def logits(params: Params, images: jax.Array) -> jax.Array:
-    """(batch, features) -> (batch, classes)."""
-    activations = _matmul(images, params[0]["weights"]) + params[0]["biases"]
-    for layer in params[1:]:
-        activations = _product(jax.nn.relu(activations), layer["weights"]) + layer["biases"]
-    return activations
+def parameter_count(widths: Sequence[int]) -> int:
+    """Weights and biases of a multilayer perceptron; `widths`: inputs, hidden widths, classes."""
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
 
 
-@jax.custom_vjp
-def _product(activations: jax.Array, weights: jax.Array) -> jax.Array:
-    """The matrix product; its gradient lets the weights be overwritten by their update.
+@problem
+class Mlp(Problem):
+    """A multilayer perceptron: ReLU layers, softmax and cross-entropy."""
 
-    XLA's CPU compiler copies the weights at every step, because it does not see that all reading of them comes before
-    their update. So the gradient of the weights is made to depend on that of the activations, the last to read them.
-    """
-    return _matmul(activations, weights)
+    source: ClassVar[str] = "the paper's"
+    learns_from: ClassVar[tuple[str, ...]] = (IMAGES, TABLE)
 
+    hidden: tuple[int, ...] = quantity(1, MAX_WIDTH, several=True, whole=True, help="Hidden widths, as in 300,100.")
 
-def _product_forward(activations: jax.Array, weights: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _matmul(activations, weights), (activations, weights)
+    def __post_init__(self) -> None:
+        if not self.hidden or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in self.hidden):
+            raise ValueError(f"hidden widths {self.hidden}: not whole numbers from 1 to {MAX_WIDTH}")
 
+    def widths(self, data: Data) -> tuple[int, ...]:
+        """Inputs, hidden widths and classes for a data set."""
+        return (data.features, *self.hidden, data.classes)
 
-def _product_backward(saved: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
-    activations, weights = saved
-    to_activations = _matmul(slope, weights.T)
-    any_of_it = to_activations[0, 0]
-    never = jnp.isnan(any_of_it) & (any_of_it > 0)  # which XLA does not know; an optimization barrier it takes away
-    return to_activations, jnp.where(never, 0, _matmul(activations.T, slope))
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        assert self.data is not None
+        return {"accuracy": Measure(higher_is_better=True, if_diverged=1 / self.data.classes)}
 
+    @property
+    def size(self) -> int:
+        assert self.data is not None
+        return parameter_count(self.widths(self.data))
 
-_product.defvjp(_product_forward, _product_backward)
+    def init(self, generator: np.random.Generator) -> Params:
+        from agn_bench.problems import perceptron
 
+        assert self.data is not None
+        return perceptron.initial_params(generator, self.widths(self.data))
 
-def loss(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean cross-entropy of a mini-batch (nats), and how many of its images are classified correctly (int32)."""
-    predicted = logits(params, images)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(predicted, labels).mean()
-    correct = (predicted.argmax(axis=-1) == labels).sum(dtype=jnp.int32)
-    return entropy, correct
+    def loss(self, params: Params, batch: Batch) -> tuple[jax.Array, Mapping[str, jax.Array]]:
+        from agn_bench.problems import perceptron
+
+        entropy, correct = perceptron.loss(params, *batch)
+        return entropy, {"accuracy": correct}

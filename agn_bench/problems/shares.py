@@ -25,7 +25,9 @@ class Split(ABC):
     """Whose each training image is."""
 
     disjoint: ClassVar[bool] = False
-    """Whether no image is two workers', so that there can be no more workers than images."""
+    """Whether no example is two workers', so that there can be no more workers than examples."""
+    by_class: ClassVar[bool] = False
+    """Whether it goes by the classes of examples."""
 
     @abstractmethod
     def parts(self, seed: int, labels: np.ndarray, workers: int) -> Sequence[np.ndarray]:
@@ -74,6 +76,7 @@ class Dirichlet(Split):
     """
 
     disjoint: ClassVar[bool] = True
+    by_class: ClassVar[bool] = True
 
     concentration: float = quantity(
         1e-3, 1e6, help="The smaller, the more a class is in few workers' hands; 0.1 to 0.5 is usual."

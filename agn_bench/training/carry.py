@@ -15,11 +15,11 @@ import numpy as np
 
 from agn_bench.clock.timeline import Timeline, in_order
 from agn_bench.optimizers import LocalOptimizer, Optimizer, as_pytree
-from agn_bench.training.checks import check_local_optimizer, check_optimizer
+from agn_bench.problems import Batch
+from agn_bench.training.checks import check_local_optimizer, check_optimizer, check_problem
 from agn_bench.training.exchange import (
     PLAIN,
     Kind,
-    Loss,
     Record,
     When,
     Work,
@@ -32,6 +32,7 @@ from agn_bench.training.exchange import (
     exchange_sharing,
 )
 from agn_bench.training.records import Params
+from agn_bench.training.task import Task
 
 _SEGMENT_STEPS = 128
 _SEGMENT_WORK = 600_000_000
@@ -60,10 +61,9 @@ class Training:
         batches: np.ndarray,
         optimizer: Optimizer,
         local: LocalOptimizer,
-        loss: Loss,
+        task: Task,
         initial: Params,
-        images: jax.Array,
-        labels: jax.Array,
+        train: Batch,
         reset_local_optimizer: bool = False,
         watch_center: bool = False,
         together: bool | None = None,
@@ -71,6 +71,8 @@ class Training:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
         self._initial = initial
+        self.task = jax.tree.map(jnp.asarray, task)
+        self._measured = check_problem(self.task, initial, train, batches.shape[-1])
         self._plan = _Plan(timeline)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
@@ -85,10 +87,9 @@ class Training:
         self._answer_later = partial(answer_later, **rules)
         self._exchange = partial(
             exchange_sharing if sharing else exchange_apart,
-            images=images,
-            labels=labels,
+            train=train,
             count=jnp.int32(timeline.workers),
-            loss=loss,
+            task=self.task,
             watch_center=watch_center,
             together=together,
             **rules,
@@ -126,8 +127,8 @@ class Training:
 
     def apply(self, first: int, last: int) -> Record:
         """Compute exchanges [first, last), the next ones; the record is on the device."""
-        dtype = jax.tree.leaves(self.center)[0].dtype
-        work, record = _segment(self.timeline, self.batches, first, last, self.segment_size, dtype)
+        work = _segment(self.timeline, self.batches, first, last, self.segment_size)
+        record = _blank(self.segment_size, self.timeline.local_steps, self._measured)
         for block in self._plan.blocks(first, last, self._block_sizes):
             workers = self.timeline.worker[block.first : block.last].tolist()
             states = [self._state(worker) for worker in workers]
@@ -335,22 +336,25 @@ def _size(params: Params) -> int:
     return sum(np.size(leaf) for leaf in jax.tree.leaves(params))
 
 
-def _segment(
-    timeline: Timeline, batches: np.ndarray, first: int, last: int, size: int, dtype: np.dtype
-) -> tuple[Work, Record]:
-    """What exchanges [first, last) work on, and an empty record of them, with room for `size` exchanges."""
+def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, size: int) -> Work:
+    """What exchanges [first, last) work on, with room for `size` exchanges."""
     local_steps = timeline.local_steps
     worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
     indices = np.zeros((size, local_steps, batches.shape[-1]), np.int32)
     indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]
     staleness = np.zeros(size, np.int32)
     staleness[: last - first] = timeline.staleness[first:last]
-    return Work(*jax.device_put((indices, staleness))), _blank(size, local_steps, dtype)
+    return Work(*jax.device_put((indices, staleness)))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _blank(exchanges: int, local_steps: int, dtype: np.dtype) -> Record:
+def _blank(exchanges: int, local_steps: int, measured: tuple[tuple[str, np.dtype], ...]) -> Record:
+    """An empty record; `measured`: the loss's type, and that of every other measure."""
     shape = exchanges, local_steps
+    (_, loss), *others = measured
     return Record(
-        jnp.zeros((), jnp.int32), jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.int32), jnp.ones(exchanges, bool)
+        jnp.zeros((), jnp.int32),
+        jnp.zeros(shape, loss),
+        {name: jnp.zeros(shape, dtype) for name, dtype in others},
+        jnp.ones(exchanges, bool),
     )

@@ -1,16 +1,21 @@
-"""What a user's optimizer or local optimizer gives is checked by shapes alone, before anything is trained."""
+"""What a user's problem, optimizer or local optimizer gives is checked by shapes alone, before anything is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from agn_bench.base.pytrees import is_trained
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
+from agn_bench.problems import LOSS, Batch, Problem
 from agn_bench.training.exchange import is_same
 from agn_bench.training.records import Params
+from agn_bench.training.task import Task
 
 
 def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, workers: int) -> bool:
@@ -57,6 +62,48 @@ def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, work
 
     jax.eval_shape(begin, optimizer, params, params, params, np.int32(0), np.int32(workers), np.float32(0))
     return shared[0]
+
+
+def check_initial(problem: Problem, initial: Params) -> None:
+    """Raise UserCodeError if a user's initial parameters hold nothing to train, or something that is not finite."""
+    call = f"{type(problem).__name__}.init(generator)"
+    trained = [leaf for leaf in jax.tree.leaves(initial) if is_trained(leaf)]
+    if not trained:
+        raise UserCodeError(f"{call} gave {shapes(initial)}, in which there is no array of floating-point numbers")
+    if not all(np.isfinite(leaf).all() for leaf in trained):
+        raise UserCodeError(f"{call} gave numbers that are not finite: {shapes(initial)}")
+
+
+def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> tuple[tuple[str, np.dtype], ...]:
+    """The types of the loss and of every other measure of a mini-batch, by name. Computes shapes only.
+
+    Raises:
+        UserCodeError: the problem is a user's, and its loss fails, gives no number, or lacks a measure.
+    """
+    kind = type(task.problem)
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), train)
+    call = f"{kind.__name__}.loss(params: {shapes(params)}; batch: {shapes(batch)})"
+
+    def loss(task: Task, params: Params, batch: Batch) -> Any:
+        with called(kind, call):
+            given = task.loss(params, batch)
+        if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping)):
+            raise UserCodeError(f"{call} gave {shapes(given)}, not the mean loss and a dict of other measures' sums")
+        return jax.tree.map(jnp.asarray, (given[0], dict(given[1])))
+
+    value, measured = jax.eval_shape(loss, task, params, batch)
+    for name, found in {LOSS: value, **measured}.items():
+        if found.shape != ():
+            raise UserCodeError(f"{call} gave {name} {shapes(found)}, not one number")
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise UserCodeError(f"{call} gave a loss of {value.dtype}, not of floating-point numbers")
+    if not task.problem.evaluates_itself:
+        for name in task.problem.measures:
+            if name != LOSS and name not in measured:
+                raise UserCodeError(
+                    f"{call} gave no {name}, which is among {kind.__name__}.measures: {sorted(measured)}"
+                )
+    return (LOSS, value.dtype), *((name, measured[name].dtype) for name in sorted(measured))
 
 
 def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.base.chosen import Chosen
 from agn_bench.base.tabular import FLAG, NUMBER, TEXT, WHOLE
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.config.options import OPTIONS, Kind
+from agn_bench.problems import LOSS, Problem
 
 if TYPE_CHECKING:
     from agn_bench.clock.timeline import Timeline
@@ -29,26 +32,38 @@ _OF_CONFIGURATIONS = {
 }  # fmt: skip
 _OF_RUNS = {
     "run_id": TEXT, "experiment": TEXT, "in_experiment": FLAG, "seed": WHOLE, "configuration": TEXT, "status": TEXT,
-    "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "last_batch_accuracy": NUMBER,
-    "train_accuracy": NUMBER, "test_accuracy": NUMBER, "best_test_accuracy": NUMBER, "mean_staleness": NUMBER,
+    "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "lower_is_better": TEXT, "mean_staleness": NUMBER,
     "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER, "diverged_exchange": WHOLE,
     "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE, "interrupted": WHOLE,
     "stranded": WHOLE,
 }  # fmt: skip
-"""What a run is called, and what it measured."""
+"""What a run is called, and what it came to, but for the measures of its problem (see is_measured)."""
+_MEASURED = re.compile("(last_batch|train|test|center|best_test|best_center)_[a-z][a-z0-9_]*")
+"""Columns of measures: of the last mini-batches, of all mini-batches or the training set, of the test set, of a center
+that is evaluated without one; and the best evaluation."""
 _OF_OPTIONS = {
     name: {Kind.WHOLE: WHOLE, Kind.NUMBER: NUMBER, Kind.SECONDS: NUMBER}.get(option.kind, TEXT)
     for name, option in OPTIONS.items()
 }
 """Options that came later have columns of their own names where they are not at their defaults (see _numbers)."""
 
-SUMMARY_TYPES = {**_OF_OPTIONS, **_OF_CONFIGURATIONS, **_OF_RUNS}
-"""What the columns of summary.csv hold. The numbers that optimizers, local optimizers and data splits declare are text
-as they stand, for one of them may be a list or a word."""
-CURVE_TYPES = {
-    "run_id": TEXT, "time_s": NUMBER, "gradient_steps": WHOLE, "train_loss": NUMBER, "train_accuracy": NUMBER,
-    "train_accuracy_std": NUMBER, "test_accuracy": NUMBER,
-}  # fmt: skip
+
+class _Types(dict[str, str]):
+    """What columns hold, by name; those of measures hold numbers, whatever the problem calls them."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or is_measured(name)
+
+    def __missing__(self, name: str) -> str:
+        if is_measured(name):
+            return NUMBER
+        raise KeyError(name)
+
+
+SUMMARY_TYPES = _Types({**_OF_OPTIONS, **_OF_CONFIGURATIONS, **_OF_RUNS})
+"""What the columns of summary.csv hold. The numbers that optimizers, local optimizers, data splits and problems declare
+are text as they stand, for one of them may be a list or a word."""
+CURVE_TYPES = _Types({"run_id": TEXT, "time_s": NUMBER, "gradient_steps": WHOLE})
 """What the columns of curve.csv and curves.csv.gz hold."""
 
 CONFIGURATION_COLUMNS = [*_OF_CONFIGURATIONS]
@@ -60,11 +75,11 @@ FIRST_NUMBERS = {"local_optimizer": ("learning_rate", "momentum"), "optimizer": 
 follow from what declares them.
 """
 
-OWNERS = {"optimizer": "optimizer_", "local_optimizer": "local_", "data_split": "split_"}
+OWNERS = {"optimizer": "optimizer_", "local_optimizer": "local_", "data_split": "split_", "problem": "problem_"}
 """Columns of what declares numbers, and what the columns of these begin with; an optimizer's where need be."""
-_OF_OTHERS = (OWNERS["local_optimizer"], OWNERS["data_split"])
+_OF_OTHERS = tuple(prefix for owner, prefix in OWNERS.items() if owner != "optimizer")
 
-NAMES = ("optimizer", "dataset", "model", "local_optimizer", "delays", "data_split", "shares", "until")
+NAMES = ("optimizer", "problem", "dataset", "model", "local_optimizer", "delays", "data_split", "shares", "until")
 """Columns of a configuration whose values are names, and need no word that says of what."""
 
 
@@ -72,8 +87,22 @@ def configuration_columns(columns: Iterable[str]) -> list[str]:
     """Those of a summary's columns that describe a configuration."""
     return [
         *CONFIGURATION_COLUMNS,
-        *(name for name in columns if name not in _OF_CONFIGURATIONS and name not in _OF_RUNS),
+        *(
+            name
+            for name in columns
+            if name not in _OF_CONFIGURATIONS and name not in _OF_RUNS and not is_measured(name)
+        ),
     ]
+
+
+def is_measured(column: object) -> bool:
+    """Whether a column of summary.csv or of curves.csv.gz is of a measure."""
+    return isinstance(column, str) and _MEASURED.fullmatch(column) is not None
+
+
+def measured_in_training(measure: str) -> str:
+    """The column of a measure of the workers' mini-batches."""
+    return f"train_{measure}"
 
 
 def belongs_to_the_optimizer(column: str) -> bool:
@@ -88,8 +117,8 @@ def configuration(config: RunConfig) -> dict[str, Any]:
         "optimizer": config.optimizer.name,
         "workers": config.workers,
         "local_steps": config.local_steps,
-        "dataset": config.dataset.name,
-        "model": config.model.name,
+        "dataset": None if config.dataset is None else config.dataset.name,
+        "model": None if config.model is None else config.model.name,
         "local_optimizer": config.local_optimizer.name,
         "learning_rate": numbers.pop("learning_rate"),
         "momentum": numbers.pop("momentum"),
@@ -108,17 +137,9 @@ def configuration(config: RunConfig) -> dict[str, Any]:
 def summary(result: RunResult) -> dict[str, Any]:
     """The columns of summary.csv after run_id and experiment."""
     config, timeline, replay = result.config, result.timeline, result.replay
-    entry = config.dataset.thing
-    chance = 1 / entry.classes
     what = configuration(config)
     seconds = timeline.end_s if result.diverged_s is None else result.diverged_s
     kept = replay.exchanges
-    diverged = replay.diverged_exchange is not None
-    tested = [count / entry.test_images for _, count in replay.evaluations]
-    last_of_worker = {
-        int(worker): int(right[-1]) for worker, right in zip(timeline.worker, replay.correct, strict=False)
-    }
-    last_batch = float(np.mean(list(last_of_worker.values()))) / config.batch_size
     return {
         **{name: what.pop(name) for name in ("optimizer", "workers", "local_steps")},
         "seed": config.seed,
@@ -128,10 +149,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "exchanges": kept,
         "gradient_steps": result.gradient_steps,
         "sim_time_s": timeline.end_s,
-        "last_batch_accuracy": chance if diverged else last_batch,
-        "train_accuracy": chance if result.train_correct is None else result.train_correct / entry.train_images,
-        "test_accuracy": chance if diverged else tested[-1],
-        "best_test_accuracy": max(tested),
+        **_measured(result),
         "mean_staleness": float(timeline.staleness[:kept].mean()),
         "p95_staleness": float(np.percentile(timeline.staleness[:kept], 95)),
         "mean_queue_wait_s": float(timeline.queue_wait_s[:kept].mean()),
@@ -143,7 +161,41 @@ def summary(result: RunResult) -> dict[str, Any]:
         "diverged_s": result.diverged_s,
         **what,
         **_of_rules(result),
+        **_directions(config.trains),
     }
+
+
+def _measured(result: RunResult) -> dict[str, float]:
+    """Of each measure the columns of summary.csv: the last mini-batches of all workers on average, the final center
+    over the training set, the final center, the best evaluation. A run that diverged counts as its problem says.
+    """
+    config, replay, problem = result.config, result.replay, result.config.trains
+    diverged = replay.diverged_exchange is not None
+    found: dict[str, float] = {}
+    for name, measure in problem.measures.items():
+        column = problem.column(name)
+        if name in replay.measured or name == LOSS:
+            found[f"last_batch_{name}"] = measure.if_diverged if diverged else _last_of_workers(result, name)
+        if result.trained or (diverged and not problem.evaluates_itself):
+            found[measured_in_training(name)] = measure.if_diverged if diverged else result.trained[name]
+        tested = [evaluation.values[name] for evaluation in replay.evaluations]
+        found[column] = measure.if_diverged if diverged else tested[-1]
+        found[f"best_{column}"] = (max if measure.higher_is_better else min)(tested)
+    return found
+
+
+def _last_of_workers(result: RunResult, measure: str) -> float:
+    """A measure of every worker's last mini-batch, the mean over workers."""
+    timeline, replay, config = result.timeline, result.replay, result.config
+    per_step = replay.losses if measure == LOSS else replay.measured[measure]
+    last = {int(worker): steps[-1].item() for worker, steps in zip(timeline.worker, per_step, strict=False)}
+    return float(np.mean(list(last.values()))) / (1 if measure == LOSS else config.batch_size)
+
+
+def _directions(problem: Problem) -> dict[str, str]:
+    """The columns of which less is better, if there are some."""
+    lower = [problem.column(name) for name, measure in problem.measures.items() if not measure.higher_is_better]
+    return {"lower_is_better": " ".join(lower)} if lower else {}
 
 
 def _of_rules(result: RunResult) -> dict[str, Any]:
@@ -170,10 +222,15 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
     local optimizer's number has `local_` before it, but for those of the first edition, and a data split's `split_`. So
     no two are called the same.
     """
-    owners = {name: getattr(config, name) for name in ("local_optimizer", "data_split", "optimizer")}
-    own = {number_column(owner, name): _cell(value) for owner in owners for name, value in owners[owner].numbers}
+    owners = {name: getattr(config, name) for name in ("problem", "local_optimizer", "data_split", "optimizer")}
+    own = {
+        number_column(owner, name): _cell(value)
+        for owner, chosen in owners.items()
+        if chosen is not None
+        for name, value in chosen.numbers
+    }
     later = {
-        one.name: getattr(config, one.name)
+        one.name: value.name if isinstance(value := getattr(config, one.name), Chosen) else value
         for one in fields(config)
         if one.default is not MISSING and getattr(config, one.name) != one.default
     }
@@ -207,16 +264,20 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
     """The columns of curve.csv after run_id; a run that diverged has points up to there."""
     config, timeline, replay = result.config, result.timeline, result.replay
     kept = replay.exchanges
-    test_images = config.dataset.thing.test_images
-    correct = dict(replay.evaluations)
+    found = dict(replay.evaluations)
+    seen = [(time_s, found[count]) for time_s, count in result.looks if count in found]
+    columns = {
+        config.trains.column(name): [(time_s, values[name]) for time_s, values in seen]
+        for name in config.trains.measures
+    }
     return learning_curve(
         timeline.step_times_s()[:kept],
         replay.losses,
-        replay.correct,
+        replay.measured,
         batch_size=config.batch_size,
         window=config.window,
         end_s=timeline.end_s if result.diverged_s is None else result.diverged_s,
-        evaluations=[(time_s, correct[count] / test_images) for time_s, count in result.looks if count in correct],
+        evaluations=columns,
     )
 
 
@@ -258,22 +319,24 @@ def interrupted(timeline: Timeline) -> dict[str, np.ndarray]:
 def learning_curve(
     step_times_s: np.ndarray,
     losses: np.ndarray,
-    correct: np.ndarray,
+    measured: Mapping[str, np.ndarray],
     *,
     batch_size: int,
     window: float,
     end_s: float,
-    evaluations: list[tuple[float, float]],
+    evaluations: Mapping[str, list[tuple[float, float]]],
 ) -> dict[str, np.ndarray]:
     """The columns of curve.csv: all workers' mini-batches in [t, t + window), for t = 0, window / 5, …, past `end_s`.
 
     Args:
-        step_times_s: when each mini-batch was done, any shape; `losses` and `correct` (images) have the same.
-        evaluations: (time in s, test accuracy); each stands at the first point not before it, of several the last.
+        step_times_s: when each mini-batch was done, any shape; `losses` has the same, and so has of each measure the sum
+            over the mini-batch.
+        evaluations: by column (time in s, value); each stands at the first point not before it, of several the last.
 
     Returns:
-        time_s, gradient_steps (done by then), train_loss, train_accuracy, train_accuracy_std (population, over the
-        mini-batches), test_accuracy; NaN where there is nothing to average.
+        time_s, gradient_steps (done by then), train_loss, of every other measure its mean and its standard deviation
+        (population, over the mini-batches), as in train_accuracy and train_accuracy_std, and the evaluations, as in
+        test_accuracy; NaN where there is nothing to average.
     """
     last = max(0, int(end_s * POINTS_PER_WINDOW / window) - 1)
     while last * window / POINTS_PER_WINDOW < end_s:  # by the grid's own arithmetic: the quotient may be rounded over
@@ -281,7 +344,6 @@ def learning_curve(
     time_s = np.arange(last + 1) * window / POINTS_PER_WINDOW
     stamps = step_times_s.ravel()
     bins = np.searchsorted(time_s, stamps, side="right") - 1
-    right = correct.ravel().astype(np.int64)
 
     def windowed(values: np.ndarray) -> np.ndarray:
         """Sum over the mini-batches of each window; integers exactly, and a NaN spoils only its own windows."""
@@ -289,20 +351,21 @@ def learning_curve(
         np.add.at(sums, bins, values)
         return np.lib.stride_tricks.sliding_window_view(sums, POINTS_PER_WINDOW).sum(axis=1)
 
-    count, total, squares = windowed(np.ones_like(right)), windowed(right), windowed(right**2)
+    count = windowed(np.ones(len(stamps), np.int64))
+    found = {"time_s": time_s, "gradient_steps": np.searchsorted(np.sort(stamps), time_s, side="right")}
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
-            "time_s": time_s,
-            "gradient_steps": np.searchsorted(np.sort(stamps), time_s, side="right"),
-            "train_loss": windowed(losses.ravel().astype(np.float64)) / count,
-            "train_accuracy": total / (count * batch_size),
-            "train_accuracy_std": np.sqrt(count * squares - total**2) / (count * batch_size),
-            "test_accuracy": _at_first_point(time_s, evaluations),
-        }
+        found[measured_in_training(LOSS)] = windowed(losses.ravel().astype(np.float64)) / count
+        for name, per_step in measured.items():
+            sums = per_step.ravel().astype(np.int64 if np.issubdtype(per_step.dtype, np.integer) else np.float64)
+            total, squares = windowed(sums), windowed(sums**2)
+            spread = np.sqrt(np.maximum(count * squares - total**2, 0))
+            found[measured_in_training(name)] = total / (count * batch_size)
+            found[f"{measured_in_training(name)}_std"] = spread / (count * batch_size)
+    return found | {name: _at_first_point(time_s, values) for name, values in evaluations.items()}
 
 
 def _at_first_point(time_s: np.ndarray, evaluations: list[tuple[float, float]]) -> np.ndarray:
     column = np.full(len(time_s), np.nan)
-    for when, accuracy in evaluations:
-        column[np.searchsorted(time_s, when)] = accuracy
+    for when, value in evaluations:
+        column[np.searchsorted(time_s, when)] = value
     return column

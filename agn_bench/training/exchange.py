@@ -1,11 +1,12 @@
 """What is compiled: local phases and the exchanges that end them, a few of different workers in one call.
 
-Pure functions on arrays. Shapes (λ, batch, model) and the optimizer's class compile; numbers do not.
+Pure functions on arrays. Shapes (λ, batch, parameters) and the classes of optimizer and problem compile; numbers do
+not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -15,10 +16,9 @@ import optax
 from jax import lax
 
 from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
+from agn_bench.problems import Batch
 from agn_bench.training.records import Params
-
-Loss = Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-"""(params, images, labels) -> (loss of the mini-batch, how many of it are correct)."""
+from agn_bench.training.task import Task
 
 
 class WorkerState(NamedTuple):
@@ -55,7 +55,7 @@ class Work(NamedTuple):
     """What a segment of the timeline trains on, an entry an exchange; longer than the segment where that is short."""
 
     batches: jax.Array
-    """(exchanges, λ, batch) int32, indices of training images."""
+    """(exchanges, λ, batch) int32, indices of training examples."""
     staleness: jax.Array
     """(exchanges,) int32."""
 
@@ -67,8 +67,8 @@ class Record(NamedTuple):
     """int32, exchanges of the segment applied."""
     losses: jax.Array
     """(exchanges, λ), before each update."""
-    correct: jax.Array
-    """(exchanges, λ) int32, images of the mini-batch classified correctly before the update."""
+    measured: dict[str, jax.Array]
+    """By measure (exchanges, λ), the sum over the mini-batch, before the update."""
     finite: jax.Array
     """(exchanges,) bool, whether the new center is; only where that was asked for, else true."""
 
@@ -76,31 +76,30 @@ class Record(NamedTuple):
 def local_phase(
     worker: WorkerState,
     batches: jax.Array,
-    images: jax.Array,
-    labels: jax.Array,
+    train: Batch,
     local: LocalOptimizer,
-    loss: Loss,
+    task: Task,
     optimizer: Optimizer | None = None,
-) -> tuple[WorkerState, jax.Array, jax.Array]:
-    """A worker's λ steps: the worker after them; the losses before each, (λ,); the images classified correctly, (λ,).
+) -> tuple[WorkerState, jax.Array, dict[str, jax.Array]]:
+    """A worker's λ steps: the worker after them; the losses before each, (λ,); the sums of other measures, (λ,) each.
 
     Args:
-        batches: indices into `images` and `labels`, (λ, batch).
+        batches: indices of training examples, (λ, batch).
         optimizer: may change what the local optimizer is given.
     """
     transformation = local.transformation()
-    gradient = jax.value_and_grad(loss, has_aux=True)
+    gradient = jax.value_and_grad(task.loss, has_aux=True)
 
-    def step(state: tuple[Params, optax.OptState], batch: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+    def step(state: tuple[Params, optax.OptState], batch: jax.Array) -> tuple[Any, tuple[jax.Array, Any]]:
         params, local_state = state
-        (value, correct), slope = gradient(params, images[batch], labels[batch])
+        (value, measured), slope = gradient(params, jax.tree.map(lambda leaf: leaf[batch], train))
         if optimizer is not None:
             slope = optimizer.gradient(slope, params, worker.params, worker.memory)
         updates, local_state = transformation.update(slope, local_state, params)
-        return (optax.apply_updates(params, updates), local_state), (value, correct)
+        return (optax.apply_updates(params, updates), local_state), (value, measured)
 
-    (params, local_state), (losses, correct) = lax.scan(step, (worker.params, worker.local_state), batches)
-    return WorkerState(params, local_state, worker.memory), losses, correct
+    (params, local_state), (losses, measured) = lax.scan(step, (worker.params, worker.local_state), batches)
+    return WorkerState(params, local_state, worker.memory), losses, measured
 
 
 def _apply_exchanges(
@@ -109,14 +108,13 @@ def _apply_exchanges(
     workers: Sequence[WorkerState],
     work: Work,
     record: Record,
-    images: jax.Array,
-    labels: jax.Array,
+    train: Batch,
     count: jax.Array,
     optimizer: Optimizer,
     local: LocalOptimizer,
+    task: Task,
     *,
     kind: Kind,
-    loss: Loss,
     reset_local_optimizer: bool,
     watch_center: bool,
     together: bool,
@@ -139,7 +137,7 @@ def _apply_exchanges(
     alone = center is None
     before = workers[0].params if alone else center
     server = Server(before, memory)
-    phase = partial(local_phase, images=images, labels=labels, local=local, loss=loss, optimizer=optimizer)
+    phase = partial(local_phase, train=train, local=local, task=task, optimizer=optimizer)
     together = together and len(workers) > 1
     if together:
         positions = record.position + jnp.arange(len(workers))
@@ -150,7 +148,7 @@ def _apply_exchanges(
     for index, worker in enumerate(workers):
         position = record.position
         batches = work.batches[position]
-        end, losses, correct = ends[index] if together else phase(worker, batches)
+        end, losses, measured = ends[index] if together else phase(worker, batches)
         if kind.accepted:
             commit = Commit(worker.params, len(batches), work.staleness[position], count, rate)
             server, committed = optimizer.commit(server, Worker(end.params, worker.memory), commit)
@@ -163,7 +161,7 @@ def _apply_exchanges(
         record = Record(
             position + 1,
             record.losses.at[position].set(losses),
-            record.correct.at[position].set(correct),
+            {name: record.measured[name].at[position].set(measured[name]) for name in record.measured},
             record.finite.at[position].set(all_finite(server.center)) if watch_center else record.finite,
         )
     if kind.answer == "last":
@@ -178,7 +176,7 @@ def _apply_exchanges(
     return None if unchanged else server.center, server.memory, following, record
 
 
-_exchange = partial(jax.jit, static_argnames=("kind", "loss", "reset_local_optimizer", "watch_center", "together"))
+_exchange = partial(jax.jit, static_argnames=("kind", "reset_local_optimizer", "watch_center", "together"))
 exchange_sharing = _exchange(partial(_apply_exchanges, shared=True), donate_argnames=("memory", "workers", "record"))
 """Where a worker goes on from the new center: the old one is still what another trains on."""
 exchange_apart = _exchange(

@@ -16,11 +16,25 @@ Params = Any
 
 
 class Evaluation(NamedTuple):
-    """The center on the test set."""
+    """The center, evaluated."""
 
     version: int
     """Exchanges the center had absorbed."""
-    correct: int
+    values: dict[str, float]
+    """By measure."""
+
+
+class Target(NamedTuple):
+    """At which value of a measure a run ends."""
+
+    measure: str
+    value: float
+    higher_is_better: bool
+
+    def is_reached(self, values: Mapping[str, float]) -> bool:
+        """Whether an evaluation is as good, or better."""
+        found = values[self.measure]
+        return found >= self.value if self.higher_is_better else found <= self.value
 
 
 @dataclass(frozen=True)
@@ -30,9 +44,10 @@ class Progress:
     exchanges: int
     exchanges_total: int
     sim_time_s: float
-    batch_accuracy: float
-    """Of the last mini-batches."""
-    test_accuracy: float
+    batch: Mapping[str, float]
+    """Loss and other measures of the last mini-batches, means."""
+    center: Mapping[str, float]
+    """The measures of the last evaluation; none before the first."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +58,13 @@ class Replay:
     """The final one, NumPy arrays; None where nobody wanted it (see execution.one)."""
     losses: np.ndarray
     """(exchanges, λ)."""
-    correct: np.ndarray
-    """(exchanges, λ), images of each mini-batch."""
+    measured: Mapping[str, np.ndarray]
+    """By measure (exchanges, λ), the sum over each mini-batch, as of the images that were classified correctly."""
     evaluations: list[Evaluation]
     diverged_exchange: int | None
     """The first exchange with a loss or a center that is not finite."""
     reached: bool = False
-    """Whether the last evaluation reached the accuracy at which the run was to end."""
+    """Whether the last evaluation reached the value at which the run was to end."""
     stopped: bool = False
     """Whether whoever followed its progress ended it before its end."""
 
@@ -68,8 +83,9 @@ class RunResult:
     replay: Replay
     looks: list[tuple[float, int]]
     """At which times the center was to be evaluated, and how many exchanges it had absorbed then."""
-    train_correct: int | None
-    """Training images the final center classifies correctly; None if the run diverged."""
+    trained: Mapping[str, float]
+    """The measures of the final center over the training set; none if the run diverged, or the problem evaluates the
+    center by itself."""
     wall_clock_s: dict[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
     """When and where it was made, for run.json."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import pairwise, takewhile
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers import LocalOptimizer, Optimizer
-from agn_bench.problems.datasets import Dataset
+from agn_bench.problems import Batch, Params, Problem
 from agn_bench.training.carry import Training
-from agn_bench.training.exchange import Loss, all_finite
-from agn_bench.training.records import Evaluation, Params, Progress, Replay
-
-_EVALUATION_BATCH = 500
+from agn_bench.training.evaluation import evaluated, values
+from agn_bench.training.exchange import all_finite
+from agn_bench.training.records import Evaluation, Progress, Replay, Target
+from agn_bench.training.task import task_of
 
 
 def replay_timeline(
@@ -27,34 +25,36 @@ def replay_timeline(
     *,
     optimizer: Optimizer,
     local: LocalOptimizer,
-    loss: Loss,
+    problem: Problem,
     initial: Params,
-    dataset: Dataset,
+    train: Batch,
+    test: Batch | None,
     evaluate_at: Iterable[int] = (),
     reset_local_optimizer: bool = False,
-    target: float | None = None,
+    target: Target | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
 
     Args:
-        batches: indices of the training images of every mini-batch, (workers, steps, batch).
+        batches: indices of the training examples of every mini-batch, (workers, steps, batch).
         initial: the center at version 0, NumPy arrays.
-        evaluate_at: after how many exchanges to evaluate the center on the test set, 0 and all of them allowed.
-        target: end with the first evaluation, but for one at the start, that reaches this accuracy.
+        train: the training set, NumPy arrays.
+        test: the test set, if there is one.
+        evaluate_at: after how many exchanges to evaluate the center, 0 and all of them allowed.
+        target: end with the first evaluation, but for one at the start, that reaches this.
         on_progress: told now and then how far the replay is. If it answers True the replay ends after what is being
             computed meanwhile.
     """
-    images, labels, test_images, test_labels = jax.device_put(
-        (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
-    )
+    train, test = jax.device_put((train, test))
+    task, initial = task_of(problem, initial)
     versions = set(evaluate_at)
 
     def replay(watch_center: bool) -> Replay | None:
         training = Training(
-            timeline, batches, optimizer, local, loss, initial, images, labels, reset_local_optimizer, watch_center
+            timeline, batches, optimizer, local, task, initial, train, reset_local_optimizer, watch_center
         )
-        return _replay(training, versions, test_images, test_labels, loss, target, on_progress)
+        return _replay(training, versions, test, target, on_progress)
 
     # The center is looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so
     # the runs that diverge are the ones that pay for it, by being made again.
@@ -66,16 +66,14 @@ def replay_timeline(
 def _replay(
     training: Training,
     evaluate_at: set[int],
-    test_images: jax.Array,
-    test_labels: jax.Array,
-    loss: Loss,
-    target: float | None,
+    test: Batch | None,
+    target: Target | None,
     on_progress: Callable[[Progress], object] | None,
 ) -> Replay | None:
     """None if a center of the last segment is not finite, but nobody watched which."""
-    timeline = training.timeline
+    timeline, task = training.timeline, training.task
     losses: list[np.ndarray] = []
-    correct: list[np.ndarray] = []
+    measured: dict[str, list[np.ndarray]] = {}
     evaluations: list[Evaluation] = []
     diverged = reached = None
     stopping = False
@@ -84,15 +82,15 @@ def _replay(
     whole = _segments(timeline.exchanges, training.segment_size, evaluate_at)
     segments = takewhile(lambda _: not stopping, whole)
 
-    def look(version: int) -> tuple[jax.Array, jax.Array | None]:
+    def look(version: int) -> tuple[jax.Array, Any]:
         center = training.center
-        tested = count_correct(center, test_images, test_labels, loss=loss) if version in evaluate_at else None
-        return all_finite(center), tested
+        return all_finite(center), evaluated(task, center, test) if version in evaluate_at else None
 
     for first, last, record, (center_finite, tested) in training.along(segments, look, ahead=target is None):
         made = last - first
         losses.append(np.asarray(record.losses[:made]))
-        correct.append(np.asarray(record.correct[:made]))
+        for name, sums in record.measured.items():
+            measured.setdefault(name, []).append(np.asarray(sums[:made]))
         finite = record.finite[:made] & np.isfinite(losses[-1]).all(axis=1)
         if not (center_finite or training.watch_center):
             return None
@@ -100,8 +98,8 @@ def _replay(
             diverged = first + int(np.argmin(finite))
             break
         if tested is not None:
-            evaluations.append(Evaluation(last, int(tested)))
-            if target is not None and last and tested / len(test_labels) >= target:
+            evaluations.append(Evaluation(last, values(task, tested, test)))
+            if target is not None and last and target.is_reached(evaluations[-1].values):
                 reached = last
                 break
         if on_progress is not None and made:
@@ -109,33 +107,26 @@ def _replay(
                 exchanges=last,
                 exchanges_total=timeline.exchanges,
                 sim_time_s=float(timeline.applied_s[last - 1]),
-                batch_accuracy=float(correct[-1].mean()) / training.batches.shape[-1],
-                test_accuracy=evaluations[-1].correct / len(test_labels) if evaluations else float("nan"),
+                batch={"loss": float(losses[-1].mean())}
+                | {name: float(parts[-1].mean()) / training.batches.shape[-1] for name, parts in measured.items()},
+                center=evaluations[-1].values if evaluations else {},
             )
             stopping = stopping or on_progress(progress) is True
 
     kept = last if diverged is None else diverged + 1
     stopped = diverged is None and reached is None and kept < timeline.exchanges
     if stopped and kept not in evaluate_at:
-        tested = count_correct(training.center, test_images, test_labels, loss=loss)
-        evaluations.append(Evaluation(kept, int(tested)))
+        tested = jax.device_get(evaluated(task, training.center, test))
+        evaluations.append(Evaluation(kept, values(task, tested, test)))
     return Replay(
-        center=jax.device_get(training.center),
+        center=jax.device_get(task.whole(training.center)),
         losses=np.concatenate(losses)[:kept],
-        correct=np.concatenate(correct)[:kept],
+        measured={name: np.concatenate(parts)[:kept] for name, parts in measured.items()},
         evaluations=evaluations,
         diverged_exchange=diverged,
         reached=reached is not None,
         stopped=stopped,
     )
-
-
-@partial(jax.jit, static_argnames=("loss",))
-def count_correct(params: Params, images: jax.Array, labels: jax.Array, *, loss: Loss) -> jax.Array:
-    """How many of the images are classified correctly, int32; in batches, to bound the memory."""
-    size = _EVALUATION_BATCH if len(images) % _EVALUATION_BATCH == 0 else len(images)
-    chunks = jax.tree.map(lambda array: array.reshape(-1, size, *array.shape[1:]), (images, labels))
-    return lax.map(lambda chunk: loss(params, *chunk)[1], chunks).sum(dtype=jnp.int32)
 
 
 def _segments(exchanges: int, size: int, evaluate_at: set[int]) -> Iterator[tuple[int, int]]:

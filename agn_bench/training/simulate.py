@@ -6,31 +6,42 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import jax
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.jax_settings import own_settings
 from agn_bench.base.streams import Kind, stream
+from agn_bench.base.user_code import called
 from agn_bench.clock.stops import Stop, cut
 from agn_bench.clock.timeline import Timeline
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
-from agn_bench.problems import mlp, shares
-from agn_bench.problems.datasets import Dataset
+from agn_bench.problems import Batch, Params, Problem, shares
+from agn_bench.training.checks import check_initial
 from agn_bench.training.columns import POINTS_PER_WINDOW
-from agn_bench.training.records import Progress, RunResult
-from agn_bench.training.replay import count_correct, replay_timeline
+from agn_bench.training.evaluation import evaluated, examples, values
+from agn_bench.training.records import Progress, RunResult, Target
+from agn_bench.training.replay import replay_timeline
+from agn_bench.training.task import task_of
 from agn_bench.training.timing import timeline_of
 
 MAX_CURVE_POINTS = 1_000_000
 
 
 @own_settings()
-def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progress], object] | None = None) -> RunResult:
+def simulate(
+    config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None = None
+) -> RunResult:
     """Simulate the timeline of `config` and replay the training along it.
 
+    Args:
+        data: the training set and the test set of its problem (see Problem.load).
+
     Raises:
-        BadInput: the curve's window is too short for the simulated time.
+        BadInput: the curve's window is too short for the simulated time, or the data split asks for classes and there
+            are none.
+        UserCodeError: a user's function fails, or gives something else than it should.
     """
     began = time.perf_counter()
     timeline = timeline_of(config)
@@ -40,12 +51,12 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         raise BadInput("window", config.window, problem, f"at least {least:.3g} simulated seconds")
     clock_done = time.perf_counter()
 
-    widths = config.model.thing.widths(config.dataset.thing)
+    problem, (train, test) = config.trains, data
     pooled = config.gradient_steps if config.shares == "equal" else None
     batches = shares.deal(
         config.data_split.thing,
         config.seed,
-        dataset.train_labels,
+        _labels(config, train),
         config.workers,
         pooled // config.workers if pooled else (int(timeline.phase.max()) + 1) * config.local_steps,
         config.batch_size,
@@ -57,12 +68,13 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
         batches,
         optimizer=config.optimizer.thing,
         local=config.local_optimizer.thing,
-        loss=mlp.loss,
-        initial=mlp.initial_params(stream(config.seed, Kind.PARAMETERS), widths),
-        dataset=dataset,
+        problem=problem,
+        initial=_initial(problem, config.seed),
+        train=train,
+        test=test,
         evaluate_at={exchanges for _, exchanges in looks},
         reset_local_optimizer=config.reset_local_optimizer,
-        target=config.target,
+        target=_target(config),
         on_progress=on_progress,
     )
     if replay.reached or replay.stopped:
@@ -71,12 +83,42 @@ def simulate(config: RunConfig, dataset: Dataset, on_progress: Callable[[Progres
             looks.append((float(timeline.applied_s[replay.exchanges - 1]), replay.exchanges))
         ended_s = next(time_s for time_s, exchanges in looks if exchanges == replay.exchanges)
         timeline = replace(cut(timeline, None, Stop(replay.exchanges)), stopped_s=ended_s)
-    train_correct = None
-    if replay.diverged_exchange is None:
-        train_correct = int(count_correct(replay.center, dataset.train_images, dataset.train_labels, loss=mlp.loss))
+    trained = {}
+    if replay.diverged_exchange is None and not problem.evaluates_itself:
+        task, center = task_of(problem, replay.center)
+        trained = values(task, jax.device_get(evaluated(task, center, train)), train)
     done = time.perf_counter()
     wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
-    return RunResult(config, timeline, replay, looks, train_correct, wall_clock)
+    return RunResult(config, timeline, replay, looks, trained, wall_clock)
+
+
+def _initial(problem: Problem, seed: int) -> Params:
+    """The center at version 0."""
+    kind = type(problem)
+    with called(kind, f"{kind.__name__}.init(generator)"):
+        initial = problem.init(stream(seed, Kind.PARAMETERS))
+    check_initial(problem, initial)
+    return initial
+
+
+def _labels(config: RunConfig, train: Batch) -> np.ndarray:
+    """The class of every training example, for the data split; where there are none, all are of one."""
+    labels = config.trains.labels(train)
+    if labels is not None:
+        return labels
+    if config.data_split.thing.by_class:
+        problem = f"goes by the classes of training examples, and those of {config.subject} have none"
+        raise BadInput("data_split", config.data_split.spelled, problem, "mixed or sharded")
+    return np.zeros(examples(train), np.int32)
+
+
+def _target(config: RunConfig) -> Target | None:
+    """At which value of which measure it ends."""
+    if config.until is None:
+        return None
+    column, _, value = config.until.partition("=")
+    (measure,) = (name for name in config.trains.measures if config.trains.column(name) == column)
+    return Target(measure, float(value), config.trains.measures[measure].higher_is_better)
 
 
 def _looks(config: RunConfig, timeline: Timeline) -> list[tuple[float, int]]:

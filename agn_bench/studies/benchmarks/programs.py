@@ -25,11 +25,13 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
-from agn_bench.problems import datasets, mlp
-from agn_bench.problems.catalogue import DATASETS, MODELS, parameter_count
+from agn_bench.problems import datasets, perceptron
+from agn_bench.problems.catalogue import DATASETS, MODELS
+from agn_bench.problems.mlp import parameter_count
 from agn_bench.training.carry import Training
+from agn_bench.training.evaluation import evaluated
 from agn_bench.training.exchange import all_finite, begin, local_phase
-from agn_bench.training.replay import count_correct
+from agn_bench.training.task import Task, task_of
 
 SGEMM_SIZES = (1024, 2048, 4096)
 _BATCH = 128
@@ -81,11 +83,12 @@ class Problem:
         scale = SCALES[cell.model]
         self.cell, self.scale, self.repetitions = cell, scale, repetitions
         self.widths = MODELS[cell.model].widths(DATASETS[scale.dataset])
+        self.task: Task = task_of(MODELS[cell.model].on(DATASETS[scale.dataset]), ())[0]
         chosen = LOCAL_OPTIMIZERS.choose(cell.local_optimizer)
         self.learning_rate = chosen.number("learning_rate") / 10
         chosen = LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": self.learning_rate})
         self.local = as_pytree(chosen.thing)
-        self.initial = mlp.initial_params(stream(0, Kind.PARAMETERS), self.widths)
+        self.initial = perceptron.initial_params(stream(0, Kind.PARAMETERS), self.widths)
         slots = 1 + self.local.slots
         self.state_bytes = 4 * parameter_count(self.widths) * slots
         # State read and written, slopes written and read: what no step can do without.
@@ -127,7 +130,7 @@ class Problem:
 
     def bare_steps(self) -> Callable[[], None]:
         """Train one model for a slice's steps: same model, optimizer and mini-batches, nothing simulated."""
-        images, labels, local = self._on_device(self.images, self.labels, self.local)
+        train, local = self._on_device((self.images, self.labels), self.local)
         calls = self.scale.steps // _SCANNED
         shape = (calls * (self.repetitions + 1), _SCANNED, _BATCH)
         batches = [jax.device_put(batch) for batch in np.resize(self.batches, shape)]
@@ -137,7 +140,7 @@ class Problem:
         def train() -> None:
             nonlocal state, position
             for _ in range(calls):
-                state, losses, _ = _bare(state, batches[position % len(batches)], images, labels, local, loss=mlp.loss)
+                state, losses, _ = _bare(state, batches[position % len(batches)], train, local, self.task)
                 position += 1
             _finish((state, losses))
 
@@ -145,22 +148,22 @@ class Problem:
 
     def training(self) -> tuple[Training, Timeline]:
         timeline = simulate_timeline(self.draws)
-        images, labels = self._on_device(self.images, self.labels)
-        return Training(timeline, self.batches, Agn(), self.local, mlp.loss, self.initial, images, labels), timeline
+        train = self._on_device((self.images, self.labels))
+        return Training(timeline, self.batches, Agn(), self.local, self.task, self.initial, train), timeline
 
     def simulation(self) -> Callable[[int], tuple[list[float], list[int]]]:
         """Apply the next exchanges as a run does, and evaluate; gives the last exchange's losses, and the workers."""
         training, timeline = self.training()
-        tested = self._on_device(self.test_images, self.test_labels)
+        tested = self._on_device((self.test_images, self.test_labels))
         position = 0
 
         def train(exchanges: int) -> tuple[list[float], list[int]]:
             nonlocal position
             begin, end = position, position + exchanges
 
-            def look(version: int) -> tuple[jax.Array, jax.Array | None]:
+            def look(version: int) -> tuple[jax.Array, Any]:
                 center = training.center
-                return all_finite(center), count_correct(center, *tested, loss=mlp.loss) if version == end else None
+                return all_finite(center), evaluated(self.task, center, tested) if version == end else None
 
             for seen in training.along(pairwise([*range(begin, end, training.segment_size), end]), look):
                 first, last, record, _ = seen
@@ -175,7 +178,7 @@ class Problem:
         return copies if len(values) > 1 else copies[0]
 
 
-_bare = partial(jax.jit, static_argnames=("loss",), donate_argnames=("worker",))(local_phase)
+_bare = partial(jax.jit, donate_argnames=("worker",))(local_phase)
 
 
 class Sgemm:
@@ -214,7 +217,7 @@ class ExchangeCost:
     """Seconds of an exchange itself, with AGN's normalization and without."""
 
     def __init__(self, cell: Cell) -> None:
-        initial = mlp.initial_params(
+        initial = perceptron.initial_params(
             stream(0, Kind.PARAMETERS), MODELS[cell.model].widths(DATASETS[SCALES[cell.model].dataset])
         )
         self._center, self._start, self._end = (Problem._on_device(initial) for _ in range(3))
