@@ -54,6 +54,7 @@ from agn_bench.execution.one import Terms, make
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optimizer, Server, Worker
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
+from agn_bench.problems.mlp import Mlp
 from agn_bench.training.records import Progress, RunResult
 
 # What a shell or nohup has let these tests ignore, the programs that they start would ignore, too.
@@ -199,11 +200,15 @@ def tiny() -> datasets.Dataset:
     return datasets.Dataset("tiny", images[:300], labels[:300], images[300:], labels[300:])
 
 
+TINY = DatasetEntry(300, 100, "tiny", "none", "none", {}, shape=(12,), classes=4, embedded=True)
+PERCEPTRON = Mlp(WIDTHS[1:-1]).on(TINY, "tiny")
+"""The problem that most tests train."""
+
+
 @pytest.fixture
 def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a data set that loads at once and trains in milliseconds, for tests of the command line."""
-    entry = DatasetEntry(300, 100, "tiny", "none", "none", {}, features=12, classes=4, embedded=True)
-    monkeypatch.setitem(DATASETS.shipped, "tiny", entry)
+    monkeypatch.setitem(DATASETS.shipped, "tiny", TINY)
     float32 = datasets.Dataset(
         "tiny",
         tiny.train_images.astype(np.float32),

@@ -34,8 +34,9 @@ from agn_bench.config import options, resolving
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
+from agn_bench.execution.one import load_once
 from agn_bench.optimizers import OPTIMIZERS, Optimizer, as_pytree
-from agn_bench.problems import datasets, shares
+from agn_bench.problems import shares
 from agn_bench.problems.catalogue import SPLITS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.store import folder
@@ -128,7 +129,7 @@ def test_an_optimizer_in_a_file_trains_as_its_equation_says(tiny: Dataset, quick
 
     def center(optimizer: str) -> Any:
         config = resolve({**TINY, "dataset": quick_dataset, "optimizer": optimizer})
-        return simulate(config, datasets.load(quick_dataset)).replay.center
+        return simulate(config, load_once(config.trains, None)).replay.center
 
     mine, dynsgd, other = map(center, ("my.py:Mine:power=1", "dynsgd", "my.py:Mine:power=1:beta=2"))
 
@@ -1033,7 +1034,7 @@ def test_an_option_that_comes_later_renames_no_run_and_is_everywhere(
         resolve({**given, "caution": 10})
     configs = read_experiment_file(here / "mine.toml").configs
     assert [config.caution for config in configs] == [0, 3, 0, 3]
-    assert simulate(careful, datasets.load(quick_dataset)).config is careful
+    assert simulate(careful, load_once(careful.trains, None)).config is careful
     committed = folder.known(Path(__file__).parent.parent / "results" / "four-methods")
     assert all(committed.finished(config.run_id) for config in read_experiment_file(FOUR).configs)
 

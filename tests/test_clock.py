@@ -40,7 +40,7 @@ from agn_bench.clock.trace import Trace
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig, with_seeds
 from agn_bench.execution import sweep
-from agn_bench.problems import mlp, shares
+from agn_bench.problems import perceptron, shares
 from agn_bench.problems.catalogue import MODELS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
@@ -334,16 +334,16 @@ def test_workers_with_unequal_work_learn_what_the_reference_learns(
     """In float32 against float64: 20 steps a worker at most, each with a relative error of some 1e-6."""
     config = resolve(tiny_run(timeline=uneven, local_steps=5, learning_rate=0.1, seed=2))
     images, tests = tiny.train_images.astype(np.float32), tiny.test_images.astype(np.float32)
-    result = simulate(config, Dataset("tiny", images, tiny.train_labels, tests, tiny.test_labels))
+    result = simulate(config, ((images, tiny.train_labels), (tests, tiny.test_labels)))
     log = [
         {"worker": worker, "phase": phase, "staleness": staleness}
         for worker, phase, staleness in [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 0, 3), (0, 2, 1), (0, 3, 0), (2, 1, 2)]
     ]
     batches = shares.deal(shares.Mixed(), 2, tiny.train_labels, 3, 20, 8, pooled_steps=60)
-    initial = mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
+    initial = perceptron.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
     _, losses, correct = reference.train(log, batches, tiny.train_images, tiny.train_labels, initial, "agn", "sgd", 0.1)
     np.testing.assert_allclose(result.replay.losses, losses, rtol=1e-4)
-    np.testing.assert_array_equal(result.replay.correct, correct)
+    np.testing.assert_array_equal(result.replay.measured["accuracy"], correct)
 
 
 def test_a_message_is_the_models_parameters_in_float32() -> None:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Figure, examples, exchanged, initial_params, local_optimizer, reference_log, tried
+from conftest import PERCEPTRON, Figure, examples, exchanged, initial_params, local_optimizer, reference_log, tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ from agn_bench.optimizers.fedbuff import Fedbuff
 from agn_bench.optimizers.local_sgd import LocalSgd
 from agn_bench.optimizers.ringmaster import Ringmaster
 from agn_bench.optimizers.stale_synchronous import StaleSynchronous
-from agn_bench.problems import mlp, shares
+from agn_bench.problems import shares
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
 from agn_bench.training.replay import replay_timeline
@@ -232,7 +232,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
     """Exchanges, steps and mini-batches counted three ways; and what pandas reads of a CSV file and writes is the same
     text, and the same floats as were measured.
     """
-    data = _float32(tiny)
+    data = _float32(tiny).train, _float32(tiny).test
 
     @examples(50)
     @given(options_of_runs(quick_dataset))
@@ -242,7 +242,7 @@ def test_any_run_agrees_with_its_timeline_and_its_files_keep_every_digit(
         summary, curve, commits = columns.summary(result), columns.curve(result), columns.commits(result.timeline)
         made, timeline = result.replay.exchanges, result.timeline
         assert timeline.exchanges == len(commits["exchange"])
-        assert result.replay.losses.shape == result.replay.correct.shape == (made, config.local_steps)
+        assert result.replay.losses.shape == result.replay.measured["accuracy"].shape == (made, config.local_steps)
         assert summary["gradient_steps"] == made * config.local_steps
         assert summary["sim_time_s"] == timeline.end_s <= (config.seconds or np.inf)
         if result.status == "done":
@@ -353,9 +353,10 @@ def _trained(
         batches,
         optimizer=EVERY_OPTIMIZER[optimizer],
         local=local_optimizer(local, rate, 0.9),
-        loss=mlp.loss,
+        problem=PERCEPTRON,
         initial=initial_params(3, np.float32) if initial is None else initial,
-        dataset=data,
+        train=data.train,
+        test=data.test,
         evaluate_at={0, timeline.exchanges},
     )
 
@@ -436,5 +437,5 @@ def test_no_number_changes_its_type(tiny: Dataset, optimizer: str, local: str, d
         found = _trained(_timeline(optimizer, 0, workers=2), batches, data, optimizer, initial, local, 0.01)
     assert {leaf.dtype for leaf in jax.tree.leaves(found.center)} == {np.dtype(dtype)}
     assert found.losses.dtype == dtype
-    assert found.correct.dtype == np.int32
+    assert found.measured["accuracy"].dtype == np.int32
     assert np.isfinite(found.losses).all()

@@ -37,10 +37,10 @@ from agn_bench import (
 from agn_bench.clock import load_profile, profile_of
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
-from agn_bench.problems import datasets, mlp
+from agn_bench.execution.one import load_once
+from agn_bench.problems import datasets, perceptron
 from agn_bench.store import folder as folders
 from agn_bench.store.run_files import CENTER, read_config
-from agn_bench.training.replay import count_correct
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -60,6 +60,11 @@ WORDS = [word for name, value in TINY.items() for word in (f"--{name.replace('_'
 @pytest.fixture
 def config(quick_dataset: str) -> RunConfig:
     return RunConfig.of(optimizer="easgd", **TINY)
+
+
+def right(center: Any, data: tuple[Any, Any]) -> int:
+    """How many images the center classifies correctly."""
+    return int(perceptron.loss(center, *data)[1])
 
 
 def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig, tmp_path: Path) -> None:
@@ -227,9 +232,8 @@ def test_what_a_callback_raises_carries_the_run_until_then(config: RunConfig) ->
     # What there is of it is the beginning of the whole run, and its center the one that was tested last.
     np.testing.assert_array_equal(result.replay.losses, whole.replay.losses[: result.replay.exchanges])
     assert len(commits(result)) == result.replay.exchanges
-    dataset = datasets.load(config.dataset, None)
-    tested = int(count_correct(result.replay.center, dataset.test_images, dataset.test_labels, loss=mlp.loss))
-    assert result.replay.evaluations[-1] == (result.replay.exchanges, tested)
+    tested = right(result.replay.center, load_once(config.trains, None)[1])
+    assert result.replay.evaluations[-1] == (result.replay.exchanges, {"accuracy": tested / 100})
     assert summary(result)["test_accuracy"] == tested / 100
     assert curve(result)["time_s"].iloc[-1] < curve(whole)["time_s"].iloc[-1]
 
@@ -323,11 +327,9 @@ def test_the_saved_center_is_the_one_that_was_tested(
         assert list(saved) == ["biases_0", "weights_0", "biases_1", "weights_1"]
         assert all(array.dtype == np.float32 for array in saved.values())
         center = [{"weights": saved[f"weights_{i}"], "biases": saved[f"biases_{i}"]} for i in (0, 1)]
-        right = int(count_correct(center, data.test_images, data.test_labels, loss=mlp.loss))
         (row,) = pd.read_csv(folder / "summary.csv").to_dict("records")
-        assert right / len(data.test_labels) == row["test_accuracy"]
-        right = int(count_correct(center, data.train_images, data.train_labels, loss=mlp.loss))
-        assert right / len(data.train_labels) == row["train_accuracy"]
+        assert right(center, data.test) / len(data.test_labels) == row["test_accuracy"]
+        assert right(center, data.train) / len(data.train_labels) == row["train_accuracy"]
     assert CENTER in command(*words)[1]
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from conftest import Figure, examples, initial_params, local_optimizer, reference_clock, tried
+from conftest import PERCEPTRON, Figure, examples, initial_params, local_optimizer, reference_clock, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from test_rules import rules_for
@@ -23,9 +23,9 @@ from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.rules import Rules
 from agn_bench.clock.stops import Stop
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
-from agn_bench.problems import mlp
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry
+from agn_bench.training.task import task_of
 
 LOCAL_STEPS, BATCH, RATE = 2, 8, 0.2
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
@@ -80,17 +80,17 @@ class Case:
     def ours(
         self, optimizer: Optimizer, local: str = "sgd", dtype: type = np.float64, **options: Any
     ) -> tuple[carry.Training, np.ndarray]:
-        images, labels = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
+        train = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
+        task, initial = task_of(PERCEPTRON, initial_params(3, dtype))
         chosen = local_optimizer(local, RATE if local == "sgd" else 0.01)
         training = carry.Training(
             self.timeline,
             self.batches,
             optimizer,
             chosen,
-            mlp.loss,
-            initial_params(3, dtype),
-            images,
-            labels,
+            task,
+            initial,
+            train,
             **options,
         )
         losses = []

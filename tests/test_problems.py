@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
-from agn_bench.problems import datasets, mlp, shares
+from agn_bench.problems import datasets, perceptron, shares
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS, DatasetEntry
 from agn_bench.problems.shares import Dirichlet, Mixed, Sharded, Split
 
@@ -24,13 +24,13 @@ from agn_bench.problems.shares import Dirichlet, Mixed, Sharded, Split
 
 
 def test_the_papers_model_has_4798010_parameters() -> None:
-    params = mlp.initial_params(stream(0, Kind.PARAMETERS), (784, *MODELS["mlp-paper"].hidden, 10))
+    params = perceptron.initial_params(stream(0, Kind.PARAMETERS), (784, *MODELS["mlp-paper"].hidden, 10))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 4_798_010
 
 
 def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
     """Uniform on ±√(6 / (in + out)): all within, variance 2 / (in + out), within 4 standard errors."""
-    (layer,) = mlp.initial_params(np.random.default_rng(0), (300, 200))
+    (layer,) = perceptron.initial_params(np.random.default_rng(0), (300, 200))
     weights = layer["weights"]
     limit = np.sqrt(6 / 500)
     assert np.abs(weights).max() <= np.float32(limit)
@@ -42,8 +42,8 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 def test_every_product_is_asked_for_in_float32_forward_and_backward() -> None:
     """What a GPU would otherwise multiply with fewer bits; on a CPU it changes nothing, so the program is read."""
-    params = mlp.initial_params(np.random.default_rng(0), (20, 8, 6, 10))
-    gradient = jax.jit(jax.grad(lambda *inputs: mlp.loss(*inputs)[0]))
+    params = perceptron.initial_params(np.random.default_rng(0), (20, 8, 6, 10))
+    gradient = jax.jit(jax.grad(lambda *inputs: perceptron.loss(*inputs)[0]))
     program = gradient.lower(params, np.zeros((4, 20), np.float32), np.zeros(4, np.int32)).as_text()
     products = [line for line in program.splitlines() if "dot_general" in line]
     assert len(products) == 8  # three forward, three to weights, two to activations

@@ -18,19 +18,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from conftest import WIDTHS, initial_params
+from conftest import PERCEPTRON, WIDTHS, initial_params
 from jax.test_util import check_grads
 from test_simulate import LOCAL, OPTIMIZERS, Case, distance
 
 from agn_bench.clock.timeline import Timeline
 from agn_bench.config.resolving import resolve
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optimizer, Server, Worker, optimizer
-from agn_bench.problems import mlp
+from agn_bench.problems import perceptron
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry as training
 from agn_bench.training.exchange import exchange_sharing
 from agn_bench.training.records import Progress, Replay
+from agn_bench.training.task import task_of
 from agn_bench.training.timing import timeline_of
 
 Engine = Callable[..., None]
@@ -67,9 +68,9 @@ class Script(Case):
         return reference.train(self.log, self.batches, *data, initial, optimizer, *numbers, reset)
 
     def training(self, optimizer: Any, local: LocalOptimizer) -> training.Training:
-        images, labels = jnp.asarray(self.tiny.train_images, np.float32), jnp.asarray(self.tiny.train_labels)
-        initial = initial_params(3, np.float32)
-        return training.Training(self.timeline, self.batches, optimizer, local, mlp.loss, initial, images, labels)
+        train = jnp.asarray(self.tiny.train_images, np.float32), jnp.asarray(self.tiny.train_labels)
+        task, initial = task_of(PERCEPTRON, initial_params(3, np.float32))
+        return training.Training(self.timeline, self.batches, optimizer, local, task, initial, train)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def engine(monkeypatch: Patch) -> Engine:
 def same(a: Replay, b: Replay, center: bool = True) -> None:
     """To the bit; NaN is NaN."""
     assert (a.diverged_exchange, a.evaluations) == (b.diverged_exchange, b.evaluations)
-    parts = [(r.center if center else None, r.losses, r.correct) for r in (a, b)]
+    parts = [(r.center if center else None, r.losses, r.measured) for r in (a, b)]
     jax.tree.map(partial(np.testing.assert_array_equal, strict=True), *parts)
 
 
@@ -106,7 +107,7 @@ def test_any_order_agrees_with_the_reference(
     centers, losses, correct = case.reference(name, LOCAL[local], reset)
     assert distance(result.center, centers[-1]) < 1e-9
     np.testing.assert_allclose(result.losses, losses, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(result.correct, correct)
+    np.testing.assert_array_equal(result.measured["accuracy"], correct)
 
 
 @pytest.mark.parametrize(("name", "local"), [("agn", "adam"), ("easgd", "sgd")])
@@ -254,7 +255,8 @@ def test_the_exchange_that_spoils_the_center_is_found_within_a_segment(
     made = 48 if at is None else at + 1
     kept = [version for version in (0, 10, 20, 22, 40, 48) if at is None or version <= at]
     sound = run(Struck(-1, 0.0), evaluate_at=kept)
-    sound = replace(sound, diverged_exchange=at, losses=sound.losses[:made], correct=sound.correct[:made])
+    kept_measured = {name: values[:made] for name, values in sound.measured.items()}
+    sound = replace(sound, diverged_exchange=at, losses=sound.losses[:made], measured=kept_measured)
     same(result, sound, center=at is None)
     assert result.losses.shape == (made, 1)
     assert np.isfinite(result.losses).all()
@@ -284,7 +286,7 @@ def test_a_run_that_is_made_again_holds_nothing_of_the_first_try(tiny: Dataset) 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patch) -> None:
     """Though the center is."""
 
-    def loss(params: Any, images: jax.Array, labels: jax.Array, plain: Any = mlp.loss) -> Any:
+    def loss(params: Any, images: jax.Array, labels: jax.Array, plain: Any = perceptron.loss) -> Any:
         value, correct = plain(params, images, labels)
         return value + jax.lax.stop_gradient(jnp.where(images.max() > 1, jnp.inf, 0)), correct
 
@@ -293,7 +295,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patc
     case.batches[case.batches == 0] = 1
     for exchange, step in ((13, 2), (30, 0)):
         case.batches[case.log[exchange]["worker"], case.log[exchange]["phase"] * 4 + step, 5] = 0
-    monkeypatch.setattr(mlp, "loss", loss)
+    monkeypatch.setattr(perceptron, "loss", loss)
     result = case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32)
     assert result.diverged_exchange == 13
     assert np.argwhere(~np.isfinite(result.losses)).tolist() == [[13, 2]]
@@ -382,9 +384,9 @@ def test_the_gradient_of_a_product_is_that_of_a_plain_one(dtype: type, spoiled: 
     with jax.enable_x64(dtype == np.float64):
         gradients = [
             jax.jit(lambda a, w, s, product=product: jax.vjp(product, a, w)[1](s))(activations, weights, slope)
-            for product in (mlp._product, jnp.matmul)
+            for product in (perceptron._product, jnp.matmul)
         ]
         if spoiled is None:
-            check_grads(jax.jit(mlp._product), (activations, weights), 2, ["rev"])  # against finite differences
+            check_grads(jax.jit(perceptron._product), (activations, weights), 2, ["rev"])  # against finite differences
     jax.tree.map(partial(np.testing.assert_array_equal, strict=True), *gradients)
     assert bool(np.isfinite(gradients[0][0][0, 0])) == (spoiled is None)

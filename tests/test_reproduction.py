@@ -24,6 +24,7 @@ from agn_bench.config.run import RunConfig
 from agn_bench.paper import artefacts, beale, claims, computing, curves, drawing, grid, measures, report, runs, tuning
 from agn_bench.paper.computed import CLUSTER
 from agn_bench.paper.published import published_table
+from agn_bench.problems import beale as beale_problem
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
 ROOT = Path(__file__).parent.parent
@@ -359,10 +360,10 @@ def test_the_gradient_is_that_of_the_function() -> None:
     generator = np.random.default_rng(0)
     for x, y in generator.uniform(-3, 3, (20, 2)):
         step = 1e-6
-        by_x = (beale.beale(x + step, y) - beale.beale(x - step, y)) / (2 * step)
-        by_y = (beale.beale(x, y + step) - beale.beale(x, y - step)) / (2 * step)
+        by_x = (beale_problem.beale(x + step, y) - beale_problem.beale(x - step, y)) / (2 * step)
+        by_y = (beale_problem.beale(x, y + step) - beale_problem.beale(x, y - step)) / (2 * step)
         np.testing.assert_allclose(beale.gradient(x, y), (by_x, by_y), rtol=1e-5, atol=1e-4)
-    assert beale.beale(*beale.MINIMUM) == 0
+    assert beale_problem.beale(*beale.MINIMUM) == 0
     assert beale.gradient(*beale.MINIMUM) == (0, 0)
 
 

@@ -150,12 +150,12 @@ def test_last_batch_accuracy_is_the_mean_over_workers_of_their_last_mini_batch(
 ) -> None:
     """Counted by the reference, from the same mini-batches and initial parameters, in float64."""
     from agn_bench.base.streams import Kind, stream
-    from agn_bench.problems import mlp, shares
+    from agn_bench.problems import perceptron, shares
 
     config, run = make(tmp_path, seed=2, learning_rate=0.02)
     log = reference_log(draw_delays(config.delays, config.seed, 4, 10, 3))
     batches = shares.deal(shares.Mixed(), 2, tiny.train_labels, 4, 30, 8, pooled_steps=130)
-    initial = mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
+    initial = perceptron.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4))
     _, _, correct = reference.train(log, batches, tiny.train_images, tiny.train_labels, initial, "agn", "sgd", 0.02)
     last = {row["worker"]: right[-1] / 8 for row, right in zip(log, correct, strict=True)}
     assert pd.read_csv(run / "summary.csv")["last_batch_accuracy"].iloc[0] == np.mean(list(last.values()))

@@ -11,18 +11,19 @@ import jax
 import numpy as np
 import pytest
 import reference
-from conftest import initial_params, local_optimizer, profiles, reference_log
+from conftest import PERCEPTRON, initial_params, local_optimizer, profiles, reference_log
 
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.config.resolving import resolve
+from agn_bench.execution.one import load_once
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
 from agn_bench.optimizers.dynsgd import Dynsgd
 from agn_bench.optimizers.easgd import Easgd
-from agn_bench.problems import datasets, mlp, shares
+from agn_bench.problems import perceptron, shares
 from agn_bench.problems.catalogue import SPLITS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import carry as training
@@ -79,9 +80,10 @@ class Case:
                 self.batches,
                 optimizer=optimizer,
                 local=local,
-                loss=mlp.loss,
+                problem=PERCEPTRON,
                 initial=initial_params(3, dtype),
-                dataset=cast,
+                train=cast.train,
+                test=cast.test,
                 **options,
             )
 
@@ -123,7 +125,7 @@ def test_float64_center_agrees_with_the_reference_after_50_exchanges(
     assert replay.center[0]["weights"].dtype == np.float64
     assert distance(replay.center, centers[-1]) < 1e-9
     np.testing.assert_allclose(replay.losses, losses, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(replay.correct, correct)
+    np.testing.assert_array_equal(replay.measured["accuracy"], correct)
     assert distance(centers[-1], initial_params(3)) > 0.01  # it has moved, so it could have differed
 
 
@@ -233,7 +235,8 @@ def test_evaluations_are_of_the_center_at_the_versions_asked_for(tiny: Dataset) 
     expected = []
     for version in (0, 7, 30):
         center = centers[version - 1] if version else initial_params(3)
-        expected.append((version, reference.loss_and_gradient(center, tiny.test_images, tiny.test_labels)[2]))
+        right = reference.loss_and_gradient(center, tiny.test_images, tiny.test_labels)[2]
+        expected.append((version, {"accuracy": right / len(tiny.test_labels)}))
     assert [tuple(evaluation) for evaluation in replay.evaluations] == expected
 
 
@@ -250,7 +253,7 @@ def test_the_first_exchange_that_is_not_finite_ends_the_run(tiny: Dataset, rate:
         for center, row in zip(centers, losses, strict=True)
     ]
     assert replay.diverged_exchange == finite.index(False)
-    assert len(replay.losses) == len(replay.correct) == replay.diverged_exchange + 1
+    assert len(replay.losses) == len(replay.measured["accuracy"]) == replay.diverged_exchange + 1
     assert [evaluation.version for evaluation in replay.evaluations] == [0]
 
 
@@ -260,8 +263,9 @@ def test_progress_is_reported_in_order_up_to_the_end(tiny: Dataset, monkeypatch:
     case.replay(OPTIMIZERS["agn"], LOCAL["sgd"], np.float32, evaluate_at={0, 30}, on_progress=seen.append)
     assert [progress.exchanges for progress in seen] == list(range(1, 31))
     assert seen[-1].sim_time_s == case.timeline.applied_s[-1]
-    assert 0 <= seen[-1].batch_accuracy <= 1
-    assert 0 <= seen[-1].test_accuracy <= 1
+    assert seen[-1].batch["loss"] > 0
+    assert 0 <= seen[-1].batch["accuracy"] <= 1
+    assert 0 <= seen[-1].center["accuracy"] <= 1
 
 
 def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[[Callable[[], object]], int]) -> None:
@@ -298,14 +302,14 @@ def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: s
     asked = {"local_optimizer": "sgd", "learning_rate": 0.05, "data_split": "mixed", **options}
     size = {"dataset": quick_dataset, "model": "mlp-8", "batch_size": 8, "workers": 4, "local_steps": 3}
     config = resolve({**size, **asked, "gradient_steps": 120, "seed": 2, "window": 2})
-    trained = simulate(config, datasets.load(quick_dataset)).replay
+    trained = simulate(config, load_once(config.trains, None)).replay
 
     centers, losses, correct = reference.train(
         reference_log(draw_delays(config.delays, 2, 4, 10, 3)),
         shares.deal(SPLITS.choose(asked["data_split"]).thing, 2, tiny.train_labels, 4, 30, 8, pooled_steps=120),
         tiny.train_images,
         tiny.train_labels,
-        mlp.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4)),
+        perceptron.initial_params(stream(2, Kind.PARAMETERS), (12, 8, 4)),
         asked["optimizer"].split(":")[0],
         asked["local_optimizer"].split(":")[0],
         asked["learning_rate"],
@@ -314,12 +318,13 @@ def test_a_configuration_trains_what_it_asks_for(tiny: Dataset, quick_dataset: s
         asked.get("reset_local_optimizer", False),
     )
     np.testing.assert_allclose(trained.losses, losses, rtol=1e-4)
-    np.testing.assert_array_equal(trained.correct, correct)
+    np.testing.assert_array_equal(trained.measured["accuracy"], correct)
     assert distance(trained.center, centers[-1]) < 1e-5
     versions = [0, 7, 14, 21, 28, 35, 40] if "eval_every" in options else list(range(0, 41, 2))
     assert [evaluation.version for evaluation in trained.evaluations] == versions
-    for version, right in trained.evaluations[1:]:
-        assert right == reference.loss_and_gradient(centers[version - 1], tiny.test_images, tiny.test_labels)[2]
+    for version, found in trained.evaluations[1:]:
+        right = reference.loss_and_gradient(centers[version - 1], tiny.test_images, tiny.test_labels)[2]
+        assert found == {"accuracy": right / len(tiny.test_labels)}
 
 
 @pytest.mark.parametrize("split", ["mixed", "sharded", "dirichlet:concentration=0.3"])
@@ -342,7 +347,8 @@ def test_optimizers_and_local_steps_are_compared_on_the_same_mini_batches(
         {"optimizer": "agn", "local_steps": 3, "seed": 1},
     ):
         with pytest.raises(EnoughError):
-            simulate(resolve({**size, **options, "data_split": split}), datasets.load(quick_dataset))
+            config = resolve({**size, **options, "data_split": split})
+            simulate(config, load_once(config.trains, None))
     one, same, other = dealt
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)

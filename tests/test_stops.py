@@ -17,7 +17,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
-from agn_bench.problems import datasets
+from agn_bench.execution.one import load_once
 from agn_bench.training import columns
 from agn_bench.training.records import RunResult
 from agn_bench.training.simulate import simulate
@@ -39,7 +39,7 @@ def given(quick_dataset: str) -> Given:
 
 @pytest.fixture
 def run(quick_dataset: str, given: Given) -> Callable[..., RunResult]:
-    return lambda **options: simulate(given(**options), datasets.load(quick_dataset))
+    return lambda **options: simulate(config := given(**options), load_once(config.trains, None))
 
 
 def words(config: RunConfig, *left_out: str) -> list[str]:
@@ -118,7 +118,8 @@ def test_twice_the_time_begins_with_the_same_run(run: Callable[..., RunResult], 
     made = one.replay.exchanges
     assert 10 < made < two.replay.exchanges
     np.testing.assert_array_equal(one.replay.losses, two.replay.losses[:made])
-    np.testing.assert_array_equal(one.replay.correct, two.replay.correct[:made])
+    accuracies = (result.replay.measured["accuracy"] for result in (one, two))
+    np.testing.assert_array_equal(next(accuracies), next(accuracies)[:made])
 
 
 def test_optimizers_are_compared_on_the_same_data_from_the_same_center(run: Callable[..., RunResult]) -> None:
@@ -146,9 +147,9 @@ def test_where_time_ends_the_run_the_center_is_evaluated_evenly_in_time(run: Cal
     curve = columns.curve(result)
     there = np.isfinite(curve["test_accuracy"])
     np.testing.assert_array_equal(curve["time_s"][there], times)
-    correct = dict(result.replay.evaluations)
+    found = dict(result.replay.evaluations)
     counts = [int((applied <= time).sum()) for time in times]
-    np.testing.assert_array_equal(curve["test_accuracy"][there], [correct[count] / 100 for count in counts])
+    np.testing.assert_array_equal(curve["test_accuracy"][there], [found[count]["accuracy"] for count in counts])
     assert curve["test_accuracy"][there][0] < curve["test_accuracy"][there][-1]
     by_exchanges = run(seconds=20, eval_every=10)
     assert [count for _, count in by_exchanges.looks] == [*range(0, len(applied), 10), len(applied)]
@@ -156,7 +157,7 @@ def test_where_time_ends_the_run_the_center_is_evaluated_evenly_in_time(run: Cal
 
 def test_a_run_ends_at_the_first_evaluation_that_reaches_its_target(run: Callable[..., RunResult]) -> None:
     whole = run(seconds=20)
-    accuracies = [(time, dict(whole.replay.evaluations)[count] / 100) for time, count in whole.looks]
+    accuracies = [(time, dict(whole.replay.evaluations)[count]["accuracy"]) for time, count in whole.looks]
     time = next(time for time, accuracy in accuracies[1:] if accuracy >= 0.6)
     assert 0 < time < 20
     result = run(seconds=20, until="test_accuracy=0.6")

@@ -61,3 +61,18 @@ def is_trained(leaf: Any) -> bool:
     import jax.numpy as jnp
 
     return hasattr(leaf, "dtype") and hasattr(leaf, "shape") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def named_arrays(tree: Any) -> dict[str, Any]:
+    """The arrays of a pytree by where they are in it, as in `layers.0.weight`; in a list of dicts, such as the layers of
+    a multilayer perceptron, as in `weights_0`.
+    """
+    import jax
+
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        words = [str(getattr(part, "name", getattr(part, "key", getattr(part, "idx", part)))) for part in path]
+        layered = isinstance(tree, list) and len(words) == 2 and isinstance(tree[int(words[0])], dict)
+        if hasattr(leaf, "dtype"):
+            found["_".join(reversed(words)) if layered else ".".join(words) or "params"] = leaf
+    return found

@@ -28,9 +28,12 @@ def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[
     """A table of the runs' rows of summary.csv, one row per seed, and where their files are."""
     size = f"{config.workers} workers, {config.local_steps} local steps"
     table = Table(title=f"{config.optimizer}: {size}, {config.subject}")
+    with (folder / SUMMARY).open(encoding="utf-8", newline="") as file:
+        rows = {row["run_id"]: row for row in csv.DictReader(file)}
+    shown = [column for column in _shown_measures(config) if any(rows[run].get(column) for run in runs)]
     columns: dict[str, Callable[[dict[str, str]], str]] = {
         "seed": lambda row: row["seed"],
-        **{measures.heading(column): partial(_value, column) for column in _shown_measures(config)},
+        **{measures.heading(column): partial(_value, column) for column in shown},
         "simulated s": lambda row: f"{float(row['sim_time_s']):.1f}",
         "exchanges": lambda row: row["exchanges"],
         "staleness": lambda row: f"{float(row['mean_staleness']):.1f}",
@@ -38,8 +41,6 @@ def show_runs(console: Console, config: RunConfig, folder: Path, runs: Sequence[
     }
     for name in columns:
         table.add_column(name, justify="right")
-    with (folder / SUMMARY).open(encoding="utf-8", newline="") as file:
-        rows = {row["run_id"]: row for row in csv.DictReader(file)}
     for run in runs:
         table.add_row(*(cell(rows[run]) for cell in columns.values()))
     console.print(table)

@@ -99,11 +99,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     if alone["data_split"].thing.disjoint and workers > examples:
         raise BadInput("workers", workers, f"more than the {examples} examples to share out", f"1 to {examples}")
     config = RunConfig(
-        **{
-            one.name: alone.get(one.name)
-            for one in fields(RunConfig)
-            if one.name in OPTIONS and OPTIONS[one.name].stands_alone
-        },
+        **{"model": None, "dataset": None}
+        | {one.name: alone[one.name] for one in fields(RunConfig) if one.name in alone},
         workers=workers,
         local_steps=local_steps,
         batch_size=batch_size,
@@ -115,10 +112,10 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     check_rules(config)
     most = MAX_IMAGES_DRAWN // batch_size
     if config.steps > most:
-        problem = f"time for about {config.steps:.3g} gradient steps, more than a run can hold"
+        long = f"time for about {config.steps:.3g} gradient steps, more than a run can hold"
         longest = most / config.steps * alone["seconds"]
         accepted = f"up to about {longest:.3g} simulated seconds, or `gradient_steps` too"
-        raise BadInput("seconds", alone["seconds"], problem, accepted)
+        raise BadInput("seconds", alone["seconds"], long, accepted)
     if merged.get("eval_every", "auto") != "auto":
         most = config.exchanges if config.gradient_steps is not None else MAX_IMAGES_DRAWN
         every = whole_number("eval_every", merged["eval_every"], 1, most, "exchanges, or auto")
@@ -194,7 +191,7 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
     bound = kind.on(dataset.thing, dataset.label)
     if unfit := bound.unfit():
         raise BadInput("dataset", dataset.spelled, unfit, accepted)
-    return bound  # type: ignore[no-any-return]
+    return bound
 
 
 def check_rules(config: RunConfig) -> None:
@@ -338,12 +335,12 @@ def _open_work(merged: Mapping[str, object], examples: int, batch_size: int) -> 
 
 
 def _until(text: object, what: Problem) -> str:
-    """A target, MEASURE=VALUE, checked; a measure may be named alone, as in accuracy=0.95."""
-    columns = {what.column(name): measure for name, measure in what.measures.items()}
+    """A target, MEASURE=VALUE, checked."""
+    columns = [*map(what.column, what.measures)]
     measure, equals, value = (part.strip() for part in str(text).partition("="))
     if not equals:
-        raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {next(iter(columns))}=0.95")
-    column = what.column(measure) if measure in what.measures else choose("until", measure, columns)
+        raise NeverAccepted("until", text, "not MEASURE=VALUE", f"as in {columns[0]}=0.95")
+    column = choose("until", measure, columns)
     low, high = (0.0, 1.0) if column.endswith(FRACTION) else (-LARGEST, LARGEST)
     return f"{column}={number('until', value, low, high, f'for {column}')}"
 

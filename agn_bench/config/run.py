@@ -91,7 +91,7 @@ class RunConfig:
         assert chosen is not None
         if self.dataset is None:
             return chosen.thing
-        return chosen.thing.on(self.dataset.thing, self.dataset.label)  # type: ignore[no-any-return]
+        return chosen.thing.on(self.dataset.thing, self.dataset.label)
 
     @property
     def subject(self) -> str:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.problems.beale import LEARNING_RATE, MINIMUM, START
+
 if TYPE_CHECKING:
     import pandas as pd
 
-START, MINIMUM, LEARNING_RATE = (-2.5, -2.0), (3.0, 0.5), 0.001
-"""The paper's start and step size; where the function is 0."""
 LOCAL_STEPS = {"gradient descent": 1, "AGN, λ = 15": 15, "AGN, λ = ∞": 0}
 """Of each path; 0 stands for a local phase that goes on until it has arrived."""
 FRACTION = 0.1
@@ -23,12 +23,6 @@ SPACING = 0.02
 _ARRIVED = 1e-9
 """A step as short as that is no progress any more."""
 _MOST_STEPS = 300_000
-
-
-def beale(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """f(x, y) = (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²; its minimum is f(3, 0.5) = 0."""
-    value: np.ndarray = (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
-    return value
 
 
 def gradient(x: float, y: float) -> tuple[float, float]:

@@ -21,13 +21,13 @@ from agn_bench.analysis.figures.panels import (
     small_multiples,
 )
 from agn_bench.base import files
-from agn_bench.paper import beale as beale_function
 from agn_bench.paper import grid as grid_tables
 from agn_bench.paper import tuning
 from agn_bench.paper.computed import BEALE, CLUSTER, STALENESS_LOCAL_STEPS, STALENESS_WORKERS, computed_table
 from agn_bench.paper.curves import by_order_of_service, edge_table, ends_table, order_table
 from agn_bench.paper.published import published_table
 from agn_bench.paper.runs import Results, Run
+from agn_bench.problems import beale as beale_problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +251,7 @@ def staleness(runs: Results, root: Path) -> None:
 
 def beale(runs: Results, root: Path) -> None:
     beale_paths(
-        computed_table(root, "paths"), beale_function.beale, beale_function.MINIMUM, root / BEALE / "figures" / "beale"
+        computed_table(root, "paths"), beale_problem.beale, beale_problem.MINIMUM, root / BEALE / "figures" / "beale"
     )
 
 

@@ -95,7 +95,7 @@ class Results:
 
     def _check_size(self, summary: pd.DataFrame) -> None:
         """Raise BadInput if the folder has runs of another size."""
-        own = {(config.dataset.name, config.model.name, config.local_optimizer.name) for config in self._asked.values()}
+        own = {(str(config.dataset), str(config.model), str(config.local_optimizer)) for config in self._asked.values()}
         kinds = zip(summary["dataset"], summary["model"], summary["local_optimizer"], strict=True)
         others = [run for run, kind in zip(summary["run_id"], kinds, strict=True) if kind not in own]
         if others:
@@ -182,7 +182,7 @@ def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
         time_s,
         horizon_s=float(row["sim_time_s"]),
         diverged_s=float(row["diverged_s"]) if row["status"] == "diverged" else None,
-        chance=1 / config.dataset.thing.classes,
+        chance=config.trains.measures["accuracy"].if_diverged,
     )
     train = points["train_accuracy"].to_numpy()
     quiet = metrics.steady(train, points["gradient_steps"].to_numpy())

@@ -12,7 +12,8 @@ data.py        what a problem must know of a data set before it is loaded
 catalogue.py   the data sets, the models and the data splits by name
 datasets.py    data sets, read and checked; fetching.py gets them, arrays.py and texts.py read the user's own
 shares.py      which examples each worker trains on
-perceptron.py  the multilayer perceptron, as it is compiled
+classifier.py  what problems have in common that sort examples into classes; convolution.py, those of images
+perceptron.py  the multilayer perceptron, as it is compiled; networks.py, the modules of the other networks
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import choice, factor, positive, quantity, ratio, seconds
@@ -154,7 +155,7 @@ class Problem(ABC):
         """Memory of an example's way through the loss and back, in bytes, about: for what runs need."""
         return 0
 
-    def on(self, data: Data | None, name: str = "") -> Any:
+    def on(self, data: Data | None, name: str = "") -> Self:
         """The same problem, to learn from this data set, which was chosen by this name."""
         bound = copy(self)
         object.__setattr__(bound, "data", data)
@@ -197,6 +198,13 @@ PROBLEMS: Named[Problem] = Named(
     "agn_bench.problems",
     {
         "mlp": "agn_bench.problems.mlp:Mlp",
+        "cnn": "agn_bench.problems.cnn:Cnn",
+        "resnet": "agn_bench.problems.resnet:Resnet",
+        "transformer": "agn_bench.problems.transformer:Transformer",
+        "logistic": "agn_bench.problems.logistic:Logistic",
+        "quadratic": "agn_bench.problems.quadratic:Quadratic",
+        "least-squares": "agn_bench.problems.least_squares:LeastSquares",
+        "beale": "agn_bench.problems.beale:Beale",
     },
     "@problem",
 )

@@ -36,7 +36,7 @@ class DatasetEntry(Data):
     npm_package: str = ""
     """That has the files, too."""
 
-    kind: ClassVar[str] = IMAGES  # type: ignore[misc]
+    kind: ClassVar[str] = IMAGES
 
     @property
     def train_examples(self) -> int:

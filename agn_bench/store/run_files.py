@@ -21,6 +21,7 @@ import numpy as np
 
 from agn_bench.base import files
 from agn_bench.base.inputs import BadInput, read_bytes, reason_of
+from agn_bench.base.pytrees import named_arrays
 from agn_bench.base.tabular import UNREADABLE, WrongType, read_table
 from agn_bench.config.resolving import recorded_options
 from agn_bench.config.run import SEMANTICS_VERSION
@@ -89,10 +90,11 @@ BEFORE = "before"
 
 
 def center_bytes(center: Params) -> bytes:
-    """The content of center.npz: of each layer, from 0, weights_0 (inputs, outputs) and biases_0 (outputs,)."""
+    """The content of center.npz: the arrays by where they are in the parameters, as in layers.0.weight; of a multilayer
+    perceptron's layers, from 0, weights_0 (inputs, outputs) and biases_0 (outputs,).
+    """
     file = io.BytesIO()
-    arrays = {f"{name}_{layer}": array for layer, part in enumerate(center) for name, array in part.items()}
-    np.savez(file, allow_pickle=False, **arrays)
+    np.savez(file, allow_pickle=False, **named_arrays(center))
     return file.getvalue()
 
 

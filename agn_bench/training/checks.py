@@ -81,7 +81,7 @@ def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> 
         UserCodeError: the problem is a user's, and its loss fails, gives no number, or lacks a measure.
     """
     kind = type(task.problem)
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), train)
+    batch = jax.tree.map(lambda leaf: _of_shape((batch_size, *leaf.shape[1:]), leaf.dtype), train)
     call = f"{kind.__name__}.loss(params: {shapes(params)}; batch: {shapes(batch)})"
 
     def loss(task: Task, params: Params, batch: Batch) -> Any:
@@ -98,7 +98,7 @@ def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> 
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise UserCodeError(f"{call} gave a loss of {value.dtype}, not of floating-point numbers")
     if not task.problem.evaluates_itself:
-        for name in task.problem.measures:
+        for name in task.measures:
             if name != LOSS and name not in measured:
                 raise UserCodeError(
                     f"{call} gave no {name}, which is among {kind.__name__}.measures: {sorted(measured)}"
@@ -123,6 +123,9 @@ def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
     same = bool(jax.tree.structure(after) == jax.tree.structure(before))  # type: ignore[operator, unused-ignore]
     if not same or shapes(after) != shapes(before):
         raise UserCodeError(f"{call} has another state after a step: {shapes(after)}, before it {shapes(before)}")
+
+
+_of_shape: Any = jax.ShapeDtypeStruct
 
 
 def shapes(tree: object) -> str:

@@ -32,10 +32,10 @@ _OF_CONFIGURATIONS = {
 }  # fmt: skip
 _OF_RUNS = {
     "run_id": TEXT, "experiment": TEXT, "in_experiment": FLAG, "seed": WHOLE, "configuration": TEXT, "status": TEXT,
-    "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "lower_is_better": TEXT, "mean_staleness": NUMBER,
-    "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER, "diverged_exchange": WHOLE,
-    "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE, "interrupted": WHOLE,
-    "stranded": WHOLE,
+    "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "lower_is_better": TEXT,
+    "mean_staleness": NUMBER, "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER,
+    "diverged_exchange": WHOLE, "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE,
+    "interrupted": WHOLE, "stranded": WHOLE,
 }  # fmt: skip
 """What a run is called, and what it came to, but for the measures of its problem (see is_measured)."""
 _MEASURED = re.compile("(last_batch|train|test|center|best_test|best_center)_[a-z][a-z0-9_]*")
@@ -169,7 +169,7 @@ def _measured(result: RunResult) -> dict[str, float]:
     """Of each measure the columns of summary.csv: the last mini-batches of all workers on average, the final center
     over the training set, the final center, the best evaluation. A run that diverged counts as its problem says.
     """
-    config, replay, problem = result.config, result.replay, result.config.trains
+    replay, problem = result.replay, result.config.trains
     diverged = replay.diverged_exchange is not None
     found: dict[str, float] = {}
     for name, measure in problem.measures.items():
@@ -329,8 +329,8 @@ def learning_curve(
     """The columns of curve.csv: all workers' mini-batches in [t, t + window), for t = 0, window / 5, …, past `end_s`.
 
     Args:
-        step_times_s: when each mini-batch was done, any shape; `losses` has the same, and so has of each measure the sum
-            over the mini-batch.
+        step_times_s: when each mini-batch was done, any shape; `losses` has the same.
+        measured: of each measure the sums over the mini-batches, of the same shape.
         evaluations: by column (time in s, value); each stands at the first point not before it, of several the last.
 
     Returns:

@@ -26,11 +26,10 @@ def evaluated(task: Task, params: Params, test: Batch | None) -> Mapping[str, ja
 def values(task: Task, found: Mapping[str, Any], test: Batch | None) -> dict[str, float]:
     """What `evaluated` found, fetched, as numbers by measure."""
     if task.problem.evaluates_itself:
-        return {name: float(found[name]) for name in task.problem.measures}
+        return {name: float(found[name]) for name in task.measures}
     count = examples(test)
-    return {
-        name: found[name].item() / count for name in task.problem.measures
-    }  # of what is counted not a digit is lost
+    # Divided here, so that of what is counted not a digit is lost.
+    return {name: found[name].item() / count for name in task.measures}
 
 
 def sums(task: Task, params: Params, data: Batch) -> dict[str, jax.Array]:
@@ -39,7 +38,7 @@ def sums(task: Task, params: Params, data: Batch) -> dict[str, jax.Array]:
     def of(batch: Batch) -> dict[str, jax.Array]:
         loss, measured = task.loss(params, batch)
         found = {LOSS: loss * examples(batch), **measured}
-        return {name: found[name] for name in task.problem.measures}
+        return {name: found[name] for name in task.measures}
 
     count = examples(data)
     whole = count - count % _BATCH

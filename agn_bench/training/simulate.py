@@ -47,8 +47,8 @@ def simulate(
     timeline = timeline_of(config)
     if timeline.end_s / (config.window / POINTS_PER_WINDOW) > MAX_CURVE_POINTS:
         least = POINTS_PER_WINDOW * timeline.end_s / MAX_CURVE_POINTS
-        problem = f"too short for a run of {timeline.end_s:.0f} simulated seconds"
-        raise BadInput("window", config.window, problem, f"at least {least:.3g} simulated seconds")
+        short = f"too short for a run of {timeline.end_s:.0f} simulated seconds"
+        raise BadInput("window", config.window, short, f"at least {least:.3g} simulated seconds")
     clock_done = time.perf_counter()
 
     problem, (train, test) = config.trains, data

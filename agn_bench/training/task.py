@@ -16,10 +16,17 @@ class Task:
     """A problem with what of its parameters is not trained, such as the activation functions of a module.
 
     A pytree: the problem's numbers and arrays that are not trained are its leaves, so that others compile nothing.
+    Within what is compiled the problem's numbers have no values, so the names of its measures are kept beside it.
     """
 
-    def __init__(self, problem: Problem, kept: list[Any] | None = None, form: tuple[Any, ...] | None = None) -> None:
-        self.problem, self._kept, self._form = problem, kept, form
+    def __init__(
+        self,
+        problem: Problem,
+        measures: tuple[str, ...],
+        kept: list[Any] | None = None,
+        form: tuple[Any, ...] | None = None,
+    ) -> None:
+        self.problem, self.measures, self._kept, self._form = problem, measures, kept, form
 
     def loss(self, params: Params, batch: Batch) -> tuple[jax.Array, Mapping[str, jax.Array]]:
         """Mean loss of a mini-batch, and of other measures the sum, for the parameters that are trained."""
@@ -34,23 +41,25 @@ class Task:
         return jax.tree.unflatten(structure, [next(leaves[kind]) for kind in kinds])
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        return (self.problem, self._kept), self._form
+        return (self.problem, self._kept), (self.measures, self._form)
 
     @classmethod
-    def tree_unflatten(cls, form: Any, children: tuple[Any, ...]) -> Task:
-        return cls(*children, form)
+    def tree_unflatten(cls, static: tuple[Any, ...], children: tuple[Any, ...]) -> Task:
+        (problem, kept), (measures, form) = children, static
+        return cls(problem, measures, kept, form)
 
 
 def task_of(problem: Problem, initial: Params) -> tuple[Task, Params]:
     """The problem as it is compiled, and of its initial parameters those that are trained."""
     as_pytree(problem)
+    measures = tuple(problem.measures)
     leaves, structure = jax.tree.flatten(initial)
     kinds = tuple("trained" if is_trained(leaf) else "kept" if hasattr(leaf, "dtype") else "static" for leaf in leaves)
     if set(kinds) <= {"trained"}:
-        return Task(problem), initial
+        return Task(problem, measures), initial
 
     def of(kind: str) -> list[Any]:
         return [leaf for leaf, own in zip(leaves, kinds, strict=True) if own == kind]
 
     trained = jax.tree.map(lambda leaf: leaf if is_trained(leaf) else None, initial)
-    return Task(problem, of("kept"), (structure, kinds, tuple(of("static")))), trained
+    return Task(problem, measures, of("kept"), (structure, kinds, tuple(of("static")))), trained

@@ -130,7 +130,7 @@ class Problem:
 
     def bare_steps(self) -> Callable[[], None]:
         """Train one model for a slice's steps: same model, optimizer and mini-batches, nothing simulated."""
-        train, local = self._on_device((self.images, self.labels), self.local)
+        data, local = self._on_device((self.images, self.labels), self.local)
         calls = self.scale.steps // _SCANNED
         shape = (calls * (self.repetitions + 1), _SCANNED, _BATCH)
         batches = [jax.device_put(batch) for batch in np.resize(self.batches, shape)]
@@ -140,7 +140,7 @@ class Problem:
         def train() -> None:
             nonlocal state, position
             for _ in range(calls):
-                state, losses, _ = _bare(state, batches[position % len(batches)], train, local, self.task)
+                state, losses, _ = _bare(state, batches[position % len(batches)], data, local, self.task)
                 position += 1
             _finish((state, losses))
 

@@ -1,0 +1,42 @@
+"""What the convolutional problems have in common: images in height, width and channels, from the rows of a data set."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from agn_bench.problems import Params
+from agn_bench.problems.classifier import Classifier
+from agn_bench.problems.data import IMAGES
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+
+class Convolutional(Classifier):
+    """A classifier of images whose model is a module of Equinox: (channels, height, width) -> (classes,)."""
+
+    learns_from: ClassVar[tuple[str, ...]] = (IMAGES,)
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        assert self.data is not None
+        height, width, *channels = self.data.shape
+        return height, width, channels[0] if channels else 1
+
+    @abstractmethod
+    def model(self, key: jax.Array) -> Any:
+        """The module, its numbers drawn from the key."""
+
+    def init(self, generator: np.random.Generator) -> Params:
+        import jax
+
+        return self.model(jax.random.key(int(generator.integers(2**31))))
+
+    def logits(self, params: Params, inputs: jax.Array) -> jax.Array:
+        import jax
+
+        images = inputs.reshape(-1, *self.image).transpose(0, 3, 1, 2)
+        return jax.vmap(params)(images)

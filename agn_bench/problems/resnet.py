@@ -1,0 +1,49 @@
+"""A small residual network that classifies images, without statistics of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from agn_bench.base.quantities import quantity
+from agn_bench.problems import problem
+from agn_bench.problems.convolution import Convolutional
+
+if TYPE_CHECKING:
+    import jax
+
+
+@problem
+class Resnet(Convolutional):
+    """A residual network for small images: stages of blocks, each twice as wide and half as high as the one before.
+
+    A block adds to what it gets the second of two 3 x 3 convolutions, each after normalization over groups of channels
+    and ReLU. Statistics of batches have no meaning where parameters are averaged over workers.
+    """
+
+    source: ClassVar[str] = "He, Zhang, Ren, Sun 2016, arXiv 1603.05027; Wu, He 2018, arXiv 1803.08494"
+    trained_with: ClassVar[Mapping[str, object]] = {
+        "dataset": "mnist-5k",
+        "batch_size": 16,
+        "local_optimizer": "sgd:learning_rate=0.1",
+        "gradient_steps": 5_200,
+    }
+
+    channels: int = quantity(1, 1024, whole=True, default=16, help="Of the first stage.")
+    stages: int = quantity(1, 6, whole=True, default=3, help="Stages, each of half the height and width.")
+    blocks: int = quantity(1, 100, whole=True, default=1, help="In a stage.")
+    groups: int = quantity(1, 64, whole=True, default=4, help="Groups of channels that are normalized, at most.")
+
+    def unfit(self) -> str:
+        height, width, _ = self.image
+        least = 2 ** (self.stages - 1)
+        if min(height, width) < least:
+            return f"with images of {height} x {width}, less than the {least} x {least} for {self.stages} stages"
+        return ""
+
+    def model(self, key: jax.Array) -> Any:
+        from agn_bench.problems.networks import residual_network
+
+        assert self.data is not None
+        widths = [self.channels * 2**stage for stage in range(self.stages)]
+        return residual_network(key, self.image, self.data.classes, widths, self.blocks, self.groups)
