@@ -72,6 +72,21 @@ def test_an_optimizer_of_ones_own_is_one_file(copy: Path) -> None:
     assert {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")} == before
 
 
+def test_a_problem_of_ones_own_is_one_file(copy: Path) -> None:
+    """A plain function, a module of Equinox, and one of Flax. No file of the program is written to."""
+    before = {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")}
+    apply("A problem of your own", copy)
+    assert "test loss" in run("A problem of your own", copy)
+    (row,) = pd.read_csv(copy / "results" / "adhoc" / "summary.csv").to_dict("records")
+    assert row["test_loss"] <= 0.05
+    assert (row["problem_width"], row["lower_is_better"], row["reached_s"]) == (8, "test_loss", row["sim_time_s"])
+    for name in ("pictures", "flaxed"):
+        (row,) = pd.read_csv(copy / "results" / name / "summary.csv").to_dict("records")
+        assert row["test_accuracy"] > 0.5
+        assert row["problem"].startswith(f"{name}-")
+    assert {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")} == before
+
+
 def test_an_optimizer_for_everyone_is_one_file_and_a_line(copy: Path) -> None:
     apply("An optimizer for everyone", copy)
     assert "rootsgd: 20 workers" in run("An optimizer for everyone", copy)

@@ -18,7 +18,7 @@ _OURS: dict[str, Any] = {
     "jax_numpy_dtype_promotion": "standard",
     "jax_numpy_rank_promotion": "allow",
     # how exactly, and how much is compiled
-    "jax_default_matmul_precision": None,
+    "jax_default_matmul_precision": "highest",  # or what a run asks for (see simulate.py)
     "jax_disable_jit": False,
     "jax_disable_most_optimizations": False,
     "jax_exec_time_optimization_effort": 0.0,

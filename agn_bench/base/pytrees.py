@@ -64,8 +64,8 @@ def is_trained(leaf: Any) -> bool:
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
-    """The arrays of a pytree by where they are in it, as in `layers.0.weight`; in a list of dicts, such as the layers of
-    a multilayer perceptron, as in `weights_0`.
+    """The arrays of a pytree by where they are in it, as in `layers.0.weight`; in a list of dicts, such as the layers
+    of a multilayer perceptron, as in `weights_0`.
     """
     import jax
 

@@ -54,7 +54,7 @@ def _shown_measures(config: RunConfig) -> list[str]:
     """Columns of summary.csv: the measures of the center, and the first of them of the last mini-batches."""
     problem = config.trains
     first = next(iter(problem.measures))
-    return [*map(problem.column, problem.measures), f"last_batch_{first}"]
+    return [*map(problem.column, problem.measures), *([f"last_batch_{first}"] if len(problem.measures) == 1 else [])]
 
 
 def _value(column: str, row: Mapping[str, str]) -> str:

@@ -18,3 +18,9 @@ SHARES = {
     "open": "workers go on until the run ends, so that fast ones do more",
 }
 """How the work is shared out."""
+
+PRODUCTS = {
+    "float32": "matrix products in float32 everywhere",
+    "bfloat16": "with eight bits of mantissa, sums in float32; on a GPU only",
+}
+"""With how many digits matrices and images are multiplied."""

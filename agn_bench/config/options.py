@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, spelled, whole_number
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import Accepted, declared_numbers
-from agn_bench.config.defaults import EVALUATIONS, PRESETS, SHARES
+from agn_bench.base.quantities import LARGEST, SMALLEST, Accepted, declared_numbers
+from agn_bench.config.defaults import EVALUATIONS, PRESETS, PRODUCTS, SHARES
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
@@ -196,6 +197,28 @@ OPTIONS = {
         ),
         Option("learning_rate", Kind.NUMBER, "Step length of the local optimizer", OPTIMIZER),
         Option(
+            "schedule",
+            Kind.NAME,
+            f"Of the learning rate, over a run's work or `seconds`: {_one_of(SCHEDULES)}, or yours; with numbers as in "
+            "cosine:warmup=0.1; default constant",
+            OPTIMIZER,
+            names=SCHEDULES,
+        ),
+        Option(
+            "clip",
+            Kind.NUMBER,
+            "Shorten a gradient that is longer than this; default none",
+            OPTIMIZER,
+            limits=Accepted(SMALLEST, LARGEST),
+        ),
+        Option(
+            "weight_decay",
+            Kind.NUMBER,
+            "Add this share of the weights to a gradient; default none",
+            OPTIMIZER,
+            limits=Accepted(0, 1e6),
+        ),
+        Option(
             "reset_local_optimizer",
             Kind.FLAG,
             "Clear its state whenever a worker takes parameters from the server",
@@ -268,6 +291,14 @@ OPTIONS = {
             PROBLEM,
             "mixed",
             SPLITS,
+        ),
+        Option(
+            "products",
+            Kind.NAME,
+            "; ".join(f"{name}: {what}" for name, what in PRODUCTS.items()),
+            PROBLEM,
+            "float32",
+            PRODUCTS,
         ),
         Option(
             "delays",

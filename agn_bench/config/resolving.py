@@ -181,6 +181,8 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
     if dataset is None:
         if kind.learns_from and kind.needs_dataset:
             raise BadInput("dataset", "", f"not given, and {problem} learns from one", accepted)
+        if problem is not None and (unfit := kind.unfit()):
+            raise BadInput("problem", problem.spelled, unfit, "numbers that go together")
         return kind
     if not kind.learns_from:
         raise BadInput("dataset", dataset.spelled, f"{problem} makes its own data", "no data set")

@@ -13,6 +13,7 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import whole_number
 from agn_bench.config.options import MAX_SEED, takes_options
 from agn_bench.optimizers import LocalOptimizer, Optimizer
+from agn_bench.optimizers.schedules import Schedule
 from agn_bench.problems import Problem
 from agn_bench.problems.data import Data
 from agn_bench.problems.mlp import Mlp
@@ -69,6 +70,14 @@ class RunConfig:
     """The run ends at the first evaluation that reaches this, as in `test_accuracy=0.95`."""
     problem: Chosen[Problem] | None = None
     """What it trains, if not a multilayer perceptron."""
+    schedule: Chosen[Schedule] | None = None
+    """Of the learning rate; None: it is constant."""
+    clip: float | None = None
+    """The length to which workers shorten longer gradients."""
+    weight_decay: float | None = None
+    """The share of the weights that workers add to a gradient."""
+    products: str = "float32"
+    """With how many digits matrices are multiplied (see defaults.PRODUCTS)."""
 
     @classmethod
     @takes_options
@@ -98,6 +107,15 @@ class RunConfig:
         """What it trains, and on what, as in `mlp-small on mnist-5k`."""
         chosen = self.problem or self.model
         return str(chosen) if self.dataset is None else f"{chosen} on {self.dataset}"
+
+    @property
+    def local(self) -> LocalOptimizer:
+        """The rule of a worker's own steps, and what is done to its gradients before."""
+        if self.clip is None and self.weight_decay is None:
+            return self.local_optimizer.thing
+        from agn_bench.optimizers.local import Prepared
+
+        return Prepared(self.local_optimizer.thing, self.clip, self.weight_decay)
 
     @property
     def rules(self) -> Rules:
@@ -172,6 +190,10 @@ class RunConfig:
             None if self.problem is None else self.problem.program,
             self.batch_size,
             self.local_optimizer.program,
+            self.clip is None,
+            self.weight_decay is None,
+            self.schedule is None,
+            self.products,
             self.reset_local_optimizer,
             self.optimizer.program,
             self.local_steps,

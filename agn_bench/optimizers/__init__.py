@@ -178,6 +178,8 @@ LOCAL_OPTIMIZERS: Named[LocalOptimizer] = Named(
         "sgd": "agn_bench.optimizers.local:Sgd",
         "momentum": "agn_bench.optimizers.local:Momentum",
         "adam": "agn_bench.optimizers.local:Adam",
+        "nesterov": "agn_bench.optimizers.local:Nesterov",
+        "adamw": "agn_bench.optimizers.local:Adamw",
     },
     "@optimizer",
 )

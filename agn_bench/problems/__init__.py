@@ -85,7 +85,7 @@ class Problem(ABC):
         """
 
     def unfit(self) -> str:
-        """Why it cannot learn from its data set; nothing if it can."""
+        """Why it cannot be trained, or not on its data set; nothing if it can."""
         return ""
 
     @property

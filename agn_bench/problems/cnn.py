@@ -38,13 +38,9 @@ class Cnn(Convolutional):
         1, 100_000, several=True, whole=True, default=(300, 200), help="Widths of the dense layers before the last."
     )
 
-    def unfit(self) -> str:
-        height, width, _ = self.image
-        least = 2 ** len(self.channels)
-        if min(height, width) < least:
-            many = len(self.channels)
-            return f"with images of {height} x {width}, less than the {least} x {least} for {many} convolutions"
-        return ""
+    @property
+    def least(self) -> int:
+        return 2 ** len(self.channels)
 
     def model(self, key: jax.Array) -> Any:
         from agn_bench.problems.networks import convolutional_network

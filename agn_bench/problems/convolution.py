@@ -15,9 +15,23 @@ if TYPE_CHECKING:
 
 
 class Convolutional(Classifier):
-    """A classifier of images whose model is a module of Equinox: (channels, height, width) -> (classes,)."""
+    """A classifier of images whose model is a module of Equinox: (height, width, channels) -> (classes,)."""
 
     learns_from: ClassVar[tuple[str, ...]] = (IMAGES,)
+
+    def unfit(self) -> str:
+        assert self.data is not None
+        if len(self.data.shape) not in (2, 3):
+            return "without height and width"
+        height, width, _ = self.image
+        if min(height, width) < self.least:
+            return f"with images of {height} x {width}, less than {self.least} x {self.least}"
+        return ""
+
+    @property
+    @abstractmethod
+    def least(self) -> int:
+        """The least height and width of an image, of which something is left at the end."""
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -38,5 +52,4 @@ class Convolutional(Classifier):
     def logits(self, params: Params, inputs: jax.Array) -> jax.Array:
         import jax
 
-        images = inputs.reshape(-1, *self.image).transpose(0, 3, 1, 2)
-        return jax.vmap(params)(images)
+        return jax.vmap(params)(inputs.reshape(-1, *self.image))

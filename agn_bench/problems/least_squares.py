@@ -97,5 +97,6 @@ def _system(problem: LeastSquares) -> _System:
     right = matrix @ generator.normal(size=problem.columns) + problem.noise * generator.normal(size=problem.rows)
     minimum = np.linalg.lstsq(matrix, right, rcond=None)[0]
     hessian = matrix.T @ matrix / problem.rows
-    arrays = (array.astype(np.float32) for array in (matrix, right, hessian, minimum))
-    return _System(*arrays, float(minimum @ hessian @ minimum / 2))
+    gap = float(minimum @ hessian @ minimum / 2)
+    matrix, right, hessian, minimum = (array.astype(np.float32) for array in (matrix, right, hessian, minimum))
+    return _System(matrix, right, hessian, minimum, gap)

@@ -20,13 +20,12 @@ Image = tuple[int, int, int]
 def convolutional_network(
     key: jax.Array, image: Image, classes: int, channels: Sequence[int], kernel: int, dense: Sequence[int]
 ) -> eqx.Module:
-    """(channels, height, width) -> (classes,): convolutions, each with ReLU and the maximum over 2 x 2; dense."""
+    """(height, width, channels) -> (classes,): convolutions, each with ReLU and the maximum over 2 x 2; dense."""
     height, width, inputs = image
     keys = iter(jax.random.split(key, len(channels) + len(dense) + 1))
     layers: list[Any] = []
     for outputs in channels:
-        convolution = eqx.nn.Conv2d(inputs, outputs, kernel, padding="SAME", key=next(keys))
-        layers += [convolution, eqx.nn.Lambda(jax.nn.relu), eqx.nn.MaxPool2d(2, 2)]
+        layers += [Convolution(inputs, outputs, kernel, key=next(keys), bias=True), eqx.nn.Lambda(_relu_and_maximum)]
         height, width, inputs = height // 2, width // 2, outputs
     layers.append(eqx.nn.Lambda(jnp.ravel))
     inputs *= height * width
@@ -36,13 +35,20 @@ def convolutional_network(
     return eqx.nn.Sequential([*layers, eqx.nn.Linear(inputs, classes, key=next(keys))])
 
 
+def _relu_and_maximum(image: jax.Array) -> jax.Array:
+    """ReLU, and of every 2 x 2 the maximum; a last odd row or column is left out."""
+    height, width, channels = image.shape
+    even = image[: height // 2 * 2, : width // 2 * 2]
+    return jax.nn.relu(even.reshape(height // 2, 2, width // 2, 2, channels).max(axis=(1, 3)))
+
+
 def residual_network(
     key: jax.Array, image: Image, classes: int, widths: Sequence[int], blocks: int, groups: int
 ) -> eqx.Module:
-    """(channels, height, width) -> (classes,): stages of residual blocks, of these widths."""
+    """(height, width, channels) -> (classes,): stages of residual blocks, of these widths."""
     keys = iter(jax.random.split(key, 2 + 3 * len(widths) * blocks))
     inputs = widths[0]
-    layers: list[Any] = [eqx.nn.Conv2d(image[2], inputs, 3, padding="SAME", use_bias=False, key=next(keys))]
+    layers: list[Any] = [Convolution(image[2], inputs, 3, key=next(keys))]
     for stage, outputs in enumerate(widths):
         for block in range(blocks):
             layers.append(Block(inputs, outputs, 2 if stage and not block else 1, groups, [*map(next, [keys] * 3)]))
@@ -52,7 +58,42 @@ def residual_network(
 
 
 def _mean(image: jax.Array) -> jax.Array:
-    return image.mean(axis=(1, 2))
+    return image.mean(axis=(0, 1))
+
+
+class Convolution(eqx.Module):
+    """A convolution whose result is as large as what comes in, or half of it with a stride of 2.
+
+    As one product of matrices: on a CPU it takes a fourth of the time that XLA's own convolution takes in a loop.
+    """
+
+    weight: jax.Array
+    """(size · size · inputs, outputs), uniform on ± 1/√(size · size · inputs) at first."""
+    bias: jax.Array | None
+    size: int = eqx.field(static=True)
+    stride: int = eqx.field(static=True)
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, stride: int = 1, *, key: jax.Array, bias: bool = False
+    ) -> None:
+        limit = (size * size * inputs) ** -0.5
+        weight, shift = jax.random.split(key)
+        self.weight = jax.random.uniform(weight, (size * size * inputs, outputs), minval=-limit, maxval=limit)
+        self.bias = jax.random.uniform(shift, (outputs,), minval=-limit, maxval=limit) if bias else None
+        self.size, self.stride = size, stride
+
+    def __call__(self, image: jax.Array, *, key: Any = None) -> jax.Array:
+        height, width, _ = image.shape
+        before, step = (self.size - 1) // 2, self.stride
+        around = (before, self.size - 1 - before)
+        wide = jnp.pad(image, (around, around, (0, 0)))
+        shifted = [
+            wide[row : row + height : step, column : column + width : step]
+            for row in range(self.size)
+            for column in range(self.size)
+        ]
+        found = jnp.concatenate(shifted, axis=-1) @ self.weight
+        return found if self.bias is None else found + self.bias
 
 
 class Normal(eqx.Module):
@@ -64,27 +105,25 @@ class Normal(eqx.Module):
         self.norm = eqx.nn.GroupNorm(next(count for count in range(groups, 0, -1) if channels % count == 0), channels)
 
     def __call__(self, image: jax.Array, *, key: Any = None) -> jax.Array:
-        return jax.nn.relu(self.norm(image))
+        return jax.nn.relu(jnp.moveaxis(self.norm(jnp.moveaxis(image, -1, 0)), 0, -1))
 
 
 class Block(eqx.Module):
     """What comes in, plus two 3 x 3 convolutions of it, each after a Normal."""
 
     normal: list[Normal]
-    convolution: list[eqx.nn.Conv2d]
-    short: eqx.nn.Conv2d | None
+    convolution: list[Convolution]
+    short: Convolution | None
     """1 x 1, where what comes in is of another size than what goes out."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int, keys: Sequence[jax.Array]) -> None:
         self.normal = [Normal(inputs, groups), Normal(outputs, groups)]
-        size = {"kernel_size": 3, "padding": "SAME", "use_bias": False}
         self.convolution = [
-            eqx.nn.Conv2d(inputs, outputs, stride=stride, key=keys[0], **size),
-            eqx.nn.Conv2d(outputs, outputs, key=keys[1], **size),
+            Convolution(inputs, outputs, 3, stride, key=keys[0]),
+            Convolution(outputs, outputs, 3, key=keys[1]),
         ]
         same = inputs == outputs and stride == 1
-        short = {"kernel_size": 1, "padding": "SAME", "use_bias": False}
-        self.short = None if same else eqx.nn.Conv2d(inputs, outputs, stride=stride, key=keys[2], **short)
+        self.short = None if same else Convolution(inputs, outputs, 1, stride, key=keys[2])
 
     def __call__(self, image: jax.Array, *, key: Any = None) -> jax.Array:
         way = image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 
 import jax
@@ -15,8 +14,11 @@ from jax import lax
 Layer = dict[str, jax.Array]
 Params = list[Layer]
 
-_matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-"""In float32 on every device: left to choose, a GPU multiplies with ten bits of mantissa."""
+
+def _matmul(one: jax.Array, other: jax.Array) -> jax.Array:
+    """In float32 on every device, unless bfloat16 was asked for: left to choose, a GPU multiplies with ten bits."""
+    fewer = jax.config.jax_default_matmul_precision == "bfloat16"  # type: ignore[attr-defined]
+    return jnp.matmul(one, other, precision=None if fewer else lax.Precision.HIGHEST)
 
 
 def initial_params(generator: np.random.Generator, widths: Sequence[int]) -> list[dict[str, np.ndarray]]:

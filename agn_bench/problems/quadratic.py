@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agn_bench.base.quantities import choice, quantity
@@ -101,8 +101,7 @@ class Quadratic(Problem):
         if self.shared == "yes":
             noise = batch.mean() * way.sum()
         else:
-            each = jax.vmap(lambda draw: jax.random.normal(jax.random.key(draw), way.shape, way.dtype))
-            noise = each(batch).mean(axis=0) @ way
+            noise = jax.vmap(partial(_normal, like=way))(batch).mean(axis=0) @ way
         return self._gap(way) + self.noise * noise, {}
 
     def evaluate(self, params: Params, test: None) -> Mapping[str, jax.Array]:
@@ -117,6 +116,13 @@ class Quadratic(Problem):
         if self.spectrum == "tridiagonal":
             return (way[0] ** 2 + (jnp.diff(way) ** 2).sum() + way[-1] ** 2) / 8
         return (self.eigenvalues(jnp) * way**2).sum() / 2
+
+
+def _normal(draw: jax.Array, like: jax.Array) -> jax.Array:
+    """The noise of a draw, of the shape and type of an array."""
+    import jax
+
+    return jax.random.normal(jax.random.key(draw), like.shape, like.dtype)
 
 
 @cache

@@ -34,12 +34,9 @@ class Resnet(Convolutional):
     blocks: int = quantity(1, 100, whole=True, default=1, help="In a stage.")
     groups: int = quantity(1, 64, whole=True, default=4, help="Groups of channels that are normalized, at most.")
 
-    def unfit(self) -> str:
-        height, width, _ = self.image
-        least = 2 ** (self.stages - 1)
-        if min(height, width) < least:
-            return f"with images of {height} x {width}, less than the {least} x {least} for {self.stages} stages"
-        return ""
+    @property
+    def least(self) -> int:
+        return 2 ** (self.stages - 1)
 
     def model(self, key: jax.Array) -> Any:
         from agn_bench.problems.networks import residual_network

@@ -48,9 +48,10 @@ class Transformer(Problem):
     layers: int = quantity(1, 128, whole=True, default=2, help="Layers of attention and dense layers.")
     widening: int = quantity(1, 64, whole=True, default=2, help="How much wider than the dimension dense layers are.")
 
-    def __post_init__(self) -> None:
+    def unfit(self) -> str:
         if self.dimension % self.heads:
-            raise ValueError(f"a dimension of {self.dimension} cannot be shared by {self.heads} heads")
+            return f"its dimension of {self.dimension} cannot be shared by {self.heads} heads"
+        return ""
 
     @property
     def tokens(self) -> int:

@@ -67,9 +67,11 @@ class Training:
         reset_local_optimizer: bool = False,
         watch_center: bool = False,
         together: bool | None = None,
+        factors: np.ndarray | None = None,
     ) -> None:
         """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
         self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
+        self._factors = factors
         self._initial = initial
         self.task = jax.tree.map(jnp.asarray, task)
         self._measured = check_problem(self.task, initial, train, batches.shape[-1])
@@ -127,7 +129,7 @@ class Training:
 
     def apply(self, first: int, last: int) -> Record:
         """Compute exchanges [first, last), the next ones; the record is on the device."""
-        work = _segment(self.timeline, self.batches, first, last, self.segment_size)
+        work = _segment(self.timeline, self.batches, self._factors, first, last, self.segment_size)
         record = _blank(self.segment_size, self.timeline.local_steps, self._measured)
         for block in self._plan.blocks(first, last, self._block_sizes):
             workers = self.timeline.worker[block.first : block.last].tolist()
@@ -336,7 +338,9 @@ def _size(params: Params) -> int:
     return sum(np.size(leaf) for leaf in jax.tree.leaves(params))
 
 
-def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, size: int) -> Work:
+def _segment(
+    timeline: Timeline, batches: np.ndarray, factors: np.ndarray | None, first: int, last: int, size: int
+) -> Work:
     """What exchanges [first, last) work on, with room for `size` exchanges."""
     local_steps = timeline.local_steps
     worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
@@ -344,7 +348,11 @@ def _segment(timeline: Timeline, batches: np.ndarray, first: int, last: int, siz
     indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]
     staleness = np.zeros(size, np.int32)
     staleness[: last - first] = timeline.staleness[first:last]
-    return Work(*jax.device_put((indices, staleness)))
+    rates = None
+    if factors is not None:
+        rates = np.zeros((size, local_steps), np.float32)
+        rates[: last - first] = factors[first:last]
+    return Work(*jax.device_put((indices, staleness, rates)))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

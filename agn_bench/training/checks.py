@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from agn_bench.base.pytrees import is_trained
-from agn_bench.base.user_code import UserCodeError, called
+from agn_bench.base.user_code import UserCodeError, called, source_of
 from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
 from agn_bench.problems import LOSS, Batch, Problem
 from agn_bench.training.exchange import is_same
@@ -106,9 +106,34 @@ def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> 
     return (LOSS, value.dtype), *((name, measured[name].dtype) for name in sorted(measured))
 
 
+def check_start(task: Task, params: Params, train: Batch, batch: np.ndarray) -> None:
+    """Raise UserCodeError if a user's problem has a first loss that is not finite, or no gradient there.
+
+    Args:
+        batch: the first mini-batch, indices of training examples.
+    """
+    kind = type(task.problem)
+    if source_of(kind) is None:
+        return
+    call = f"{kind.__name__}.loss"
+    with called(kind, call):
+        (value, _), slope = _loss_and_gradient(task, params, jax.tree.map(lambda leaf: leaf[batch], train))
+    if not np.isfinite(value):
+        raise UserCodeError(
+            f"{call} of the initial parameters and the first mini-batch is {value}, not a finite number"
+        )
+    if not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(slope)):
+        raise UserCodeError(f"{call} has no gradient: it is 0 for all initial parameters, {shapes(params)}")
+
+
+@jax.jit
+def _loss_and_gradient(task: Task, params: Params, batch: Batch) -> Any:
+    return jax.value_and_grad(task.loss, has_aux=True)(params, batch)
+
+
 def check_local_optimizer(local: LocalOptimizer, params: Params) -> None:
     """Raise UserCodeError if a user's local optimizer fails, or gives something else than a step of the parameters."""
-    kind = type(local)
+    kind = type(getattr(local, "rule", local))
     call = f"{kind.__name__}.transformation() for {shapes(params)}"
 
     def step(local: LocalOptimizer, params: Params) -> tuple[Params, Any, Any]:

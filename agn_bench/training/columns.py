@@ -75,11 +75,29 @@ FIRST_NUMBERS = {"local_optimizer": ("learning_rate", "momentum"), "optimizer": 
 follow from what declares them.
 """
 
-OWNERS = {"optimizer": "optimizer_", "local_optimizer": "local_", "data_split": "split_", "problem": "problem_"}
+OWNERS = {
+    "optimizer": "optimizer_",
+    "local_optimizer": "local_",
+    "data_split": "split_",
+    "problem": "problem_",
+    "schedule": "schedule_",
+}
 """Columns of what declares numbers, and what the columns of these begin with; an optimizer's where need be."""
 _OF_OTHERS = tuple(prefix for owner, prefix in OWNERS.items() if owner != "optimizer")
 
-NAMES = ("optimizer", "problem", "dataset", "model", "local_optimizer", "delays", "data_split", "shares", "until")
+NAMES = (
+    "optimizer",
+    "problem",
+    "dataset",
+    "model",
+    "local_optimizer",
+    "delays",
+    "data_split",
+    "schedule",
+    "shares",
+    "until",
+    "products",
+)
 """Columns of a configuration whose values are names, and need no word that says of what."""
 
 
@@ -222,7 +240,9 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
     local optimizer's number has `local_` before it, but for those of the first edition, and a data split's `split_`. So
     no two are called the same.
     """
-    owners = {name: getattr(config, name) for name in ("problem", "local_optimizer", "data_split", "optimizer")}
+    owners = {
+        name: getattr(config, name) for name in ("problem", "schedule", "local_optimizer", "data_split", "optimizer")
+    }
     own = {
         number_column(owner, name): _cell(value)
         for owner, chosen in owners.items()

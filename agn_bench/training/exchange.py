@@ -58,6 +58,8 @@ class Work(NamedTuple):
     """(exchanges, λ, batch) int32, indices of training examples."""
     staleness: jax.Array
     """(exchanges,) int32."""
+    factors: jax.Array | None = None
+    """(exchanges, λ), by what the learning rate is multiplied at each step; None: it is constant."""
 
 
 class Record(NamedTuple):
@@ -80,25 +82,29 @@ def local_phase(
     local: LocalOptimizer,
     task: Task,
     optimizer: Optimizer | None = None,
+    factors: jax.Array | None = None,
 ) -> tuple[WorkerState, jax.Array, dict[str, jax.Array]]:
     """A worker's λ steps: the worker after them; the losses before each, (λ,); the sums of other measures, (λ,) each.
 
     Args:
         batches: indices of training examples, (λ, batch).
         optimizer: may change what the local optimizer is given.
+        factors: by what the learning rate is multiplied, (λ,).
     """
     transformation = local.transformation()
     gradient = jax.value_and_grad(task.loss, has_aux=True)
 
-    def step(state: tuple[Params, optax.OptState], batch: jax.Array) -> tuple[Any, tuple[jax.Array, Any]]:
-        params, local_state = state
+    def step(state: tuple[Params, optax.OptState], now: Any) -> tuple[Any, tuple[jax.Array, Any]]:
+        (params, local_state), (batch, rate) = state, now
         (value, measured), slope = gradient(params, jax.tree.map(lambda leaf: leaf[batch], train))
         if optimizer is not None:
             slope = optimizer.gradient(slope, params, worker.params, worker.memory)
         updates, local_state = transformation.update(slope, local_state, params)
+        if rate is not None:
+            updates = jax.tree.map(lambda update: rate * update, updates)
         return (optax.apply_updates(params, updates), local_state), (value, measured)
 
-    (params, local_state), (losses, measured) = lax.scan(step, (worker.params, worker.local_state), batches)
+    (params, local_state), (losses, measured) = lax.scan(step, (worker.params, worker.local_state), (batches, factors))
     return WorkerState(params, local_state, worker.memory), losses, measured
 
 
@@ -141,16 +147,22 @@ def _apply_exchanges(
     together = together and len(workers) > 1
     if together:
         positions = record.position + jnp.arange(len(workers))
-        stacked = jax.vmap(phase)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers), work.batches[positions])
+        all_of_them = jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers)
+        factors = None if work.factors is None else work.factors[positions]
+        stacked = jax.vmap(lambda worker, batches, rates: phase(worker, batches, factors=rates))(
+            all_of_them, work.batches[positions], factors
+        )
         ends = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(workers))]
     rate = getattr(local, "learning_rate", jnp.nan)
     following = []
     for index, worker in enumerate(workers):
         position = record.position
         batches = work.batches[position]
-        end, losses, measured = ends[index] if together else phase(worker, batches)
+        factors = None if work.factors is None else work.factors[position]
+        end, losses, measured = ends[index] if together else phase(worker, batches, factors=factors)
         if kind.accepted:
-            commit = Commit(worker.params, len(batches), work.staleness[position], count, rate)
+            last_rate = rate if factors is None else rate * factors[-1]
+            commit = Commit(worker.params, len(batches), work.staleness[position], count, last_rate)
             server, committed = optimizer.commit(server, Worker(end.params, worker.memory), commit)
             end = end._replace(params=committed.params, memory=committed.memory)
         if kind.versions(last=index == len(workers) - 1):

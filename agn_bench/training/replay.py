@@ -13,6 +13,7 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers import LocalOptimizer, Optimizer
 from agn_bench.problems import Batch, Params, Problem
 from agn_bench.training.carry import Training
+from agn_bench.training.checks import check_start
 from agn_bench.training.evaluation import evaluated, values
 from agn_bench.training.exchange import all_finite
 from agn_bench.training.records import Evaluation, Progress, Replay, Target
@@ -32,6 +33,7 @@ def replay_timeline(
     evaluate_at: Iterable[int] = (),
     reset_local_optimizer: bool = False,
     target: Target | None = None,
+    factors: np.ndarray | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
@@ -43,16 +45,27 @@ def replay_timeline(
         test: the test set, if there is one.
         evaluate_at: after how many exchanges to evaluate the center, 0 and all of them allowed.
         target: end with the first evaluation, but for one at the start, that reaches this.
+        factors: by what the learning rate is multiplied at each step, (exchanges, λ); None: it is constant.
         on_progress: told now and then how far the replay is. If it answers True the replay ends after what is being
             computed meanwhile.
     """
     train, test = jax.device_put((train, test))
     task, initial = task_of(problem, initial)
+    check_start(task, initial, train, batches[0, 0])
     versions = set(evaluate_at)
 
     def replay(watch_center: bool) -> Replay | None:
         training = Training(
-            timeline, batches, optimizer, local, task, initial, train, reset_local_optimizer, watch_center
+            timeline,
+            batches,
+            optimizer,
+            local,
+            task,
+            initial,
+            train,
+            reset_local_optimizer,
+            watch_center,
+            factors=factors,
         )
         return _replay(training, versions, test, target, on_progress)
 

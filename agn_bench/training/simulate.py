@@ -11,6 +11,7 @@ import numpy as np
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.jax_settings import own_settings
+from agn_bench.base.pytrees import is_trained
 from agn_bench.base.streams import Kind, stream
 from agn_bench.base.user_code import called
 from agn_bench.clock.stops import Stop, cut
@@ -29,7 +30,6 @@ from agn_bench.training.timing import timeline_of
 MAX_CURVE_POINTS = 1_000_000
 
 
-@own_settings()
 def simulate(
     config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None = None
 ) -> RunResult:
@@ -43,6 +43,15 @@ def simulate(
             are none.
         UserCodeError: a user's function fails, or gives something else than it should.
     """
+    if config.products != "float32" and jax.default_backend() == "cpu":
+        raise BadInput("products", config.products, "not on a CPU", "float32, or a GPU")
+    with own_settings(), jax.default_matmul_precision("highest" if config.products == "float32" else config.products):
+        return _simulate(config, data, on_progress)
+
+
+def _simulate(
+    config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None
+) -> RunResult:
     began = time.perf_counter()
     timeline = timeline_of(config)
     if timeline.end_s / (config.window / POINTS_PER_WINDOW) > MAX_CURVE_POINTS:
@@ -67,7 +76,7 @@ def simulate(
         timeline,
         batches,
         optimizer=config.optimizer.thing,
-        local=config.local_optimizer.thing,
+        local=config.local,
         problem=problem,
         initial=_initial(problem, config.seed),
         train=train,
@@ -75,6 +84,7 @@ def simulate(
         evaluate_at={exchanges for _, exchanges in looks},
         reset_local_optimizer=config.reset_local_optimizer,
         target=_target(config),
+        factors=_factors(config, timeline),
         on_progress=on_progress,
     )
     if replay.reached or replay.stopped:
@@ -98,7 +108,8 @@ def _initial(problem: Problem, seed: int) -> Params:
     with called(kind, f"{kind.__name__}.init(generator)"):
         initial = problem.init(stream(seed, Kind.PARAMETERS))
     check_initial(problem, initial)
-    return initial
+    # NumPy draws in float64 where nothing is said.
+    return jax.tree.map(lambda leaf: leaf.astype(np.float32) if is_trained(leaf) else leaf, initial)
 
 
 def _labels(config: RunConfig, train: Batch) -> np.ndarray:
@@ -110,6 +121,22 @@ def _labels(config: RunConfig, train: Batch) -> np.ndarray:
         problem = f"goes by the classes of training examples, and those of {config.subject} have none"
         raise BadInput("data_split", config.data_split.spelled, problem, "mixed or sharded")
     return np.zeros(examples(train), np.int32)
+
+
+def _factors(config: RunConfig, timeline: Timeline) -> np.ndarray | None:
+    """By what the learning rate is multiplied at each step, (exchanges, λ): over the run's time where time ends it,
+    else over each worker's share of the work.
+    """
+    if config.schedule is None:
+        return None
+    step = np.arange(config.local_steps) / config.local_steps
+    if config.seconds is not None:
+        lasts = timeline.compute_end_s - timeline.start_s
+        progress = (timeline.start_s[:, None] + lasts[:, None] * step) / config.seconds
+    else:
+        share = config.steps / config.workers
+        progress = (timeline.phase[:, None] + step) * config.local_steps / share
+    return config.schedule.thing.factors(np.minimum(progress, 1))
 
 
 def _target(config: RunConfig) -> Target | None:
