@@ -24,7 +24,8 @@ class Schedule(ABC):
         """The factors of steps, float32, of the shape of `progress`, how much of the run is over where each begins."""
         import numpy as np
 
-        return np.asarray(self.schedule()(np.asarray(progress, np.float32)), np.float32)
+        factors = np.asarray(self.schedule()(np.asarray(progress, np.float32)), np.float32)
+        return np.broadcast_to(factors, np.shape(progress))
 
 
 def _warm_up(share: float, then: optax.Schedule) -> optax.Schedule:
