@@ -32,6 +32,9 @@ _OVERHEAD = 10_000
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors that no other mirror would mend."""
 
+_REFUSALS = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, subprocess.SubprocessError)
+"""How a source fails, so that the next is asked."""
+
 Report = Callable[[str, int, int], None]
 """Is told what is fetched from where, the bytes there are by now, and of how many (0: not known)."""
 
@@ -76,7 +79,7 @@ def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what,
                     try:
                         content = files[file](Path(aside), report)
                         _check(content, entry.sha256[file])
-                    except (OSError, EOFError, ValueError, zlib.error, subprocess.SubprocessError) as error:
+                    except _REFUSALS as error:
                         if isinstance(error, OSError) and error.errno in _OURS:
                             raise
                         refused.append(f"{source}{file}: {_reason(error)}")
@@ -268,6 +271,8 @@ def _wrong(folder: Path, file: str, sha256: str, size: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
         return "truncated or damaged"
+    if isinstance(error, tarfile.TarError):
+        return "no archive, or a damaged one"
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
