@@ -190,7 +190,7 @@ DATASETS: Named[Data] = Named(
             50_000,
             10_000,
             "colour photographs of animals and vehicles",
-            "none stated; for research",
+            "none stated",
             "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
             {
                 "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
