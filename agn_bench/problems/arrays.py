@@ -23,6 +23,7 @@ MOST_BYTES = 8_000_000_000
 """Of all inputs, in float32."""
 _MOST_COMPRESSED = 1_100
 """Bytes that one compressed byte may stand for; deflate has no way to say more."""
+_LONGEST_REASON = 80
 _PARTS = ("train", "test")
 _KEYS = tuple(f"{what}_{part}" for part in _PARTS for what in ("x", "y"))
 _SHAPES = {1: TABLE, 2: IMAGES, 3: IMAGES}
@@ -74,7 +75,7 @@ def _archive(file: BinaryIO) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
     except Exception as error:  # whatever a file of somebody else makes of it
-        raise Unusable(f"not an .npz file ({reason_of(error)})", _ACCEPTED) from None
+        raise Unusable(f"not an .npz file ({_reason(error)})", _ACCEPTED) from None
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     if missing := [key for key in _KEYS if f"{key}.npy" not in archive.namelist()]:
         raise Unusable(f"it has no {', '.join(missing)}, but {', '.join(names) or 'nothing'}", _ACCEPTED)
@@ -104,7 +105,13 @@ def _opened(archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO[bytes], _He
     except Unusable:
         raise
     except Exception as error:  # whatever a file of somebody else makes of it
-        raise Unusable(f"{key} cannot be read ({reason_of(error)})", _ACCEPTED) from None
+        raise Unusable(f"{key} cannot be read ({_reason(error)})", _ACCEPTED) from None
+
+
+def _reason(error: Exception) -> str:
+    """What it says, but not all of a file that it quotes."""
+    reason = reason_of(error)
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
 
 
 def _head(archive: zipfile.ZipFile, key: str) -> _Head:

@@ -82,7 +82,10 @@ def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
 
 
 def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
-    return _dataset(name, *(_read_idx(entry, folder, file) for file in entry.sha256))
+    arrays = [
+        _read_idx(_find(entry, folder, file), sha256, entry.idx_shape(file)) for file, sha256 in entry.sha256.items()
+    ]
+    return _dataset(name, *arrays)
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -164,24 +167,20 @@ def _find(entry: DatasetEntry, folder: Path, file: str) -> Path:
     raise BadInput("data_dir", folder, f"{file} is missing", f"a folder with {', '.join(entry.sha256)}, plain or .gz")
 
 
-def _read_idx(entry: DatasetEntry, folder: Path, file: str) -> np.ndarray:
+def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
     """The array of an IDX file of unsigned bytes with exactly this shape and content."""
-    shape = entry.idx_shape(file)
     header = _header(shape)
-    content = read_file(entry, folder, file, header)
+    content = _read("data_dir", path, sha256, header, len(header) + int(np.prod(shape)))
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
-def read_file(entry: DatasetEntry, folder: Path, file: str, header: bytes = b"") -> bytes:
+def read_file(entry: DatasetEntry, folder: Path, file: str) -> bytes:
     """The content of one of a data set's files, decompressed.
-
-    Args:
-        header: with which it begins, if it is an IDX file.
 
     Raises:
         BadInput: it is missing, or its content is not the data set's.
     """
-    return _read("data_dir", _find(entry, folder, file), entry.sha256[file], header, entry.bytes_of(file))
+    return _read("data_dir", _find(entry, folder, file), entry.sha256[file], size=entry.bytes_of(file))
 
 
 def _read(option: str, path: Path, sha256: str, header: bytes = b"", size: int | None = None) -> bytes:
