@@ -372,13 +372,21 @@ ODD = {
 
 @pytest.mark.kind("answers of mirrors")
 @pytest.mark.parametrize("case", ODD)
-def test_an_archive_that_is_something_else_is_refused(case: str, cifar: Callable[..., str], tmp_path: Path) -> None:
-    """Even where its hash is right, what is in it is checked too."""
+def test_an_archive_that_is_something_else_is_refused(
+    case: str, cifar: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where its hash is right, what is in it is checked too, and no more of it is read than is expected."""
     kind, archive, says = ODD[case]
+    lengths = [0]
+    check = fetching._check
+    monkeypatch.setattr(
+        fetching, "_check", lambda content, sha256: lengths.append(len(content)) or check(content, sha256)
+    )
     name = cifar(kind, archive)
     with pytest.raises(FetchError, match=r"cifar10 could not be fetched; put .*test_batch\.bin .* by hand") as failed:
         fetch(name, tmp_path)
     assert says in str(failed.value)
+    assert max(lengths) <= len(RECORDS[BATCHES[0]]) + 1
     assert contents(tmp_path / name).keys() <= RECORDS.keys()
 
 

@@ -123,8 +123,7 @@ def _array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     """An array, whose head is accepted."""
     with _opened(archive, key) as (file, _):
         file.seek(0)
-        array: np.ndarray = npy.read_array(file, allow_pickle=False)
-        file.read(1)  # at its end the checksum is compared
+        array: np.ndarray = npy.read_array(file, allow_pickle=False)  # at its end the checksum is compared
     return array
 
 
