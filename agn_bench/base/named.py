@@ -3,6 +3,7 @@
     agn                     a name, every number at its default
     easgd:alpha=0.1         with numbers of its own, each after a colon
     my.py:Mine:beta=2       a class in a user's file
+    my.npz                  a user's file of data, of a kind of thing that is read from such
 
 A kind of thing is one `Named`. A class declares its numbers once, as fields (see quantities.py), and what is accepted,
 what is in a run's name, what lists and completion show follows from there.
@@ -16,9 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from agn_bench.base.chosen import USERS, Chosen, InFile, found_at, let_pickle, text_of
+from agn_bench.base.chosen import USERS, Chosen, FromFile, InFile, found_at, let_pickle, text_of
 from agn_bench.base.inputs import BadInput, NeverAccepted, choose, shown
 from agn_bench.base.quantities import Number, declared_numbers
 from agn_bench.base.user_code import BadUserFile, python_says, read_source, source_of
@@ -37,10 +39,23 @@ class Named(Mapping[str, Any], Generic[T]):
         group: of the entry points by which other packages add to it.
         shipped: by name the class as `module:attribute`, or the class or the thing itself.
         decorator: that makes such a class, as messages name it.
+        readers: by the ending of a file of data, as in `.npz`, the class as `module:attribute` whose
+            `of_file(option, text, path)` says what is in it, with the file's `content_hash`.
     """
 
-    def __init__(self, option: str, base: type[T], group: str, shipped: dict[str, Any], decorator: str) -> None:
+    def __init__(
+        self,
+        option: str,
+        base: type[T],
+        group: str,
+        shipped: dict[str, Any],
+        decorator: str,
+        readers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.option, self.base, self.group, self.shipped, self.decorator = option, base, group, shipped, decorator
+        self.readers = readers
+        endings = "|".join(map(re.escape, readers))
+        self._data_file = re.compile(rf"(?P<file>.*(?P<ending>{endings}))(?P<numbers>(?::[^/\\]*)?)", flags=re.DOTALL)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shipped)
@@ -69,7 +84,20 @@ class Named(Mapping[str, Any], Generic[T]):
 
     def is_in_a_file(self, text: object) -> bool:
         """Whether a text names a user's file."""
-        return isinstance(text, str) and ".py" in text and _IN_A_FILE.fullmatch(text) is not None
+        if not isinstance(text, str):
+            return False
+        return (".py" in text and _IN_A_FILE.fullmatch(text) is not None) or self._in_data_file(text) is not None
+
+    def file_of(self, name: str) -> str:
+        """The user's file that a thing of this name was in, as it may have been called, such as `my.py:Mine` of
+        `my-1a2b3c4d:Mine`; nothing if the name is of no user's file.
+        """
+        stem, colon, what = name.partition(":")
+        if stem in self.names():
+            return ""
+        if self.readers and (of_data := re.fullmatch("(.*)-[0-9a-f]{8}", name, flags=re.DOTALL)):
+            return " or ".join(f"{of_data[1]}{ending}" for ending in self.readers)
+        return f"{re.sub('-[0-9a-f]{8}$', '', stem)}.py:{what}" if colon else ""
 
     def kind(self, text: str, option: str = "") -> tuple[str, type[T]]:
         """The name and the class of what a text names without numbers.
@@ -97,6 +125,8 @@ class Named(Mapping[str, Any], Generic[T]):
     def split(self, text: str) -> tuple[str, str]:
         """What a text names, without numbers; and the numbers, as in `a=1:b=2`."""
         matched = _IN_A_FILE.fullmatch(text) if ".py" in text else None
+        if matched is None and (data := self._in_data_file(text)) is not None:
+            return data["file"], data["numbers"][1:]
         if matched is None:
             name, _, numbers = text.partition(":")
             return name, numbers
@@ -179,6 +209,8 @@ class Named(Mapping[str, Any], Generic[T]):
 
     def _find(self, option: str, text: str) -> tuple[str, Any, str]:
         """The name of what a text chooses, where it is, and what follows it."""
+        if (data := self._in_data_file(text)) is not None:
+            return self._read(option, text, data)
         if self.is_in_a_file(text):
             return self._find_in_file(option, text)
         name, _, rest = text.partition(":")
@@ -189,9 +221,21 @@ class Named(Mapping[str, Any], Generic[T]):
             try:
                 choose(option, name, [*self.shipped, *installed])
             except BadInput as error:
-                accepted = f"{error.accepted}, or yours, as in my.py:Mine"
+                yours = " or ".join(["my.py:Mine", *(f"my{ending}" for ending in self.readers)])
+                accepted = f"{error.accepted}, or yours, as in {yours}"
                 raise BadInput(option, text, error.problem, accepted) from None
         return name, self.shipped[name], rest
+
+    def _in_data_file(self, text: str) -> re.Match[str] | None:
+        """The path, its ending and the numbers of a text that names a user's file of data."""
+        return self._data_file.fullmatch(text) if self.readers and not _IN_A_FILE.fullmatch(text) else None
+
+    def _read(self, option: str, text: str, named: re.Match[str]) -> tuple[str, Any, str]:
+        path = Path(named["file"])
+        if not path.stem.isprintable():
+            raise BadInput(option, text, "has a name that cannot be printed", f"a file such as my{named['ending']}")
+        thing = found_at(option, text, self.readers[named["ending"]]).of_file(option, text, path)
+        return f"{path.stem}-{thing.content_hash}", FromFile(path.name, thing), named["numbers"][1:]
 
     def _find_in_file(self, option: str, text: str) -> tuple[str, Any, str]:
         matched = _IN_A_FILE.fullmatch(text)

@@ -99,8 +99,9 @@ def described(text: str) -> list[tuple[str, str, list[Row]]]:
     Raises:
         BadInput: it is in a user's file, and cannot be used.
     """
-    if OPTIMIZERS.is_in_a_file(text):
-        named = [(what, kind) for what, kind in KINDS.items() if kind.has(text)] or [("optimizer", OPTIMIZERS)]
+    in_file = [(what, kind) for what, kind in KINDS.items() if kind.is_in_a_file(text)]
+    if in_file:
+        named = [(what, kind) for what, kind in in_file if kind.has(text)] or in_file[:1]
     else:
         named = [(what, kind) for what, kind in KINDS.items() if text in kind.names()]
     found = []
@@ -130,7 +131,10 @@ def _datasets() -> list[Row]:
     return [
         {
             "data set": name,
-            "train / test": f"{entry.train_images} / {entry.test_images}",
+            "kind": entry.kind,
+            "shape": " x ".join(map(str, entry.shape)),
+            "classes": str(entry.classes),
+            "train / test": f"{entry.train_examples} / {entry.test_examples}",
             "what": f"{entry.description} ({'installed' if entry.embedded else 'data fetch, or --data-dir'})",
             "licence and citation": f"{entry.licence}; {entry.citation}",
         }

@@ -80,7 +80,7 @@ SaveCenter = Annotated[
 DataDir = Annotated[
     str | None,
     option(
-        "Folder of the four IDX files, plain or .gz, where runs are made; default the variable AGN_BENCH_DATA_DIR.",
+        "Folder of the data set's files, plain or .gz, where runs are made; default the variable AGN_BENCH_DATA_DIR.",
         "DIR",
         PROBLEM,
     ),

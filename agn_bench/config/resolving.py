@@ -6,7 +6,6 @@ Options are given by name with underscores, as in an experiment file; values may
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -77,6 +76,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
     what = _with_data(problem, alone)
     examples = what.examples
+    if "batch_size" not in given and not like:  # a small data set has fewer examples than the default
+        merged["batch_size"] = min(merged["batch_size"], examples)
     batch_size = whole_number("batch_size", merged["batch_size"], 1, examples)
 
     from agn_bench.clock.trace import Trace  # with NumPy: now that the names are right
@@ -176,8 +177,8 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
     else:
         alone["problem"], kind = problem, problem.thing
         alone.pop("model", None)
-    dataset = alone.get("dataset")
-    accepted = f"a data set of {' or '.join(kind.learns_from)}"
+    dataset, what = alone.get("dataset"), problem or alone["model"]
+    accepted = f"a data set of kind {' or '.join(kind.learns_from)}"
     if dataset is None:
         if kind.learns_from and kind.needs_dataset:
             raise BadInput("dataset", "", f"not given, and {problem} learns from one", accepted)
@@ -188,7 +189,7 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
         raise BadInput("dataset", dataset.spelled, f"{problem} makes its own data", "no data set")
     if dataset.thing.kind not in kind.learns_from:
         raise BadInput(
-            "dataset", dataset.spelled, f"of {dataset.thing.kind}, from which {problem} does not learn", accepted
+            "dataset", dataset.spelled, f"of kind {dataset.thing.kind}, from which {what} does not learn", accepted
         )
     bound = kind.on(dataset.thing, dataset.label)
     if unfit := bound.unfit():
@@ -249,11 +250,11 @@ def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict
     """Another run's options, but for those that the ones given make senseless."""
     base = dict(like)
     for name, option in OPTIONS.items():
-        if isinstance(option.names, Named) and name not in given and name in base:
-            stem, colon, what = str(base[name]).partition(":")
-            if colon and stem not in option.names.names():
-                problem = f"of a user's file, {shown(stem)}, that is not in a run.json"
-                raise BadInput(name, "", problem, f"the file, as in {re.sub('-[0-9a-f]{8}$', '', stem)}.py:{what}")
+        if not isinstance(option.names, Named) or name in given or name not in base:
+            continue
+        if file := option.names.file_of(str(base[name])):
+            problem = f"of a user's file, {shown(str(base[name]).partition(':')[0])}, that is not in a run.json"
+            raise BadInput(name, "", problem, f"the file, as in {file}")
     delays = base["delays"]
     recorded = isinstance(delays, Mapping) and "trace" in delays
     if recorded and not {"timeline", "delays"} & given.keys():

@@ -10,7 +10,8 @@ Nothing here imports JAX before it computes, so that lists and checks answer at 
 
 data.py        what a problem must know of a data set before it is loaded
 catalogue.py   the data sets, the models and the data splits by name
-datasets.py    data sets, read and checked; fetching.py gets them, arrays.py and texts.py read the user's own
+datasets.py    data sets, read and checked, as are those of cifar.py and tables.py; fetching.py gets them
+arrays.py      the user's own arrays; texts.py reads the user's texts
 shares.py      which examples each worker trains on
 classifier.py  what problems have in common that sort examples into classes; convolution.py, those of images
 perceptron.py  the multilayer perceptron, as it is compiled; networks.py, the modules of the other networks

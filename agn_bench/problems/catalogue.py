@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
 from agn_bench.base.user_code import BadUserFile
-from agn_bench.problems.data import IMAGES, Data
+from agn_bench.problems.data import IMAGES, TABLE, Data
 from agn_bench.problems.mlp import MAX_PARAMETERS, MAX_WIDTH, Mlp, parameter_count
 from agn_bench.problems.shares import Split
 
 
+class Archive(NamedTuple):
+    """A .tar.gz that has all files of a data set."""
+
+    url: str
+    sha256: str
+    size: int
+    """Bytes."""
+
+
 @dataclass(frozen=True)
 class DatasetEntry(Data):
-    """A labelled image data set: sizes, content hashes, licence and citation."""
+    """A labelled data set, images unless it says otherwise: sizes, content hashes, licence and citation."""
 
     train_images: int
     test_images: int
@@ -25,9 +35,8 @@ class DatasetEntry(Data):
     licence: str
     citation: str
     sha256: dict[str, str] = field(hash=False)
-    """SHA-256 of the decompressed content of each file."""
+    """SHA-256 of the decompressed content of each file; of a table the SHA-256 of its numbers and labels."""
     shape: tuple[int, ...] = (28, 28)
-    """Of an image."""
     classes: int = 10
     embedded: bool = False
     """Whether it comes with the installation; if not, it is read from a folder of IDX files."""
@@ -35,8 +44,9 @@ class DatasetEntry(Data):
     """Addresses that have the files, as .gz, in the order in which they are asked."""
     npm_package: str = ""
     """That has the files, too."""
-
-    kind: ClassVar[str] = IMAGES
+    archive: Archive | None = None
+    """That has the files, too."""
+    kind: str = IMAGES
 
     @property
     def train_examples(self) -> int:
@@ -46,11 +56,47 @@ class DatasetEntry(Data):
     def test_examples(self) -> int:
         return self.test_images
 
+    def bytes_of(self, file: str) -> int:
+        """How long one of the files is, decompressed: an IDX file of unsigned bytes."""
+        shape = self.idx_shape(file)
+        return 4 * (1 + len(shape)) + math.prod(shape)
+
+    def idx_shape(self, file: str) -> tuple[int, ...]:
+        """The shape of the array in an IDX file, by the file's name."""
+        part, kind = file.split("-")[:2]
+        return ({"train": self.train_images, "t10k": self.test_images}[part], *(self.shape if kind == "images" else ()))
+
     def load(self, data_dir: Path | None, name: str) -> tuple[Any, Any]:
         from agn_bench.problems.datasets import load_entry
 
         data = load_entry(name, self, data_dir)
         return (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+
+
+@dataclass(frozen=True)
+class TableEntry(DatasetEntry):
+    """A data set that scikit-learn ships; the hash is that of its numbers and labels, as it gives them."""
+
+    embedded: bool = True
+    kind: str = TABLE
+
+    def load(self, data_dir: Path | None, name: str) -> tuple[Any, Any]:
+        from agn_bench.problems.tables import load_table
+
+        return load_table(name, self)
+
+
+@dataclass(frozen=True)
+class CifarEntry(DatasetEntry):
+    """Colour images in CIFAR-10's binary format, in several files to train and one to test, all of one length."""
+
+    def bytes_of(self, file: str) -> int:
+        return self.test_images * (1 + self.features)
+
+    def load(self, data_dir: Path | None, name: str) -> tuple[Any, Any]:
+        from agn_bench.problems.cifar import load_cifar
+
+        return load_cifar(name, self, data_dir)
 
 
 class _Models(Named[Mlp]):
@@ -84,9 +130,11 @@ MODELS: Named[Mlp] = _Models(
 
 _MNIST_CITATION = "LeCun, Bottou, Bengio, Haffner 1998"
 
-DATASETS: Named[DatasetEntry] = Named(
+_OF_SKLEARN = "shipped with scikit-learn"
+
+DATASETS: Named[Data] = Named(
     "dataset",
-    DatasetEntry,
+    Data,  # type: ignore[type-abstract]
     "agn_bench.datasets",
     {
         "mnist-5k": DatasetEntry(
@@ -134,8 +182,60 @@ DATASETS: Named[DatasetEntry] = Named(
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ),
         ),
+        "cifar10": CifarEntry(
+            50_000,
+            10_000,
+            "colour photographs of animals and vehicles",
+            "none stated",
+            "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+            {
+                "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+            },
+            shape=(32, 32, 3),
+            archive=Archive(
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                170_052_171,
+            ),
+        ),
+        "digits": TableEntry(
+            1_438,
+            359,
+            f"handwritten digits of 8 x 8 pixels, {_OF_SKLEARN}",
+            "CC BY 4.0 (digits), BSD-3-Clause (scikit-learn)",
+            "Alpaydin, Kaynak 1998",
+            {"digits": "f6d9e39f37dc45d327f6db33428ee58970ccceabb2535a5c179de35886b70443"},
+            shape=(8, 8),
+            kind=IMAGES,
+        ),
+        "breast-cancer": TableEntry(
+            456,
+            113,
+            f"cell nuclei of benign and malignant tumours, {_OF_SKLEARN}",
+            "CC BY 4.0 (table), BSD-3-Clause (scikit-learn)",
+            "Street, Wolberg, Mangasarian 1993",
+            {"breast_cancer": "25e2eb7b7a8745b1bde5ba18bc4969983d2e2f403291ecd5bde4a29ef30c3859"},
+            shape=(30,),
+            classes=2,
+        ),
+        "wine": TableEntry(
+            143,
+            35,
+            f"chemical analyses of wines of three growers, {_OF_SKLEARN}",
+            "CC BY 4.0 (table), BSD-3-Clause (scikit-learn)",
+            "Forina et al. 1991",
+            {"wine": "3a28849ef2366c4b9d4e382b3fa5624a66f693c04d7fdcf43c529bbb0bb338d7"},
+            shape=(13,),
+            classes=3,
+        ),
     },
     "as in BARS = DatasetEntry(…)",
+    {".npz": "agn_bench.problems.arrays:Arrays", ".txt": "agn_bench.problems.texts:Text"},
 )
 
 SPLITS: Named[Split] = Named(

@@ -1,4 +1,4 @@
-"""The data sets: found, checked against their SHA-256, and scaled to [0, 1]."""
+"""The image data sets: found, checked against their SHA-256, and scaled to [0, 1]."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import numpy as np
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, path_of
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
+from agn_bench.problems.data import Data
 
 DATA_DIR_VARIABLE = "AGN_BENCH_DATA_DIR"
-IDX_DATASETS = [name for name, entry in DATASETS.items() if not entry.embedded]
-"""Those that are read from a folder."""
+FETCHED = [name for name, entry in DATASETS.items() if not entry.embedded]
+"""Those that are read from a folder, and that `agn-bench data fetch` gets."""
 _TEST_EVERY = 5
 _IDX_UNSIGNED_BYTE = 0x08
 
@@ -43,8 +44,8 @@ class Dataset:
         return self.test_images, self.test_labels
 
 
-def load(dataset: str | Chosen[DatasetEntry], data_dir: Path | None = None) -> Dataset:
-    """A data set, by its name, from the installation or from IDX files (plain or .gz) in `data_dir`.
+def load(dataset: str | Chosen[Data], data_dir: Path | None = None) -> Dataset:
+    """A data set, by its name, from the installation or from its files (plain or .gz) in `data_dir`.
 
     Without `data_dir` the environment variable AGN_BENCH_DATA_DIR names the folder, and without that it is where
     `agn-bench data fetch` puts data sets; the files lie in it, or in its subfolder of the data set's name.
@@ -53,12 +54,13 @@ def load(dataset: str | Chosen[DatasetEntry], data_dir: Path | None = None) -> D
         BadInput: the folder or a file is missing, or a file's content is not the data set's.
     """
     chosen = DATASETS.choose(dataset)
-    return load_entry(chosen.label, chosen.thing, data_dir)
+    train, test = chosen.thing.load(data_dir, chosen.label)
+    return Dataset(chosen.label, *train, *test)
 
 
 def load_entry(name: str, entry: DatasetEntry, data_dir: Path | None) -> Dataset:
-    """The same, by its name and what it is."""
-    return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, _folder(name, entry, data_dir))
+    """The same of images of bytes, by its name and what it is."""
+    return _load_embedded(name, entry) if entry.embedded else _load_idx(name, entry, folder_of(name, entry, data_dir))
 
 
 def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
@@ -81,22 +83,9 @@ def _load_embedded(name: str, entry: DatasetEntry) -> Dataset:
 
 def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
     arrays = [
-        _read_idx(_find(entry, folder, file), sha256, _shape(entry, file)) for file, sha256 in entry.sha256.items()
+        _read_idx(_find(entry, folder, file), sha256, entry.idx_shape(file)) for file, sha256 in entry.sha256.items()
     ]
     return _dataset(name, *arrays)
-
-
-def _shape(entry: DatasetEntry, file: str) -> tuple[int, ...]:
-    """Of the array in an IDX file, by the file's name."""
-    part, kind = file.split("-")[:2]
-    pixels = (28, 28) if kind == "images" else ()
-    return ({"train": entry.train_images, "t10k": entry.test_images}[part], *pixels)
-
-
-def idx_bytes(entry: DatasetEntry, file: str) -> int:
-    """How long an IDX file of the data set is, decompressed."""
-    shape = _shape(entry, file)
-    return len(_header(shape)) + int(np.prod(shape))
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -150,7 +139,12 @@ def folder_to_fetch_to(name: str, data_dir: Path | None) -> Path:
     return folder if any(file.is_file() for file in files) and not (folder / name).is_dir() else folder / name
 
 
-def _folder(name: str, entry: DatasetEntry, data_dir: Path | None) -> Path:
+def folder_of(name: str, entry: DatasetEntry, data_dir: Path | None) -> Path:
+    """Where a data set's files are looked for.
+
+    Raises:
+        BadInput: there is no such folder.
+    """
     given = _given_folder(data_dir)
     files = ", ".join(entry.sha256)
     accepted = f"a folder with {files}, plain or .gz; `agn-bench data fetch {name}` gets them"
@@ -180,6 +174,15 @@ def _read_idx(path: Path, sha256: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
+def read_file(entry: DatasetEntry, folder: Path, file: str) -> bytes:
+    """The content of one of a data set's files, decompressed.
+
+    Raises:
+        BadInput: it is missing, or its content is not the data set's.
+    """
+    return _read("data_dir", _find(entry, folder, file), entry.sha256[file], size=entry.bytes_of(file))
+
+
 def _read(option: str, path: Path, sha256: str, header: bytes = b"", size: int | None = None) -> bytes:
     """The decompressed content of a file, checked; never more than a byte over `size` is read."""
     accepted = f"a file whose decompressed content has SHA-256 {sha256}"
@@ -190,7 +193,7 @@ def _read(option: str, path: Path, sha256: str, header: bytes = b"", size: int |
         raise BadInput(option, path, "truncated or damaged gzip file", accepted) from None
     except OSError as error:
         raise BadInput(option, path, f"cannot be read ({error.strerror or error})", accepted) from None
-    if size is not None and not content.startswith(header[:4]):
+    if not content.startswith(header[:4]):
         raise BadInput(option, path, f"not an IDX file of {header[3]}-dimensional unsigned bytes", accepted)
     if size is not None and len(content) < size:
         raise BadInput(option, path, f"truncated, {len(content)} of {size} bytes", accepted)

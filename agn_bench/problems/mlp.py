@@ -40,6 +40,11 @@ class Mlp(Problem):
         """Inputs, hidden widths and classes for a data set."""
         return (data.features, *self.hidden, data.classes)
 
+    def unfit(self) -> str:
+        assert self.data is not None
+        count = parameter_count(self.widths(self.data))
+        return f"with so many numbers that there are {count:,} parameters" if count > MAX_PARAMETERS else ""
+
     @property
     def measures(self) -> Mapping[str, Measure]:
         assert self.data is not None
