@@ -18,9 +18,9 @@ import numpy as np
 os.environ["NPROC"] = sys.argv[2]  # the threads; JAX reads it once, when it starts
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: TID253
-import jax.numpy as jnp  # noqa: TID253
-import optax  # noqa: TID253
+import jax
+import jax.numpy as jnp
+import optax
 
 EVALUATION_BATCH = 500
 Params = list[dict[str, jax.Array]]
