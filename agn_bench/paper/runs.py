@@ -182,7 +182,7 @@ def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
         time_s,
         horizon_s=float(row["sim_time_s"]),
         diverged_s=float(row["diverged_s"]) if row["status"] == "diverged" else None,
-        chance=1 / config.dataset.thing.classes,
+        counts_as=1 / config.dataset.thing.classes,
     )
     train = points["train_accuracy"].to_numpy()
     quiet = metrics.steady(train, points["gradient_steps"].to_numpy())
