@@ -225,7 +225,7 @@ def losses(tmp_path: Path) -> Path:
 @ACCURACY_ONLY
 @pytest.mark.parametrize("name", ["loss", "train_loss"])
 def test_a_training_loss_is_read_on_lines(losses: Path, command: Command, name: str) -> None:
-    """Areas: agn (7.5 + 3.75) / 10, easgd (9.5 + 7) / 10; dynsgd goes from 2 to 9 by 5 s, and stays: (27.5 + 45) / 10."""
+    """Areas: agn (7.5 + 3.75) / 10, easgd (9.5 + 7) / 10; dynsgd goes from 2 to 9 by 5 s: (27.5 + 45) / 10."""
     assert command("table", losses, "--measure", name, "--at", "2,7.5", "--reach", "1.5,0.5")[0] == 0
     rows = rows_of(losses / "tables" / "train-loss.csv")
     assert [row["optimizer"] for row in rows] == ["agn", "easgd", "dynsgd"]
@@ -313,7 +313,7 @@ def mixed(tmp_path: Path) -> Path:
         ((), "2 have test_loss, as run0, and run2 has not; 2 have test_accuracy, "),
         (
             (),
-            "2 have center_gap, as run2, and run0 has not; accepted: a measure that all have, which are train_loss; or -",
+            "2 have center_gap, as run2, and run0 has not; accepted: a measure that all have, which are train_loss; ",
         ),
         (
             ("--measure", "accuracy"),
