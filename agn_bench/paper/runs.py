@@ -108,7 +108,10 @@ class Results:
         accepted = "the collected files as `reproduce` wrote them"
         for name, table, column in (
             (SUMMARY, summary, "last_batch_accuracy"),
+            (SUMMARY, summary, "test_accuracy"),
             (CURVES, curves, "gradient_steps"),
+            (CURVES, curves, "train_accuracy"),
+            (CURVES, curves, "test_accuracy"),
         ):
             if column not in table:
                 raise BadInput("out", self.folder / name, f"has no column {column}", accepted)
