@@ -320,6 +320,7 @@ def mixed(tmp_path: Path) -> Path:
             "--measure accuracy: not all of the 4 runs have it: 2 have train_accuracy, as run0, ",
         ),
         (("--measure", "center_gap"), "2 have center_gap, as run2, and run0 has not"),
+        (("--measure", "accuracy", "--only", "delays=x"), "unknown; accepted: train_loss, center_gap"),
     ],
 )
 @pytest.mark.parametrize("verb", ["table", "plot"])
@@ -433,6 +434,7 @@ def seen(sketched: None, monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         ((20, -4, 1, 2), "linear", (-5.2, 21.2)),
         ((3, 3, 3, 3), "linear", (2.85, 3.15)),
         ((0, 0, 0, 0), "linear", (-0.05, 0.05)),
+        ((5, np.inf, 3, 2), "linear", (1.85, 5.15)),
     ],
 )
 @pytest.mark.parametrize("panels", [(), ("--panels", "workers")])

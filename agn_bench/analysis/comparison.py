@@ -86,7 +86,8 @@ class Runs:
             for column in columns:
                 if not np.isnan(counts_as(run, column)):
                     found[column].add(run["run_id"])
-        return {column: [run for run in self.summary["run_id"] if run in own] for column, own in found.items()}
+        listed = {column: [run for run in self.summary["run_id"] if run in own] for column, own in found.items()}
+        return {column: runs for column, runs in listed.items() if runs}
 
     def measured(self, wanted: str | None = None) -> Measured:
         """The measure that is wanted, which all runs have (see measures.chosen).
@@ -109,7 +110,7 @@ class Runs:
     def of_center(self) -> Measured | None:
         """The first measure of the final center that all runs have, in the order of summary.csv."""
         for column in [str(column) for column in self.summary if is_of_center(column)]:
-            if self.summary[column].notna().all():
+            if np.isfinite(self.summary[column]).all():
                 return Measured(column, _higher_is_better(self.summary.iloc[0].to_dict(), column))
         return None
 
@@ -180,9 +181,11 @@ def counted_points(runs: Runs) -> pd.DataFrame:
 
 
 def counts_as(run: Mapping[Any, Any], column: str) -> float:
-    """What a run that diverged counts as in a measure over time, by its row of summary.csv; NaN: it does not say."""
+    """What a run that diverged counts as in a measure over time, by its row of summary.csv; NaN: it says no number that
+    could be averaged.
+    """
     found = (float(run[one]) for one in measures.of_center(column, run.keys()))
-    return next((value for value in found if not np.isnan(value)), float("nan"))
+    return next((value for value in found if np.isfinite(value)), float("nan"))
 
 
 def _higher_is_better(run: Mapping[Any, Any], column: str) -> bool:

@@ -101,7 +101,10 @@ def _in_panels(arrangement: Arrangement, measure: Measured, stem: Path) -> list[
 
 def _fit(axes: Axes, values: np.ndarray) -> None:
     """Let axes be as high as what is drawn on them."""
-    low, high = float(values.min()), float(values.max())
+    seen = values[np.isfinite(values)]
+    low, high = float(seen.min(initial=np.inf)), float(seen.max(initial=-np.inf))
+    if low > high:
+        return
     if low > 0 and high > _DECADE * low:
         logarithmic(axes)
         room = (high / low) ** _MARGIN
