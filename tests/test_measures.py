@@ -197,6 +197,26 @@ def test_a_pivot_is_of_the_measure(gaps: Path, command: Command) -> None:
     assert "| 2.8 | 2 | 0.0 to 2.0 | 0.5 |" in text
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("words", [("table",), ("plot",), ("table", "--compare", "optimizer")])
+def test_what_overflowed_is_infinite_and_behind(
+    tmp_path: Path, command: Command, sketched: None, words: Sequence[str]
+) -> None:
+    """A center that is evaluated just before its run diverges may have any value."""
+    runs = [
+        gap(5, worst, 3, 2, optimizer=name, seed=seed)
+        for name, worst in (("easgd", np.inf), ("agn", 4))
+        for seed in (0, 1)
+    ]
+    folder = write(tmp_path / "x", *runs)
+    code, out, err = command(words[0], folder, *words[1:])
+    assert (code, err) == (0, "")
+    if words == ("table",):
+        first, second = rows_of(folder / "tables" / "center-gap.csv")
+        assert (first["optimizer"], second["area_mean"], second["area_std"]) == ("agn", "inf", "")
+        assert "inf" in out
+
+
 # --- the workers' loss, and the center's beside an accuracy ---
 
 

@@ -89,8 +89,11 @@ def last_part(curve: Curve, fraction: float) -> float:
     return float(np.interp(fine, times, values).mean())
 
 
+@np.errstate(invalid="ignore")
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two."""
+    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two, or if
+    one is infinite.
+    """
     nothing = float("nan")
     mean = float(np.mean(values)) if len(values) else nothing
     return mean, float(np.std(values, ddof=1)) if len(values) > 1 else nothing
@@ -99,8 +102,9 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 CONFIDENCE = 0.95
 
 
+@np.errstate(invalid="ignore")
 def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values."""
+    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values, or if one is infinite."""
     if len(values) < 2:
         return float("nan")
     from scipy.stats import t

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 
 from agn_bench.analysis import grids
 from agn_bench.analysis.comparison import MANY, Configuration
@@ -92,7 +92,7 @@ def _brief(group: str, one: Configuration, row: Row) -> dict[str, str]:
 
 def _notes(group: Sequence[Configuration], rows: Sequence[Row], asked: Asked) -> list[str]:
     notes = [f"* {edge}" for edge in edges(group)]
-    if any(not isnan(row["area_behind_mean"]) and isnan(row["area_behind_half_width_95"]) for row in rows):
+    if any(isfinite(row["area_behind_mean"]) and isnan(row["area_behind_half_width_95"]) for row in rows):
         notes.append(_ONE_SEED)
     if asked.reach and group[0].reading.before is not None:
         notes.append("a value is reached between two evaluations, by the second one: both times are means")

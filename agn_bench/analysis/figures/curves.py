@@ -49,6 +49,7 @@ def _held(times: np.ndarray, points: np.ndarray, values: np.ndarray) -> np.ndarr
     return values[np.searchsorted(points, times, side="right") - 1]
 
 
+@np.errstate(invalid="ignore")
 def draw(axes: Axes, curves: Curves, colour: Any, style: str, width: float = 1.6) -> tuple[Any, np.ndarray]:
     """Draw the mean over the seeds, a band of one standard deviation to either side, and a cross where a seed diverged.
 
