@@ -58,13 +58,13 @@ redraw: $(READY)  ## all of them at all sizes that are there, from the CSV files
 four-methods: $(READY)  ## the four methods at 40 workers, three seeds each; finished runs are kept
 	$(BIN)/agn-bench sweep experiments/four-methods.toml
 	$(BIN)/agn-bench table $(FOUR)
-	$(BIN)/agn-bench table $(FOUR) --accuracy test_accuracy --out $(FOUR)/tables/test-accuracy.csv
+	$(BIN)/agn-bench table $(FOUR) --measure test_accuracy --out $(FOUR)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(FOUR)
 
 equal-time: $(READY)  ## every method on three clusters, for the same simulated time; finished runs are kept
 	$(BIN)/agn-bench sweep experiments/equal-time.toml
 	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,190
-	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,200 --accuracy test_accuracy --out $(EQUAL)/tables/test-accuracy.csv
+	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,200 --measure test_accuracy --out $(EQUAL)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(EQUAL) --panels delays --lines optimizer
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times

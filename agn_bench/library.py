@@ -214,7 +214,7 @@ def summary(result: RunResult) -> dict[str, Any]:
 
 
 def curve(result: RunResult) -> pd.DataFrame:
-    """Accuracy against simulated time, as in curve.csv (docs/files.md has its columns)."""
+    """What is measured against simulated time, as in curve.csv (docs/files.md has its columns)."""
     import pandas as pd
 
     return pd.DataFrame(columns.curve(result))
@@ -229,7 +229,8 @@ def commits(result: RunResult) -> pd.DataFrame:
 
 def read(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """An experiment folder's summary.csv and curves.csv.gz (docs/files.md has their columns), with the types that their
-    columns have. Curves of runs that diverged go on at chance to their ends, so that they count in means over seeds.
+    columns have. Curves of runs that diverged go on to their ends at what these count as, as chance,
+    so that they count in means over seeds.
 
     Raises:
         BadInput: the folder has no such files.

@@ -12,8 +12,10 @@ import pytest
 
 from agn_bench.analysis import comparison, tables
 from agn_bench.analysis.arrangement import arrange
-from agn_bench.analysis.figures import accuracy, look
+from agn_bench.analysis.figures import look
 from agn_bench.analysis.figures.curves import over_seeds
+from agn_bench.analysis.figures.over_time import over_time
+from agn_bench.analysis.measures import Measured
 from agn_bench.base.inputs import BadInput
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
@@ -23,6 +25,7 @@ BASE = {
     "data_split": "mixed", "reset_local_optimizer": False, "window_s": 5.0, "eval_every": None, "status": "done",
     "sim_time_s": 10.0, "test_accuracy": 0.5, "diverged_s": None,
 }  # fmt: skip
+TRAINING = Measured("train_accuracy")
 Run = tuple[dict[str, Any], list[tuple[float, float]]]
 
 
@@ -47,7 +50,7 @@ def experiment(tmp_path: Path) -> Callable[..., Path]:
 
 
 def read(folder: Path) -> list[comparison.Configuration]:
-    return comparison.configurations(comparison.read_runs([folder]), "train_accuracy")
+    return comparison.configurations(comparison.read_runs([folder]), TRAINING)
 
 
 LINE = [(0.0, 0.0), (10.0, 1.0)]
@@ -58,7 +61,7 @@ def test_seeds_are_averaged_and_the_best_area_comes_first(experiment: Callable[.
     found = read(experiment(({"optimizer": "easgd"}, HALF), ({}, LINE), ({}, HALF)))
     assert [configuration.label for configuration in found] == ["agn", "easgd"]
     assert [len(configuration.curves) for configuration in found] == [2, 1]
-    rows = tables.accuracy_table(found, [4.0], [0.25])
+    rows = tables.measure_table(found, [4.0], [0.25])
     assert rows[0]["accuracy_at_4s_mean"] == pytest.approx(0.3)
     assert rows[0]["accuracy_at_4s_std"] == pytest.approx(0.2 / np.sqrt(2))
     assert rows[0]["time_to_0.25_s_mean"] == pytest.approx((2.5 + 5) / 2)
@@ -79,7 +82,7 @@ def test_configurations_are_set_against_the_first_seed_by_seed(experiment: Calla
         )
     ]
     found = read(experiment(*runs))
-    first, second, third, fourth = tables.accuracy_table(found, [], [])
+    first, second, third, fourth = tables.measure_table(found, [], [])
     assert [row["optimizer"] for row in (first, second, third, fourth)] == ["agn", "easgd", "dynsgd", "downpour"]
     assert second["area_behind_mean"] == pytest.approx(0.2)
     assert second["area_behind_half_width_95"] == pytest.approx(
@@ -87,7 +90,7 @@ def test_configurations_are_set_against_the_first_seed_by_seed(experiment: Calla
     )  # t of 2 degrees of freedom
     assert third["area_behind_mean"] == pytest.approx(0.3)
     assert np.isnan([third["area_behind_half_width_95"], first["area_behind_mean"], fourth["area_behind_mean"]]).all()
-    shown = tables.readable(found, [first, second, third, fourth])["behind agn, seed by seed"]
+    shown = tables.readable(found, [first, second, third, fourth], [], [])["behind agn, seed by seed"]
     assert [[*row.values()] for row in shown] == [["easgd", "20.00 ± 24.84"], ["dynsgd", "30.00"]]
 
 
@@ -118,7 +121,7 @@ def test_a_diverged_seed_counts_as_chance_beside_one_that_went_well(experiment: 
     """Seed 0 is at 0.3 until 3 s and at chance, 0.1, from there; seed 1 rises to 1 at 10 s."""
     bad = {"status": "diverged", "diverged_s": 3.0, "test_accuracy": 0.1}
     (both,) = read(experiment((bad, [(0.0, 0.3), (2.0, 0.3)]), ({}, LINE)))
-    (row,) = tables.accuracy_table([both], [6.0, 10.0], [0.5])
+    (row,) = tables.measure_table([both], [6.0, 10.0], [0.5])
     assert row["accuracy_at_6s_mean"] == pytest.approx((0.1 + 0.6) / 2)
     assert row["accuracy_at_10s_mean"] == pytest.approx((0.1 + 1.0) / 2)
     assert (row["diverged"], row["reached_0.5"]) == (1, 1)
@@ -134,7 +137,7 @@ def test_the_mean_is_drawn_while_all_seeds_last(experiment: Callable[..., Path],
     np.testing.assert_array_equal(times, [2.0, 5.0, 8.0])
     np.testing.assert_array_equal(over_seeds(both.curves[:1])[2], 0)
     np.testing.assert_allclose(mean, 0.3)
-    assert len(accuracy.accuracy_over_time(arrange([both]), "train_accuracy", tmp_path / "drawn")) == 2
+    assert len(over_time(arrange([both]), TRAINING, tmp_path / "drawn")) == 2
 
 
 def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
@@ -149,7 +152,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_no_part_of_it(
     found = read(experiment(({}, LINE)))
     monkeypatch.setattr(Figure, "savefig", disk_full)
     with pytest.raises(OSError, match="No space"):
-        accuracy.accuracy_over_time(arrange(found), "train_accuracy", tmp_path / "figures" / "drawn")
+        over_time(arrange(found), TRAINING, tmp_path / "figures" / "drawn")
     assert list((tmp_path / "figures").iterdir()) == []
 
 
@@ -189,13 +192,13 @@ def test_a_picture_that_is_large_as_svg_is_kept_as_png_alone(
     """Also if it was small before; and none is named that is not there."""
     found = arrange(read(experiment(({}, LINE))))
     stem = tmp_path / "x"
-    assert accuracy.accuracy_over_time(found, "train_accuracy", stem) == [
+    assert over_time(found, TRAINING, stem) == [
         tmp_path / "x.png",
         tmp_path / "x.svg",
     ]
     size = (tmp_path / "x.svg").stat().st_size
     monkeypatch.setattr(look, "LARGEST_SVG", size)
-    assert (tmp_path / "x.svg") in accuracy.accuracy_over_time(found, "train_accuracy", stem)
+    assert (tmp_path / "x.svg") in over_time(found, TRAINING, stem)
     monkeypatch.setattr(look, "LARGEST_SVG", size - 1)
-    assert accuracy.accuracy_over_time(found, "train_accuracy", stem) == [tmp_path / "x.png"]
+    assert over_time(found, TRAINING, stem) == [tmp_path / "x.png"]
     assert sorted(path.name for path in tmp_path.glob("*x.*")) == ["x.png"]

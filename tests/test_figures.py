@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,11 +21,12 @@ from matplotlib.figure import Figure
 
 from agn_bench.analysis.arrangement import Arrangement, Look, arrange
 from agn_bench.analysis.comparison import Configuration
-from agn_bench.analysis.figures.accuracy import accuracy_over_time
 from agn_bench.analysis.figures.clock import heat_maps, measured_against_simulated
 from agn_bench.analysis.figures.curves import Curves, draw, over_seeds
 from agn_bench.analysis.figures.lettering import readable, wrapped
 from agn_bench.analysis.figures.look import picture
+from agn_bench.analysis.figures.over_time import over_time
+from agn_bench.analysis.measures import Measured
 from agn_bench.base.inputs import BadInput
 from agn_bench.cli.base import said as as_the_command_says
 from agn_bench.optimizers import OPTIMIZERS
@@ -32,10 +34,13 @@ from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., tuple[int, str, str]]
+TRAINING, TEST = Measured("train_accuracy"), Measured("test_accuracy")
 RISE = (np.array([0.0, 5.0, 10.0]), np.array([0.1, 0.6, 0.9]))
 
 
-def configuration(seeds: int = 2, diverged_s: Sequence[float] = (), **columns: Any) -> Configuration:
+def configuration(
+    seeds: int = 2, diverged_s: Sequence[float] = (), measure: Measured = TRAINING, **columns: Any
+) -> Configuration:
     """One with these columns of summary.csv, whose first seeds diverged."""
     described = {**dict.fromkeys(CONFIGURATION_COLUMNS), "optimizer": "agn", "workers": 4, "local_steps": 3, **columns}
     ends = [*diverged_s, *[None] * (seeds - len(diverged_s))]
@@ -46,9 +51,8 @@ def configuration(seeds: int = 2, diverged_s: Sequence[float] = (), **columns: A
             "diverged_s": pd.array(ends, dtype="Float64").to_numpy(float, na_value=np.nan),
         }
     )
-    return Configuration(
-        "", {"configuration": str(sorted(described.items(), key=str)), **described}, runs, [RISE] * seeds
-    )
+    described["configuration"] = str(sorted(described.items(), key=str))
+    return Configuration("", described, runs, [RISE] * seeds, measure, None)
 
 
 # --- whose settings ---
@@ -217,7 +221,7 @@ def test_a_name_is_drawn_as_it_is(name: str, tmp_path: Path) -> None:
     """In a legend and over panels."""
     two = [configuration(delays=name, model=name), configuration(delays="other", model=name)]
     with warnings.catch_warnings(action="error"):
-        accuracy_over_time(arrange(two, ["delays"], ["model"]), "train_accuracy", tmp_path / "drawn")
+        over_time(arrange(two, ["delays"], ["model"]), TRAINING, tmp_path / "drawn")
     assert texts(tmp_path / "drawn.svg").count(name) == 2
 
 
@@ -259,7 +263,7 @@ def whole_texts(sketched: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("panels", [[], ["delays"]], ids=["in a legend", "over a panel"])
 def test_a_very_long_name_is_whole(name: str, panels: list[str], tmp_path: Path, whole_texts: list[str]) -> None:
     two = [configuration(delays=name), configuration(delays="other")]
-    accuracy_over_time(arrange(two, panels), "train_accuracy", tmp_path / "drawn")
+    over_time(arrange(two, panels), TRAINING, tmp_path / "drawn")
     assert any("".join(name.split()) in "".join(text.split()) for text in whole_texts)
 
 
@@ -271,7 +275,7 @@ def test_a_very_long_name_is_whole(name: str, panels: list[str], tmp_path: Path,
 )
 def test_what_no_picture_can_show_is_shown_as_python_does(name: str, shown: str, tmp_path: Path) -> None:
     assert readable(name) == shown
-    accuracy_over_time(arrange([configuration(delays=name), configuration()]), "train_accuracy", tmp_path / "drawn")
+    over_time(arrange([configuration(delays=name), configuration()]), TRAINING, tmp_path / "drawn")
     assert f"agn, {shown}" in texts(tmp_path / "drawn.svg")
 
 
@@ -301,7 +305,7 @@ def test_a_letter_comes_from_any_font_of_the_machine_that_has_it(
     own = font_manager.fontManager.ttflist
     monkeypatch.setattr(font_manager.fontManager, "ttflist", list(own))
     font_manager.fontManager.addfont(tmp_path / "houses.ttf")
-    accuracy_over_time(arrange([configuration(delays="家"), configuration()]), "train_accuracy", tmp_path / "drawn")
+    over_time(arrange([configuration(delays="家"), configuration()]), TRAINING, tmp_path / "drawn")
     assert "Houses" in (tmp_path / "drawn.svg").read_text()
 
 
@@ -367,7 +371,7 @@ def test_an_optimizer_looks_the_same_in_every_picture(
     names = [*OPTIMIZERS, "alpha-1234:Mine", "zeta-1234:Mine"]
     cells = [one for one in grid(names, workers=[5, 10]) if one.columns["optimizer"] != "local-sgd"]
     cells += grid(["local-sgd"], workers=[5, 10], backups=[0, 2])
-    cells = [Configuration("", {"backups": None, **one.columns}, one.runs, one.curves) for one in cells]
+    cells = [replace(one, columns={"backups": None, **one.columns}) for one in cells]
     every = [one.columns for one in cells]
 
     def looks(arrangement: Arrangement) -> list[tuple[tuple[Any, Any], Look]]:
@@ -440,7 +444,7 @@ def test_nothing_is_cut_and_nothing_is_said(
 ) -> None:
     arrangement = arrange(cells, panels)
     with warnings.catch_warnings(action="error"):
-        accuracy_over_time(arrangement, "train_accuracy", tmp_path / "drawn")
+        over_time(arrangement, TRAINING, tmp_path / "drawn")
     assert {*arrangement.labels} <= {text.replace("\n", " ") for text in whole_texts}
     assert capfd.readouterr() == ("", "")
 
@@ -491,17 +495,18 @@ def test_a_seed_that_diverged_is_marked_and_said(tmp_path: Path) -> None:
         crosses = axes.get_lines()[-1]
     assert crosses.get_marker() == "X"
     np.testing.assert_allclose(crosses.get_xydata(), [[2.5, 0.35], [5, 0.6]])
-    three = configuration(3, diverged_s=[4.0])
-    for accuracy in ("train_accuracy", "test_accuracy"):
-        accuracy_over_time(arrange([three]), accuracy, tmp_path / accuracy)
-        said = " ".join(texts(tmp_path / f"{accuracy}.svg"))
+    for measure in (TRAINING, TEST):
+        three = configuration(3, diverged_s=[4.0], measure=measure)
+        over_time(arrange([three]), measure, tmp_path / measure.stem)
+        said = " ".join(texts(tmp_path / f"{measure.stem}.svg"))
         assert "agn (1 of 3 runs diverged)" in said
         assert "mean of 3 seeds" in said
         assert "counts as chance from there on" in said
 
 
 def test_bands_blanks_and_evaluations_are_explained(tmp_path: Path) -> None:
-    accuracy_over_time(arrange([configuration(2), configuration(3, workers=9)]), "test_accuracy", tmp_path / "lines")
+    two = [configuration(2, measure=TEST), configuration(3, measure=TEST, workers=9)]
+    over_time(arrange(two), TEST, tmp_path / "lines")
     said = " ".join(texts(tmp_path / "lines.svg"))
     assert "mean of 2 to 3 seeds" in said
     assert "one standard deviation" in said

@@ -116,7 +116,7 @@ WORK = [
     "agn_bench.execution.estimate.estimate", "agn_bench.studies.benchmarks.timeline.timeline_benchmark",
     "agn_bench.studies.benchmarks.training.training_benchmark", "agn_bench.studies.benchmarks.runs.runs_benchmark",
     "agn_bench.problems.fetching.fetch", "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
-    "agn_bench.analysis.figures.accuracy.accuracy_over_time",
+    "agn_bench.analysis.figures.over_time.over_time",
 ]  # fmt: skip
 
 
@@ -144,7 +144,7 @@ RIGHT = {
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
     "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
     "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more", "20"], "held_out": ["more"],
-    "accuracy": ["test_accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
+    "measure": ["test_accuracy", "accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
     "file": ["my-experiment.toml"], "folders": ["done", "."], "names": ["grid", "beale"], "name": ["mnist"],
     "times": ["times.csv"], "what": ["delays"],
 }  # fmt: skip

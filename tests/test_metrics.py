@@ -29,11 +29,11 @@ def test_a_learning_curve_agrees_with_plain_loops(profile: Profile, window: floa
     curve = columns.learning_curve(
         timeline.step_times_s(),
         losses,
-        correct,
+        {"accuracy": correct},
         batch_size=16,
         window=window,
         end_s=timeline.end_s,
-        evaluations=evaluations,
+        evaluations={"test_accuracy": evaluations},
     )
     expected = reference.learning_curve(log, losses, correct, 16, window, evaluations)
     assert list(curve) == [
@@ -52,11 +52,11 @@ def test_a_mini_batch_counts_in_the_five_windows_that_hold_it() -> None:
     curve = columns.learning_curve(
         np.array([[4.0], [6.5]]),
         np.array([[1.0], [3.0]]),
-        np.array([[8], [4]]),
+        {"accuracy": np.array([[8], [4]])},
         batch_size=8,
         window=5.0,
         end_s=7.0,
-        evaluations=[(0.0, 0.1), (6.2, 0.7)],
+        evaluations={"test_accuracy": [(0.0, 0.1), (6.2, 0.7)]},
     )
     np.testing.assert_array_equal(curve["time_s"], np.arange(8))
     np.testing.assert_array_equal(curve["train_accuracy"], [1, 1, 0.75, 0.75, 0.75, 0.5, 0.5, NAN])
@@ -73,11 +73,11 @@ def test_the_last_point_is_never_before_the_end(window: float) -> None:
         curve = columns.learning_curve(
             np.array([0.5]),
             np.array([1.0]),
-            np.array([1]),
+            {"accuracy": np.array([1])},
             batch_size=2,
             window=window,
             end_s=float(end_s),
-            evaluations=[(float(end_s), 0.5)],
+            evaluations={"test_accuracy": [(float(end_s), 0.5)]},
         )
         assert curve["time_s"][-2] < end_s <= curve["time_s"][-1]
         assert curve["test_accuracy"][-1] == 0.5
@@ -87,11 +87,11 @@ def test_a_loss_that_is_not_finite_spoils_its_own_windows_only() -> None:
     curve = columns.learning_curve(
         np.array([1.5, 20.5]),
         np.array([NAN, 1.0]),
-        np.array([1, 1]),
+        {"accuracy": np.array([1, 1])},
         batch_size=2,
         window=5.0,
         end_s=21.0,
-        evaluations=[],
+        evaluations={},
     )
     assert np.isnan(curve["train_loss"][:2]).all()
     assert curve["train_loss"][18] == 1.0
@@ -131,7 +131,7 @@ def test_value_at_a_time_is_interpolated_and_nothing_outside() -> None:
 
 def test_a_run_that_diverged_counts_as_chance_to_its_horizon() -> None:
     times, accuracy = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.2, NAN, 0.8, NAN])
-    curve = metrics.counted_curve(times, accuracy, horizon_s=12.0, diverged_s=2.0, chance=0.1)
+    curve = metrics.counted_curve(times, accuracy, horizon_s=12.0, diverged_s=2.0, counts_as=0.1)
     assert metrics.value_at(curve, 0.0) == 0.2
     assert metrics.value_at(curve, 7.0) == metrics.value_at(curve, 12.0) == 0.1
     # From 0.2 down to chance at the second second, then level: (2 × 0.15 + 10 × 0.1) / 12.
@@ -140,7 +140,7 @@ def test_a_run_that_diverged_counts_as_chance_to_its_horizon() -> None:
 
 def test_a_run_that_went_well_counts_as_it_is_without_its_blanks() -> None:
     times, accuracy = np.array([0.0, 1.0, 2.0]), np.array([0.2, NAN, 0.8])
-    kept_times, kept = metrics.counted_curve(times, accuracy, horizon_s=12.0, diverged_s=None, chance=0.1)
+    kept_times, kept = metrics.counted_curve(times, accuracy, horizon_s=12.0, diverged_s=None, counts_as=0.1)
     np.testing.assert_array_equal(kept_times, [0.0, 2.0])
     np.testing.assert_array_equal(kept, [0.2, 0.8])
 
@@ -198,7 +198,7 @@ def test_the_area_before_the_first_evaluation_is_that_of_its_value() -> None:
 @STEPS
 def test_a_run_that_diverged_between_two_evaluations_falls_when_it_diverged() -> None:
     """Its last evaluation holds until then, and no line leads from it down to chance."""
-    curve = metrics.counted_curve(*EVALUATED, horizon_s=60.0, diverged_s=30.0, chance=0.1)
+    curve = metrics.counted_curve(*EVALUATED, horizon_s=60.0, diverged_s=30.0, counts_as=0.1)
     assert [metrics.held_at(curve, time_s) for time_s in (29.9, 30.0, 60.0)] == [0.85, 0.1, 0.1]
     assert metrics.held_area(curve, 60.0) == pytest.approx((18 * 0.1 + 12 * 0.85 + 30 * 0.1) / 60)
 
@@ -210,6 +210,6 @@ def test_a_window_without_mini_batches_counts_as_the_one_before() -> None:
     np.testing.assert_array_equal(metrics.carried(values), [NAN, 0.2, 0.2, 0.2, 0.9, NAN])
     np.testing.assert_array_equal(metrics.carried(np.full(3, NAN)), np.full(3, NAN))
     times = np.arange(6.0) * 20
-    curve = metrics.counted_curve(times, metrics.carried(values), horizon_s=100.0, diverged_s=None, chance=0.1)
+    curve = metrics.counted_curve(times, metrics.carried(values), horizon_s=100.0, diverged_s=None, counts_as=0.1)
     assert metrics.time_to(curve, 0.55) == pytest.approx(70)
     assert metrics.value_at(curve, 60.0) == 0.2

@@ -575,6 +575,11 @@ def test_a_full_disk_leaves_the_report_as_it_was(
             lambda content: content.replace(b"last_batch_accuracy", b"last"),
             "column last_batch_accuracy",
         ),
+        (
+            "quick/summary.csv",
+            lambda content: content.replace(b",test_accuracy", b",test_loss"),
+            "has no column test_accuracy",
+        ),
         ("quick/curves.csv.gz", lambda text: text[: len(text) // 2], "curves.csv.gz"),
         ("quick/curves.csv.gz", lambda text: b"\x00\xff", "curves.csv.gz"),
     ],

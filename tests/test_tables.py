@@ -64,7 +64,8 @@ def experiment(tmp_path: Path) -> Write:
 
 
 def read(folder: Path, accuracy: str = "train_accuracy", by: str | None = None) -> list[comparison.Configuration]:
-    return comparison.configurations(comparison.read_runs([folder]), accuracy, by)
+    runs = comparison.read_runs([folder])
+    return comparison.configurations(runs, runs.measured(accuracy), by)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -193,7 +194,7 @@ def test_every_column_that_a_run_has_is_declared_by_its_type(quick_dataset: str)
     result = agn_bench.run(config)
     row, points = agn_bench.summary(result), agn_bench.curve(result)
     holds = {str: TEXT, bool: FLAG, int: WHOLE, float: NUMBER}
-    assert set(points) == set(CURVE_TYPES) - {"run_id"}
+    assert {CURVE_TYPES[name] for name in points} == {NUMBER, WHOLE}
     for name, value in row.items():
         if name in SUMMARY_TYPES and value is not None and SUMMARY_TYPES[name] != holds[type(value)]:
             assert (name, SUMMARY_TYPES[name]) in [("learning_rate", TEXT)], name
@@ -221,7 +222,7 @@ def test_a_seed_that_diverged_counts_in_every_mean(experiment: Write, accuracy: 
     """It is at 0.9 until 3 s, and at chance, 0.1, to the end at 10 s; the other is at 0.5."""
     bad = {"status": "diverged", "diverged_s": 3.0, "test_accuracy": 0.1, "configuration": "x"}
     (both,) = read(experiment((bad, 0.9), ({"seed": 1, "configuration": "x"}, 0.5)), accuracy)
-    (row,) = tables.accuracy_table([both], [2.0, 3.0, 9.0], [0.4, 0.8])
+    (row,) = tables.measure_table([both], [2.0, 3.0, 9.0], [0.4, 0.8])
     assert (row["seeds"], row["diverged"]) == (2, 1)
     assert row["accuracy_at_3s_mean"] == row["accuracy_at_9s_mean"] == pytest.approx((0.1 + 0.5) / 2)
     assert row["test_accuracy_mean"] == pytest.approx(0.3)

@@ -1,8 +1,9 @@
 """What runs say: from CSV files, never with JAX.
 
+measures.py     what a column of a measure is called, how its values are shown, and which is read
 metrics.py      what is read off curves
 comparison.py   configurations side by side, over their seeds
-tables.py       accuracy at given times, time to given accuracies
+tables.py       a measure at given times, the time to given values
 arrangement.py  what is drawn where: panels, lines, and the look of each
 figures/        pictures
 """

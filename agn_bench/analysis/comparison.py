@@ -5,21 +5,30 @@ What tables and figures are made from. Knows CSV files and metrics, nothing of h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench.analysis import metrics
+from agn_bench.analysis import measures, metrics
+from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.selecting import only
 from agn_bench.analysis.values import in_order, named, worded
 from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import called
+from agn_bench.problems import LOSS
 from agn_bench.store import run_files
-from agn_bench.store.collected import CURVES, IN_EXPERIMENT
-from agn_bench.training.columns import POINTS_PER_WINDOW, belongs_to_the_optimizer, configuration_columns, is_number
+from agn_bench.store.collected import IN_EXPERIMENT
+from agn_bench.training.columns import (
+    POINTS_PER_WINDOW,
+    belongs_to_the_optimizer,
+    configuration_columns,
+    is_number,
+    is_of_center,
+    measured_in_training,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Runs that differ only in the seed, and their curves of one accuracy as they count (metrics.counted_curve)."""
+    """Runs that differ only in the seed, and their curves of one measure as they count (metrics.counted_curve)."""
 
     label: str
     columns: dict[Any, Any]
@@ -35,13 +44,15 @@ class Configuration:
     runs: pd.DataFrame
     """Their rows of summary.csv, by seed."""
     curves: list[metrics.Curve]
-    accuracy: str = "train_accuracy"
+    measure: Measured
     """Which one."""
+    center: Measured | None
+    """What is said of the final center: the first of its measures that all have which are compared, if there is one."""
 
     @property
     def reading(self) -> metrics.Reading:
         """How their curves are read."""
-        return metrics.READINGS[self.accuracy]
+        return metrics.reading(self.measure)
 
     @property
     def horizon_s(self) -> float:
@@ -63,6 +74,49 @@ class Runs:
     def described(self) -> list[str]:
         """The columns that describe their configurations."""
         return configuration_columns(self.summary.columns)
+
+    def having(self) -> dict[str, list[str]]:
+        """By the columns of measures of curves.csv.gz the runs that have it, those too that diverged before a point of
+        it and count as something.
+        """
+        columns = measures.over_time(self.curves.columns)
+        there = self.curves.groupby("run_id")[columns].count() > 0
+        found = {column: {*there.index[there[column]]} for column in columns}
+        for run in self.diverged():
+            for column in columns:
+                if not np.isnan(counts_as(run, column)):
+                    found[column].add(run["run_id"])
+        listed = {column: [run for run in self.summary["run_id"] if run in own] for column, own in found.items()}
+        return {column: runs for column, runs in listed.items() if runs}
+
+    def measured(self, wanted: str | None = None) -> Measured:
+        """The measure that is wanted, which all runs have (see measures.chosen).
+
+        Raises:
+            BadInput: there is none, or a run diverged of which nothing says what it counts as in it, or less of it is
+                better in some runs only.
+        """
+        column = measures.chosen(wanted, self.having(), [*self.summary["run_id"]])
+        for run in self.diverged():
+            if np.isnan(counts_as(run, column)):
+                problem = f"{run['run_id']} diverged, and nothing says as which {Measured(column).name} it counts"
+                raise BadInput("measure", column, problem, "another measure, or `only=status=done`")
+        higher = {_higher_is_better(run, column) for run in self.summary.to_dict("records")}
+        if len(higher) > 1:
+            problem = "less of it is better in some runs, and more in others"
+            raise BadInput("measure", column, problem, "`only=KEY=VALUE`, which leaves runs out")
+        return Measured(column, higher.pop())
+
+    def of_center(self) -> Measured | None:
+        """The first measure of the final center that all runs have, in the order of summary.csv."""
+        for column in [str(column) for column in self.summary if is_of_center(column)]:
+            if np.isfinite(self.summary[column]).all():
+                return Measured(column, _higher_is_better(self.summary.iloc[0].to_dict(), column))
+        return None
+
+    def diverged(self) -> list[dict[Any, Any]]:
+        """The rows of those that diverged."""
+        return self.summary[self.summary["status"] == "diverged"].to_dict("records")
 
     def asked(self) -> Runs:
         """Those that the experiment files ask for as they were last swept, and those of folders that are no sweep's.
@@ -108,42 +162,58 @@ def read_runs(folders: Sequence[Path]) -> Runs:
 
 
 def counted_points(runs: Runs) -> pd.DataFrame:
-    """The points of their curves, where those of a run that diverged go on to its end, at chance.
+    """The points of their curves, where those of a run that diverged go on to its end, at what it counts as.
 
     Without them a mean over seeds would be one over those that went well. A point that is added has a time of the same
-    grid and both accuracies; what else there is of it is blank.
+    grid and every measure of which the run's row says what it counts as; what else there is of it is blank.
     """
     import pandas as pd
 
     ends = runs.curves.groupby("run_id")["time_s"].max()
+    columns = measures.over_time(runs.curves.columns)
     parts = [runs.curves]
-    for _, run in runs.summary[runs.summary["status"] == "diverged"].iterrows():
+    for run in runs.diverged():
         first, end = (at * POINTS_PER_WINDOW / run["window_s"] for at in (ends[run["run_id"]], run["sim_time_s"]))
         times = np.arange(round(first) + 1, np.ceil(end) + 1) * run["window_s"] / POINTS_PER_WINDOW  # as in the file
-        chance = run["test_accuracy"]
-        parts.append(
-            pd.DataFrame({"run_id": run["run_id"], "time_s": times, "train_accuracy": chance, "test_accuracy": chance})
-        )
+        values = {column: counts_as(run, column) for column in columns}
+        parts.append(pd.DataFrame({"run_id": run["run_id"], "time_s": times, **values}))
     return pd.concat(parts).sort_values(["run_id", "time_s"], ignore_index=True)
 
 
-def configurations(runs: Runs, accuracy: str, by: str | None = None) -> list[Configuration]:
+def counts_as(run: Mapping[Any, Any], column: str) -> float:
+    """What a run that diverged counts as in a measure over time, by its row of summary.csv; NaN: it says no number that
+    could be averaged.
+    """
+    found = (float(run[one]) for one in measures.of_center(column, run.keys()))
+    return next((value for value in found if np.isfinite(value)), float("nan"))
+
+
+def _higher_is_better(run: Mapping[Any, Any], column: str) -> bool:
+    """Whether more of a measure is better, by a run's row of summary.csv."""
+    if column == measured_in_training(LOSS):
+        return False
+    lower = run.get("lower_is_better")
+    lower = lower.split() if isinstance(lower, str) else []
+    return not any(one in lower for one in measures.of_center(column, run.keys()))
+
+
+def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list[Configuration]:
     """The configurations of some runs, best area under the curve first.
 
     Args:
-        accuracy: the column of curves.csv.gz that is wanted, `train_accuracy` or `test_accuracy`.
+        measure: what is wanted (see Runs.measured).
         by: the column, or several with commas between them, that they are compared apart by, so that labels do not name
             it.
 
     Raises:
-        BadInput: `by` names no column of a configuration, or a run has no curve.
+        BadInput: `by` names no column of a configuration.
     """
     import pandas as pd
 
     summary = runs.summary
     points = dict(tuple(runs.curves.groupby("run_id")))
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
-    apart = by_columns(by, described)
+    apart, center = by_columns(by, described), runs.of_center()
     found = []
     for _, own in summary.groupby("configuration", sort=False):
         own = own.sort_values("seed")
@@ -151,12 +221,9 @@ def configurations(runs: Runs, accuracy: str, by: str | None = None) -> list[Con
             name: None if pd.isna(value) else value
             for name, value in own.iloc[0][["configuration", *described]].items()
         }
-        for name in own[own["diverged_s"].isna()]["run_id"]:
-            if points[name][accuracy].isna().all():
-                problem = f"{CURVES} has no {accuracy} of {name}"
-                raise BadInput("DIR", _shown(runs.folders), problem, "folders with a curve of every run")
-        curves = [_counted(run, points[run["run_id"]], accuracy) for _, run in own.iterrows()]
-        found.append(Configuration(_label(columns, distinct, described, apart), columns, own, curves, accuracy))
+        curves = [_counted(run, points[run["run_id"]], measure) for _, run in own.iterrows()]
+        label = _label(columns, distinct, described, apart)
+        found.append(Configuration(label, columns, own, curves, measure, center))
     return ranked(found)
 
 
@@ -164,16 +231,16 @@ MANY = 20
 """More configurations than so many are not ranked all together, if they are in several cells."""
 
 
-def compared(runs: Runs, accuracy: str, by: str | None = None) -> dict[str, list[Configuration]]:
+def compared(runs: Runs, measure: Measured, by: str | None = None) -> dict[str, list[Configuration]]:
     """The configurations that are set against each other, by what tells these groups apart.
 
     Those of the columns in `by`; without it all together, unless there are more than MANY in several cells: then by
     cell, which is what every optimizer was tried with, as the same workers, delays and so on (see crossed).
     """
-    found = configurations(runs, accuracy, by)
+    found = configurations(runs, measure, by)
     if by is None and len(found) > MANY:
         by = ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
-        found = found if by is None else configurations(runs, accuracy, by)
+        found = found if by is None else configurations(runs, measure, by)
     return groups(found, by)
 
 
@@ -184,7 +251,8 @@ def _shown(folders: Sequence[Path]) -> str:
 def ranked(configurations: Sequence[Configuration]) -> list[Configuration]:
     """Best area under the curve first."""
     until = common_horizon_s(configurations)
-    return sorted(configurations, key=lambda one: -float(np.mean([*areas(one, until).values()])))
+    better = -1 if configurations[0].measure.higher_is_better else 1
+    return sorted(configurations, key=lambda one: better * float(np.mean([*areas(one, until).values()])))
 
 
 def areas(configuration: Configuration, until_s: float) -> dict[int, float]:
@@ -199,14 +267,14 @@ def common_horizon_s(configurations: Sequence[Configuration]) -> float:
     return metrics.common_end_s([configuration.horizon_s for configuration in configurations])
 
 
-def _counted(run: pd.Series, points: pd.DataFrame, accuracy: str) -> metrics.Curve:
-    values = points[accuracy].to_numpy()
+def _counted(run: pd.Series, points: pd.DataFrame, measure: Measured) -> metrics.Curve:
+    values = points[measure.column].to_numpy()
     return metrics.counted_curve(
         points["time_s"].to_numpy(),
-        metrics.carried(values) if metrics.READINGS[accuracy] is metrics.LINES else values,
+        values if measure.is_of_center else metrics.carried(values),
         horizon_s=run["sim_time_s"],
         diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
-        chance=run["test_accuracy"],  # of a run that diverged
+        counts_as=counts_as(run.to_dict(), measure.column),
     )
 
 

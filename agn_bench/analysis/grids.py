@@ -15,7 +15,8 @@ import numpy as np
 
 from agn_bench.analysis import metrics
 from agn_bench.analysis.comparison import Configuration, areas, common_horizon_s, crossed, ranked, varying
-from agn_bench.analysis.tables import Row, accuracy_table, cell, paired, percent, time_cell
+from agn_bench.analysis.measures import Measured
+from agn_bench.analysis.tables import Row, cell, final_center, measure_table, paired, time_cell
 from agn_bench.analysis.values import in_order, shown_value, worded
 from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import SHORT
@@ -34,6 +35,11 @@ class Grid:
     blocks: list[str]
     cells: dict[tuple[Any, ...], dict[str, Configuration]]
     """By the values of `cell_columns`, and by block."""
+
+    @property
+    def measure(self) -> Measured:
+        """Of which all curves are."""
+        return next(one for own in self.cells.values() for one in own.values()).measure
 
     def worded_cell(self, values: tuple[Any, ...]) -> dict[str, str]:
         """A cell's values to be shown, by what they are called; as one if some are numbers that not all have."""
@@ -77,7 +83,7 @@ def _telling(configurations: Sequence[Configuration], column: str, value: Any, o
 
 
 def pivot_table(grid: Grid, at: Sequence[float], reach: Sequence[float]) -> list[Row]:
-    """A row a cell: its columns, `area_until_s`, and of every block the columns of the accuracy table, as in
+    """A row a cell: its columns, `area_until_s`, and of every block the columns of the table, as in
     `agn_area_mean`. Areas are compared within a cell, and go up to the end of its shortest run.
     """
     described = {*next(iter(next(iter(grid.cells.values())).values())).columns}
@@ -95,7 +101,7 @@ def pivot_table(grid: Grid, at: Sequence[float], reach: Sequence[float]) -> list
 def _by_block(own: dict[str, Configuration], at: Sequence[float], reach: Sequence[float]) -> dict[str, Row]:
     best_first = ranked([*own.values()])
     blocks = {id(one): block for block, one in own.items()}
-    rows = accuracy_table(best_first, at, reach)
+    rows = measure_table(best_first, at, reach)
     return {
         blocks[id(one)]: {name: value for name, value in row.items() if name not in ("area_until_s", "best_at_edge_of")}
         for one, row in zip(best_first, rows, strict=True)
@@ -110,7 +116,7 @@ def readable_pivot(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
         for block in grid.blocks:
             diverged = row.get(f"{block}_diverged")
             note = f" ({diverged} diverged)" if diverged else ""
-            line[block] = cell(row, f"{block}_area", 100, 2) + note if f"{block}_area_mean" in row else "–"
+            line[block] = cell(row, f"{block}_area", grid.measure.value) + note if f"{block}_area_mean" in row else "–"
         shown.append(line)
     return shown
 
@@ -119,7 +125,7 @@ def readable_list(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
     """The same areas with a row a cell and block."""
     return [
         {name: text for name, text in line.items() if name not in grid.blocks}
-        | {grid.column.replace("_", " "): block, "area (%)": line[block]}
+        | {grid.column.replace("_", " "): block, grid.measure.headed("area"): line[block]}
         for line in readable_pivot(grid, rows)
         for block in grid.blocks
         if line[block] != "–"
@@ -129,31 +135,35 @@ def readable_list(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
 def readable_blocks(
     grid: Grid, rows: Sequence[Row], at: Sequence[float], reach: Sequence[float]
 ) -> tuple[list[dict[str, str]], dict[str, tuple[str, str]]]:
-    """Several columns for every block, a row a cell: the area, the accuracy at the times `at` (s), the time to the
-    accuracies `reach` (fractions) and the final test accuracy; and of each such column its block and what it shows.
+    """Several columns for every block, a row a cell: the area, the measure at the times `at` (s), the time to the
+    values `reach` and the final center; and of each such column its block and what it shows.
     """
     shown = []
     over: dict[str, tuple[str, str]] = {}
-    for line, row in zip(readable_pivot(grid, rows), rows, strict=True):
-        measured = {block: _measured(block, row, line.pop(block), at, reach) for block in grid.blocks}
+    for line, (place, row) in zip(readable_pivot(grid, rows), zip(grid.cells, rows, strict=True), strict=True):
+        areas = {block: line.pop(block) for block in grid.blocks}
+        measured = {
+            block: _measured(one, block, row, areas[block], at, reach) for block, one in grid.cells[place].items()
+        }
         names = [*dict.fromkeys(name for own in measured.values() for name in own)]
-        for block, own in measured.items():
+        for block in grid.blocks:
             over |= {f"{block}\n{name}": (block, name) for name in names}
-            line |= {f"{block}\n{name}": own.get(name, "–") for name in names}
+            line |= {f"{block}\n{name}": measured.get(block, {}).get(name, "–") for name in names}
         shown.append(line)
     return shown, over
 
 
-def _measured(block: str, row: Row, area: str, at: Sequence[float], reach: Sequence[float]) -> dict[str, str]:
-    """What is shown of a block in a cell, nothing if it was not tried there."""
+def _measured(
+    one: Configuration, block: str, row: Row, area: str, at: Sequence[float], reach: Sequence[float]
+) -> dict[str, str]:
+    """What is shown of a block in a cell."""
     own = {name.removeprefix(f"{block}_"): value for name, value in row.items() if name.startswith(f"{block}_")}
-    if "area_mean" not in own:
-        return {}
+    measure = one.measure
     return (
-        {"area (%)": area}
-        | {f"{time_s:g} s (%)": cell(own, f"accuracy_at_{time_s:g}s", 100, 2) for time_s in at}
-        | {f"s to {percent(target)}": time_cell(own, f"{target:g}") for target in reach}
-        | {"test (%)": cell(own, "test_accuracy", 100, 2)}
+        {measure.headed("area"): area}
+        | {measure.headed(f"{t:g} s"): cell(own, f"{measure.alone}_at_{t:g}s", measure.value) for t in at}
+        | {f"s to {measure.level(target)}": time_cell(own, f"{target:g}") for target in reach}
+        | final_center(one, own, short=True)
     )
 
 
@@ -163,7 +173,8 @@ def paired_table(grid: Grid) -> list[Row]:
 
     Columns: the cell's; `compared` and `reference`; `seeds` that both have; `diverged` of the compared and
     `reference_diverged`; `area_difference_mean` with `half_width_95`, `low_95` and `high_95` of its 95 % interval
-    (Student's t), blank for a single seed; `verdict`: ahead or behind if the interval does not hold 0, else undecided;
+    (Student's t), blank for a single seed; `verdict`: ahead or behind, better or worse than the reference, if the
+    interval does not hold 0, else undecided;
     `area_until_s`, the shortest run of the cell.
 
     Raises:
@@ -185,7 +196,7 @@ def paired_table(grid: Grid) -> list[Row]:
                 | {"diverged": _diverged(own[block]), "reference_diverged": _diverged(own[reference])}
                 | {"area_difference_mean": mean, "area_difference_half_width_95": half}
                 | {"low_95": mean - half, "high_95": mean + half}
-                | {"verdict": _verdict(mean, half), "area_until_s": ends[place]}
+                | {"verdict": _verdict(mean, half, grid.measure), "area_until_s": ends[place]}
             )
     if not rows:
         raise BadInput("compare", grid.column, "no cell has two values of it", "a column whose values were tried alike")
@@ -200,26 +211,26 @@ def _reference(grid: Grid, found: dict[tuple[Any, ...], dict[str, dict[int, floa
     def mean(block: str) -> float:
         return float(np.mean([np.mean([*own[block].values()]) for own in found.values() if block in own]))
 
-    return max(most, key=mean)
+    return (max if grid.measure.higher_is_better else min)(most, key=mean)
 
 
 def _diverged(one: Configuration) -> int:
     return int((one.runs["status"] == "diverged").sum())
 
 
-def _verdict(mean: float, half_width: float) -> str:
+def _verdict(mean: float, half_width: float, measure: Measured) -> str:
     if np.isnan(half_width) or abs(mean) <= half_width:
         return UNDECIDED
-    return AHEAD if mean > 0 else BEHIND
+    return AHEAD if (mean > 0) == measure.higher_is_better else BEHIND
 
 
 def readable_paired(grid: Grid, rows: Sequence[Row]) -> list[dict[str, str]]:
-    """The differences for a reader, in points, a row a cell and block."""
+    """The differences for a reader, a row a cell and block."""
     shown = []
     for row in rows:
         line = grid.worded_cell(tuple(row[name] for name in grid.cell_columns))
         diverged = f" ({row['diverged']} diverged)" if row["diverged"] else ""
         line |= {"compared": row["compared"], "seeds": f"{row['seeds']}{diverged}"}
-        line["points of area (95 %)"] = cell(row, "area_difference", 100, 2, spread="half_width_95", sign="+")
-        shown.append(line | {"verdict": row["verdict"]})
+        difference = cell(row, "area_difference", grid.measure.value, spread="half_width_95", sign="+")
+        shown.append(line | {f"{grid.measure.difference} (95 %)": difference, "verdict": row["verdict"]})
     return shown

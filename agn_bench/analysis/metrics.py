@@ -1,31 +1,33 @@
-"""Accuracy against time: the curves of a run, and what is read off them. Pure functions on arrays.
+"""Measures against time: the curves of a run, and what is read off them. Pure functions on arrays.
 
-A curve is a pair (times in simulated seconds, values). What it is between its points depends on the measure:
+A curve is a pair (times in simulated seconds, values). What it is between its points depends on what is measured:
 
-- Training accuracy is dense. It has a point every fifth of a window, and a window shares four fifths of its time with
-  the next. So it is taken as linear from one point to the next (LINES).
-- Test accuracy is sparse. It is known where the center was evaluated, some 20 times in a run, and a straight line
-  between two evaluations is nothing that was measured. So the last evaluation holds until the next one (STEPS).
+- What the workers' mini-batches say is dense. It has a point every fifth of a window, and a window shares four fifths
+  of its time with the next. So it is taken as linear from one point to the next (LINES).
+- What the center says is sparse. It is known where the center was evaluated, some 20 times in a run, and a straight
+  line between two evaluations is nothing that was measured. So the last evaluation holds until the next one (STEPS).
 
-A run that diverged counts as chance (1 / classes), the worst that it can do, from there to its horizon.
+A run that diverged counts as what its problem says, from there to its horizon; of an accuracy that is chance
+(1 / classes), the worst that it can do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agn_bench.analysis.measures import Measured
 from agn_bench.training.columns import POINTS_PER_WINDOW
 
 Curve = tuple[np.ndarray, np.ndarray]
 
 
 def counted_curve(
-    time_s: np.ndarray, values: np.ndarray, *, horizon_s: float, diverged_s: float | None, chance: float
+    time_s: np.ndarray, values: np.ndarray, *, horizon_s: float, diverged_s: float | None, counts_as: float
 ) -> Curve:
-    """The curve as it counts in averages and areas: blanks dropped, chance from a divergence to the horizon."""
+    """The curve as it counts in averages and areas: blanks dropped, `counts_as` from a divergence to the horizon."""
     there = ~np.isnan(values)
     times, values = time_s[there], values[there]
     if diverged_s is None:
@@ -33,7 +35,7 @@ def counted_curve(
     before = times < diverged_s
     return (
         np.concatenate([times[before], [diverged_s, horizon_s]]),
-        np.concatenate([values[before], [chance, chance]]),
+        np.concatenate([values[before], [counts_as, counts_as]]),
     )
 
 
@@ -87,8 +89,11 @@ def last_part(curve: Curve, fraction: float) -> float:
     return float(np.interp(fine, times, values).mean())
 
 
+@np.errstate(invalid="ignore")
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two."""
+    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two, or if
+    one is infinite.
+    """
     nothing = float("nan")
     mean = float(np.mean(values)) if len(values) else nothing
     return mean, float(np.std(values, ddof=1)) if len(values) > 1 else nothing
@@ -97,8 +102,9 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 CONFIDENCE = 0.95
 
 
+@np.errstate(invalid="ignore")
 def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values."""
+    """Half of the 95 % interval of the mean (Student's t); NaN for fewer than two values, or if one is infinite."""
     if len(values) < 2:
         return float("nan")
     from scipy.stats import t
@@ -113,7 +119,7 @@ def value_at(curve: Curve, time_s: float) -> float:
 
 
 def time_to(curve: Curve, target: float) -> float:
-    """When a dense curve first reaches `target`, in s, on the line from the point before; NaN if it never does."""
+    """When a dense curve first rises to `target`, in s, on the line from the point before; NaN if it never does."""
     times, values = curve
     reached = np.flatnonzero(values >= target)
     if len(reached) == 0:
@@ -146,7 +152,7 @@ def held_at(curve: Curve, time_s: float) -> float:
 
 
 def held_time_to(curve: Curve, target: float) -> float:
-    """The time of the first evaluation that reaches `target`, in s; NaN if none does.
+    """The time of the first evaluation that is `target` or more, in s; NaN if none is.
 
     The center may have reached it at any time since the evaluation before (see evaluation_before).
     """
@@ -179,7 +185,7 @@ def held_area(curve: Curve, until_s: float) -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a measure is read off its curve."""
+    """How a measure is read off its curve, of which more is better."""
 
     value_at: Callable[[Curve, float], float]
     time_to: Callable[[Curve, float], float]
@@ -187,11 +193,26 @@ class Reading:
     before: Callable[[Curve, float], float] | None = None
     """The beginning of the time in which a value is first reached, where its end is not the moment itself."""
 
+    @property
+    def falling(self) -> Reading:
+        """The same of a measure of which less is better: it reaches a value where it falls to it."""
+        return replace(
+            self, time_to=_mirrored(self.time_to), before=None if self.before is None else _mirrored(self.before)
+        )
+
+
+def _mirrored(rising: Callable[[Curve, float], float]) -> Callable[[Curve, float], float]:
+    return lambda curve, target: rising((curve[0], -curve[1]), -target)
+
 
 LINES = Reading(value_at, time_to, area)
 STEPS = Reading(held_at, held_time_to, held_area, evaluation_before)
-READINGS = {"train_accuracy": LINES, "test_accuracy": STEPS}
-"""By the columns of curves.csv.gz."""
+
+
+def reading(measure: Measured) -> Reading:
+    """How it is read: that of the center in steps, that of the workers' mini-batches in lines."""
+    rising = STEPS if measure.is_of_center else LINES
+    return rising if measure.higher_is_better else rising.falling
 
 
 def common_end_s(ends_s: Sequence[float]) -> float:

@@ -1,8 +1,8 @@
-"""CSV -> tables: accuracy at given times and time to given accuracies, one row per configuration."""
+"""CSV -> tables: a measure at given times and the time to given values, one row per configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,32 +15,30 @@ from agn_bench.training.columns import is_number
 
 Row = dict[str, Any]
 
-MEASURES = {"train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
-"""The columns of curves.csv.gz that tables and figures show, and what a reader calls them."""
 TRIED = 3
 """Values of a number from which on its best may lie at the edge: of two, every one does."""
 
 
-def accuracy_table(configurations: Sequence[Configuration], at: Sequence[float], reach: Sequence[float]) -> list[Row]:
+def measure_table(configurations: Sequence[Configuration], at: Sequence[float], reach: Sequence[float]) -> list[Row]:
     """A row a configuration, mean and sample standard deviation over its seeds.
 
-    Columns: the configuration; `seeds`; `diverged` (how many of them); `test_accuracy` of the final center;
-    `sim_time_s`; `accuracy_at_<t>s` for each of `at` (s), blank where a run had ended; `time_to_<a>_s` for each of
-    `reach` (fractions), blank unless every seed reached it, and `reached_<a>`, how many did; of a measure that is known
-    at evaluations only also `time_to_<a>_after_s`, the evaluation before; `area`, the mean accuracy over
-    [0, `area_until_s`], the shortest run of the whole table; `area_behind`, how much less that is than the first
-    configuration's with the same seed, mean and half of its 95 % interval, blank for the first itself and without a
-    seed that both have: the same seed is the same start, data and delays, so that less of it is chance;
-    `best_at_edge_of`, the numbers of which it has the least or the largest that was tried (see edges).
+    Columns: the configuration; `seeds`; `diverged` (how many of them); the measure of the final center, as
+    `test_accuracy`; `sim_time_s`; the measure at each time of `at` (s), as `accuracy_at_<t>s`, blank where a run had
+    ended; `time_to_<a>_s` for each value of `reach`, blank unless every seed reached it, and `reached_<a>`, how many
+    did; of a measure that is known at evaluations only also `time_to_<a>_after_s`, the evaluation before; `area`, the
+    mean of the measure over [0, `area_until_s`], the shortest run of the whole table; `area_behind`, how much worse
+    that is than the first configuration's with the same seed, mean and half of its 95 % interval, blank for the first
+    itself and without a seed that both have: the same seed is the same start, data and delays, so that less of it is
+    chance; `best_at_edge_of`, the numbers of which it has the least or the largest that was tried (see edges).
 
-    No seed is left out of a mean: one that diverged counts as chance from there, and has reached what it had reached
-    before.
+    No seed is left out of a mean: one that diverged counts as its problem says from there, and has reached what it had
+    reached before.
     """
     until = common_horizon_s(configurations)
     own = [areas(configuration, until) for configuration in configurations]
     at_edge = {id(edge.configuration): [*edge.columns] for edge in edges(configurations)}
     return [
-        _row(configuration, at, reach, found, [] if found is own[0] else paired(own[0], found))
+        _row(configuration, at, reach, found, [] if found is own[0] else _worse(configuration, own[0], found))
         | {"area_until_s": until, "best_at_edge_of": " ".join(at_edge.get(id(configuration), []))}
         for configuration, found in zip(configurations, own, strict=True)
     ]
@@ -98,6 +96,11 @@ def paired(first: dict[int, float], other: dict[int, float]) -> list[float]:
     return [first[seed] - other[seed] for seed in first if seed in other]
 
 
+def _worse(configuration: Configuration, first: dict[int, float], other: dict[int, float]) -> list[float]:
+    """By how much the other is worse, a number a seed that both have."""
+    return paired(first, other) if configuration.measure.higher_is_better else paired(other, first)
+
+
 def _row(
     configuration: Configuration,
     at: Sequence[float],
@@ -106,11 +109,12 @@ def _row(
     behind: Sequence[float],
 ) -> Row:
     runs, curves, reading = configuration.runs, configuration.curves, configuration.reading
+    center, measure = configuration.center, configuration.measure
     row: Row = {**configuration.columns, "seeds": len(runs), "diverged": int((runs["status"] == "diverged").sum())}
-    row |= _spread("test_accuracy", runs["test_accuracy"])
+    row |= {} if center is None else _spread(center.column, runs[center.column])
     row |= _spread("sim_time_s", runs["sim_time_s"])
     for time_s in at:
-        row |= _spread(f"accuracy_at_{time_s:g}s", [reading.value_at(curve, time_s) for curve in curves])
+        row |= _spread(f"{measure.alone}_at_{time_s:g}s", [reading.value_at(curve, time_s) for curve in curves])
     for target in reach:
         times = [reading.time_to(curve, target) for curve in curves]
         row |= _spread(f"time_to_{target:g}_s", times)
@@ -129,39 +133,46 @@ def _spread(name: str, values: Any) -> Row:
     return {f"{name}_mean": mean, f"{name}_std": deviation}
 
 
-def readable(configurations: Sequence[Configuration], rows: Sequence[Row]) -> dict[str, list[dict[str, str]]]:
+def readable(
+    configurations: Sequence[Configuration], rows: Sequence[Row], at: Sequence[float], reach: Sequence[float]
+) -> dict[str, list[dict[str, str]]]:
     """The rows for a reader, in narrow tables by title; mean ± standard deviation, a dash where nothing is, and a star
     behind the best of an optimizer that is at the edge of what was tried.
     """
-    measure = MEASURES[configurations[0].accuracy]
-    sections: dict[str, list[dict[str, str]]] = {f"whole runs, and area of the {measure}": []}
-    sections |= {f"{measure} (%) at simulated seconds": [], f"simulated seconds to a {measure}": []}
-    behind: list[dict[str, str]] = []
+    measure = configurations[0].measure
+    found: dict[str, list[dict[str, str]]] = {
+        f"whole runs, and area of the {measure.name}": [],
+        f"{measure.headed(measure.name)} at simulated seconds": [],
+        f"simulated seconds to values of the {measure.name}": [],
+        f"behind {configurations[0].label}, seed by seed": [],
+    }
+    whole, values, times, behind = found.values()
     for configuration, row in zip(configurations, rows, strict=True):
-        name = starred(configuration, row)
-        whole, at, reach = ({"configuration": name} for _ in range(3))
-        whole["seeds"] = seeds_shown(row)
-        for key in (key.removesuffix("_mean") for key in row if key.endswith("_mean")):
-            if key.startswith("accuracy_at_"):
-                at[key.removeprefix("accuracy_at_").replace("s", " s")] = cell(row, key, 100, 2)
-            elif key.endswith("_after_s"):  # shown with the time by which it is reached
-                continue
-            elif key.startswith("time_to_"):
-                target = key.removeprefix("time_to_").removesuffix("_s")
-                reach[percent(float(target))] = time_cell(row, target)
-            elif key == "area_behind":
-                if not np.isnan(row["area_behind_mean"]):
-                    points = cell(row, key, 100, 2, spread="half_width_95")
-                    behind.append({"configuration": name, "points of area (95 %)": points})
-            elif key == "sim_time_s":
-                whole["seconds"] = cell(row, key, 1, 1)
-            else:
-                whole[f"{key.replace('_', ' ')} (%)"] = cell(row, key, 100, 2)
-        for section, cells in zip(sections.values(), (whole, at, reach), strict=True):
-            section.append(cells)
-    if behind:
-        sections[f"behind {configurations[0].label}, seed by seed"] = behind
-    return sections
+        name = {"configuration": starred(configuration, row)}
+        whole.append(name | {"seeds": seeds_shown(row)} | final_center(configuration, row))
+        whole[-1] |= {
+            "seconds": cell(row, "sim_time_s", seconds),
+            measure.headed("area"): cell(row, "area", measure.value),
+        }
+        shown = {f"{time_s:g} s": cell(row, f"{measure.alone}_at_{time_s:g}s", measure.value) for time_s in at}
+        values += [name | shown] if at else []
+        times += [name | {measure.level(target): time_cell(row, f"{target:g}") for target in reach}] if reach else []
+        if not np.isnan(row["area_behind_mean"]):
+            points = cell(row, "area_behind", measure.value, spread="half_width_95")
+            behind.append(name | {f"{measure.difference} (95 %)": points})
+    return {title: section for title, section in found.items() if section}
+
+
+def final_center(configuration: Configuration, row: Row, short: bool = False) -> dict[str, str]:
+    """What the final center came to, with its heading; nothing if the runs have no measure of it in common.
+
+    Args:
+        short: whether the heading is, as in `test (%)`.
+    """
+    center = configuration.center
+    if center is None:
+        return {}
+    return {center.headed(center.short if short else center.name): cell(row, center.column, center.value)}
 
 
 def starred(configuration: Configuration, row: Row) -> str:
@@ -174,27 +185,28 @@ def seeds_shown(row: Row) -> str:
     return str(row["seeds"]) + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
 
 
-def percent(fraction: float) -> str:
-    """As in 80 %."""
-    return f"{100 * fraction:g} %"
+def seconds(value: float, sign: str = "-") -> str:
+    """A time as it is shown, without its unit."""
+    return f"{value:{sign}.1f}"
 
 
 def time_cell(row: Row, target: str) -> str:
-    """Seconds to an accuracy, after the evaluation before if that is known; or else how many seeds reached it."""
-    text = cell(row, f"time_to_{target}_s", 1, 1, f"{row[f'reached_{target}']} of {row['seeds']} seeds")
+    """Seconds to a value, after the evaluation before if that is known; or else how many seeds reached it."""
+    text = cell(row, f"time_to_{target}_s", seconds, f"{row[f'reached_{target}']} of {row['seeds']} seeds")
     before = row.get(f"time_to_{target}_after_s_mean", np.nan)
-    return text if np.isnan(before) else f"{before:.1f} to {text}"
+    return text if np.isnan(before) else f"{seconds(before)} to {text}"
 
 
 def cell(
-    row: Row, name: str, scale: float, digits: int, nothing: str = "–", spread: str = "std", sign: str = "-"
+    row: Row, name: str, shown: Callable[[float, str], str], nothing: str = "–", spread: str = "std", sign: str = "-"
 ) -> str:
     """Mean ± standard deviation, or another spread.
 
     Args:
+        shown: a value and `sign` as text.
         sign: + if what is positive has a sign too.
     """
     mean, either = row[f"{name}_mean"], row[f"{name}_{spread}"]
     if np.isnan(mean):
         return nothing
-    return f"{scale * mean:{sign}.{digits}f}" + ("" if np.isnan(either) else f" ± {scale * either:.{digits}f}")
+    return shown(mean, sign) + ("" if np.isnan(either) else f" ± {shown(either, '-')}")

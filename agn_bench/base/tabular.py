@@ -64,7 +64,7 @@ def _read(source: Path | bytes, types: Types, blanks: bool = True) -> pd.DataFra
 
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         try:
-            names = pd.read_csv(from_start(), nrows=0, index_col=False)
+            names = pd.read_csv(from_start(), dtype=TEXT, nrows=0, index_col=False)
             declared = {str(name): types[str(name)] for name in names if str(name) in types}
             return pd.read_csv(
                 from_start(),

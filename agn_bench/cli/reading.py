@@ -13,12 +13,25 @@ from agn_bench.cli.base import app, completion, console, option, path
 
 if TYPE_CHECKING:
     from agn_bench.analysis.comparison import Runs
+    from agn_bench.analysis.measures import Measured
     from agn_bench.cli.display import Terminal
 
-_ACCURACY = Annotated[
-    str,
-    option("train_accuracy: the workers' mini-batches, as the paper; test_accuracy: the center.", "NAME", "Options"),
+_MEASURE = Annotated[
+    str | None,
+    typer.Option(
+        "--measure",
+        "--accuracy",
+        help="What is read: a column of curves.csv.gz, as test_accuracy or center_gap; or a measure alone, as "
+        "accuracy: of the workers' mini-batches, or else of the center. Default train_accuracy, as in the paper, if "
+        "all runs have it, else the first measure of the center that all have.",
+        metavar="NAME",
+        rich_help_panel="Options",
+        show_default=False,
+    ),
 ]
+
+_LARGEST = 1e300
+"""A value that is to be reached, at most, of what is no fraction."""
 
 _BY = Annotated[
     str | None,
@@ -60,7 +73,7 @@ def table(
     at: Annotated[
         str | None,
         option(
-            "Accuracy at these simulated seconds: in the window that begins there, or by the last evaluation until "
+            "The measure at these simulated seconds: in the window that begins there, or by the last evaluation until "
             "then; default 30,60,120.",
             "S,S…",
             "Options",
@@ -68,9 +81,13 @@ def table(
     ] = None,
     reach: Annotated[
         str | None,
-        option("Simulated seconds to these accuracies, fractions; default 0.8,0.9,0.95.", "X,X…", "Options"),
+        option(
+            "Simulated seconds to these values; an accuracy is a fraction. Default of an accuracy 0.8,0.9,0.95.",
+            "X,X…",
+            "Options",
+        ),
     ] = None,
-    accuracy: _ACCURACY = "train_accuracy",
+    measure: _MEASURE = None,
     only: _ONLY = None,
     every: _ALL = False,
     by: Annotated[
@@ -107,7 +124,7 @@ def table(
         ),
     ] = None,
 ) -> None:
-    """Accuracy at given times and time to given accuracies, one row per configuration, mean ± deviation over seeds.
+    """A measure at given times and the time to given values, one row per configuration, mean ± deviation over seeds.
 
     ```console
     agn-bench table results/four-methods --at 30,60,120
@@ -115,15 +132,11 @@ def table(
     """
     from agn_bench.analysis import comparison, written
     from agn_bench.base import files
-    from agn_bench.base.inputs import BadInput, choose, numbers
-    from agn_bench.cli.tables import Asked, accuracy_tables, compared_tables, pivot_tables
+    from agn_bench.base.inputs import BadInput, numbers
+    from agn_bench.cli.tables import Asked, compared_tables, measure_tables, pivot_tables
     from agn_bench.config.selection import called
-    from agn_bench.store import run_files
 
     times = numbers("at", "30,60,120" if at is None else at, 0, 1e12)
-    accuracies = numbers("reach", "0.8,0.9,0.95" if reach is None else reach, 0, 1)
-    asked = Asked(times, accuracies, accuracy, at is not None, reach is not None)
-    choose("accuracy", accuracy, run_files.ACCURACIES)
     chosen = {"by": by, "pivot": pivot, "compare": compare}
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) > 1:
@@ -133,15 +146,16 @@ def table(
         written.check_ending("out", path("out", out))
     terminal = console()
     runs = _wanted(terminal, places, only, every)
-    name = "accuracy"
+    read = runs.measured(measure)
+    asked = Asked(times, _targets(read, reach), read, at is not None, reach is not None)
+    name = read.stem
     if pivot is not None or compare is not None:
         column = called(given[0], str(chosen[given[0]]), runs.described)
-        name = f"{given[0]}-{column}"
+        name = f"{read.prefix}{given[0]}-{column}"
         make = pivot_tables if pivot is not None else compared_tables
-        rows, shown = make(comparison.configurations(runs, accuracy), column, asked)
+        rows, shown = make(comparison.configurations(runs, read), column, asked)
     else:
-        rows, shown = accuracy_tables(comparison.compared(runs, accuracy, by), by, asked)
-    name = f"test-{name}" if accuracy == "test_accuracy" else name
+        rows, shown = measure_tables(comparison.compared(runs, read, by), by, asked)
     target = places[0] / "tables" / f"{name}.csv" if out is None else path("out", out)
     files.check_file("out", target)
     written.write_tables(target, rows, shown.tables)
@@ -156,10 +170,19 @@ def table(
     show_path(terminal, target)
 
 
+def _targets(measure: Measured, reach: str | None) -> list[float]:
+    """The values that are to be reached; fractions if it is one."""
+    from agn_bench.base.inputs import numbers
+
+    if measure.is_fraction:
+        return numbers("reach", "0.8,0.9,0.95" if reach is None else reach, 0, 1)
+    return [] if reach is None else numbers("reach", reach, -_LARGEST, _LARGEST)
+
+
 @app.command()
 def plot(
     folders: options.Folders,
-    accuracy: _ACCURACY = "train_accuracy",
+    measure: _MEASURE = None,
     only: _ONLY = None,
     every: _ALL = False,
     panels: Annotated[
@@ -187,8 +210,8 @@ def plot(
         ),
     ] = None,
 ) -> None:
-    """Draw accuracy against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with a
-    band of one standard deviation.
+    """Draw a measure against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with
+    a band of one standard deviation.
 
     ```console
     agn-bench plot results/equal-time --panels delays
@@ -196,22 +219,22 @@ def plot(
     """
     from agn_bench.analysis import comparison
     from agn_bench.analysis.arrangement import arrange
-    from agn_bench.analysis.figures.accuracy import accuracy_over_time
+    from agn_bench.analysis.figures.over_time import over_time
     from agn_bench.base import files
-    from agn_bench.base.inputs import BadInput, choose, printable
-    from agn_bench.store import run_files
+    from agn_bench.base.inputs import BadInput, printable
 
-    choose("accuracy", accuracy, run_files.ACCURACIES)
     places = [path("DIR", folder) for folder in folders]
-    name = "test-accuracy-over-time" if accuracy == "test_accuracy" else "accuracy-over-time"
-    stem = places[0] / "figures" / name if out is None else path("out", out)
-    stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
-    if stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
+    stem = None if out is None else path("out", out)
+    if stem is not None and stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
         raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
-    configurations = comparison.configurations(_wanted(console(), places, only, every), accuracy)
-    arrangement = arrange(configurations, _columns(panels), _columns(lines))
+    runs = _wanted(console(), places, only, every)
+    read = runs.measured(measure)
+    arrangement = arrange(comparison.configurations(runs, read), _columns(panels), _columns(lines))
+    if stem is None:
+        stem = places[0] / "figures" / f"{read.stem}-over-time"
+    stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
     files.check_file("out", stem)
-    for picture in accuracy_over_time(arrangement, accuracy, stem):
+    for picture in over_time(arrangement, read, stem):
         print(printable(str(picture)))
 
 

@@ -108,7 +108,10 @@ class Results:
         accepted = "the collected files as `reproduce` wrote them"
         for name, table, column in (
             (SUMMARY, summary, "last_batch_accuracy"),
+            (SUMMARY, summary, "test_accuracy"),
             (CURVES, curves, "gradient_steps"),
+            (CURVES, curves, "train_accuracy"),
+            (CURVES, curves, "test_accuracy"),
         ):
             if column not in table:
                 raise BadInput("out", self.folder / name, f"has no column {column}", accepted)
@@ -182,7 +185,7 @@ def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
         time_s,
         horizon_s=float(row["sim_time_s"]),
         diverged_s=float(row["diverged_s"]) if row["status"] == "diverged" else None,
-        chance=config.trains.measures["accuracy"].if_diverged,
+        counts_as=config.trains.measures["accuracy"].if_diverged,
     )
     train = points["train_accuracy"].to_numpy()
     quiet = metrics.steady(train, points["gradient_steps"].to_numpy())

@@ -26,15 +26,21 @@ from agn_bench.base.tabular import UNREADABLE, WrongType, read_table
 from agn_bench.config.resolving import recorded_options
 from agn_bench.config.run import SEMANTICS_VERSION
 from agn_bench.store.collected import PROVENANCE, SUMMARY, curves_path
-from agn_bench.training.columns import CONFIGURATION_COLUMNS, CURVE_TYPES, SUMMARY_TYPES, commits, curve, summary
+from agn_bench.training.columns import (
+    CONFIGURATION_COLUMNS,
+    CURVE_TYPES,
+    SUMMARY_TYPES,
+    commits,
+    curve,
+    is_measured,
+    is_of_center,
+    summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from agn_bench.training.records import Params, RunResult
-
-ACCURACIES = ("train_accuracy", "test_accuracy")
-"""The accuracies of curves.csv.gz: of the workers' mini-batches, and of the center."""
 
 CENTER = "center.npz"
 RUN_FILES = ("run.json", "summary.csv", "curve.csv", "commits.csv", CENTER)
@@ -106,11 +112,12 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run` makes it"
     needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
-    finite = [["sim_time_s", "test_accuracy"], ["time_s"]]
-    numeric = [["seed", "sim_time_s", "test_accuracy", "diverged_s"], ["time_s", *ACCURACIES]]
+    finite = [["sim_time_s"], ["time_s"]]
+    numeric = [["seed", "sim_time_s", "diverged_s"], ["time_s"]]
     paths = {folder / SUMMARY: SUMMARY_TYPES, curves_path(folder): CURVE_TYPES}
     tables = []
-    for (path, types), columns, numbers, known in zip(paths.items(), needed, numeric, finite, strict=True):
+    kinds = [is_of_center, is_measured]
+    for (path, types), columns, numbers, known, of in zip(paths.items(), needed, numeric, finite, kinds, strict=True):
         # Before pandas is imported, which takes longer than to say this.
         if not os.path.exists(path):  # noqa: PTH110 (a name that no file can have is no error here)
             raise BadInput("DIR", folder, f"has no {path.name}", accepted)
@@ -123,8 +130,13 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         for column in [*columns, *numbers]:
             if column not in table:
                 raise BadInput("DIR", path, f"has no column {column}", accepted)
+        measured = [column for column in table if of(column)]
+        if not measured:
+            raise BadInput("DIR", path, "has no column of a measure, as test_accuracy", accepted)
         if table.empty:
             raise BadInput("DIR", path, "has no rows", accepted)
+        if of is is_of_center and not np.isfinite(table[measured]).any(axis=1).all():
+            raise BadInput("DIR", path, "has no finite measure of the center in some row", accepted)
         for column in known:
             if not np.isfinite(table[column]).all():
                 raise BadInput("DIR", path, f"has no finite number in column {column} of some row", accepted)

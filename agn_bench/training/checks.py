@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from agn_bench.base.pytrees import is_trained
 from agn_bench.base.user_code import UserCodeError, called, source_of
 from agn_bench.optimizers import Commit, LocalOptimizer, Optimizer, Server, Worker
-from agn_bench.problems import LOSS, Batch, Problem
+from agn_bench.problems import LOSS, Batch, Measure, Problem
 from agn_bench.training.exchange import is_same
 from agn_bench.training.records import Params
 from agn_bench.training.task import Task
@@ -62,6 +63,24 @@ def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, work
 
     jax.eval_shape(begin, optimizer, params, params, params, np.int32(0), np.int32(workers), np.float32(0))
     return shared[0]
+
+
+def check_measures(problem: Problem) -> None:
+    """Raise UserCodeError if a user's problem measures nothing, or a measure does not say what it should."""
+    kind = type(problem)
+    with called(kind, f"{kind.__name__}.measures"):
+        measures = dict(problem.measures)
+    if not measures:
+        raise UserCodeError(f"{kind.__name__}.measures is empty, and a run must measure something")
+    for name, measure in measures.items():
+        if not re.fullmatch("[a-z][a-z0-9_]*", name):
+            raise UserCodeError(
+                f"{kind.__name__}.measures has {name!r}, not a word of small letters, digits and underscores"
+            )
+        if not (isinstance(measure, Measure) and np.isfinite(measure.if_diverged)):
+            raise UserCodeError(
+                f"{kind.__name__}.measures has {measure} for {name}, not a Measure with finite if_diverged"
+            )
 
 
 def check_initial(problem: Problem, initial: Params) -> None:

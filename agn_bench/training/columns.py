@@ -41,6 +41,8 @@ _OF_RUNS = {
 _MEASURED = re.compile("(last_batch|train|test|center|best_test|best_center)_[a-z][a-z0-9_]*")
 """Columns of measures: of the last mini-batches, of all mini-batches or the training set, of the test set, of a center
 that is evaluated without one; and the best evaluation."""
+OF_CENTER = ("test_", "center_")
+"""What the columns of measures of the center begin with: over the test set, and of a center alone."""
 _OF_OPTIONS = {
     name: {Kind.WHOLE: WHOLE, Kind.NUMBER: NUMBER, Kind.SECONDS: NUMBER}.get(option.kind, TEXT)
     for name, option in OPTIONS.items()
@@ -116,6 +118,11 @@ def configuration_columns(columns: Iterable[str]) -> list[str]:
 def is_measured(column: object) -> bool:
     """Whether a column of summary.csv or of curves.csv.gz is of a measure."""
     return isinstance(column, str) and _MEASURED.fullmatch(column) is not None
+
+
+def is_of_center(column: object) -> bool:
+    """Whether it is a measure of the center: over the test set, or of the center alone."""
+    return is_measured(column) and str(column).startswith(OF_CENTER)
 
 
 def measured_in_training(measure: str) -> str:

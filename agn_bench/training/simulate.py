@@ -19,7 +19,7 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import Batch, Params, Problem, shares
-from agn_bench.training.checks import check_initial
+from agn_bench.training.checks import check_initial, check_measures
 from agn_bench.training.columns import POINTS_PER_WINDOW
 from agn_bench.training.evaluation import evaluated, examples, values
 from agn_bench.training.records import Progress, RunResult, Target
@@ -105,6 +105,7 @@ def _simulate(
 def _initial(problem: Problem, seed: int) -> Params:
     """The center at version 0."""
     kind = type(problem)
+    check_measures(problem)
     with called(kind, f"{kind.__name__}.init(generator)"):
         initial = problem.init(stream(seed, Kind.PARAMETERS))
     check_initial(problem, initial)

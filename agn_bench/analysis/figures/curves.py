@@ -29,9 +29,11 @@ class Curves:
 
     each: Sequence[Curve]
     diverged_s: Sequence[float] = ()
-    """When seeds diverged, which count as chance from there."""
+    """When seeds diverged."""
     held: bool = False
     """Whether a value holds until the next one, as between two evaluations; else curves are straight between points."""
+    counts_as: str = "chance"
+    """What seeds count as from there where they diverged."""
 
 
 def over_seeds(curves: Sequence[Curve], held: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,6 +49,7 @@ def _held(times: np.ndarray, points: np.ndarray, values: np.ndarray) -> np.ndarr
     return values[np.searchsorted(points, times, side="right") - 1]
 
 
+@np.errstate(invalid="ignore")
 def draw(axes: Axes, curves: Curves, colour: Any, style: str, width: float = 1.6) -> tuple[Any, np.ndarray]:
     """Draw the mean over the seeds, a band of one standard deviation to either side, and a cross where a seed diverged.
 
@@ -80,6 +83,7 @@ def notes(drawn: Sequence[Curves]) -> list[str]:
         says = [f"{mean}; its band is one standard deviation each way."]
     if any(curves.held for curves in drawn):
         says.append("Marks are evaluations; between two of them the last value is drawn on.")
-    if any(len(curves.diverged_s) for curves in drawn):
-        says.append("× a seed diverged; it counts as chance from there on.")
+    diverged = dict.fromkeys(curves.counts_as for curves in drawn if len(curves.diverged_s))
+    if diverged:
+        says.append(f"× a seed diverged; it counts as {' or '.join(diverged)} from there on.")
     return says

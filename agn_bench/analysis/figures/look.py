@@ -144,6 +144,15 @@ def _home() -> Path:
     return Path(found.origin).parent / "mpl-data"
 
 
+def logarithmic(axes: Any) -> None:
+    """Let the heights on axes be logarithmic, with plain numbers beside them. To be called inside of `picture`."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{height:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def ordered_colours(count: int) -> list[Any]:
     """So many colours from dark to light, for lines that have an order; told apart by the colour-blind, and in grey.
     To be called inside of `picture`.

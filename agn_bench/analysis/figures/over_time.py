@@ -1,4 +1,4 @@
-"""Accuracy against simulated time, one line per configuration."""
+"""A measure against simulated time, one line per configuration."""
 
 from __future__ import annotations
 
@@ -12,36 +12,42 @@ from agn_bench.analysis.arrangement import Arrangement, Line, Look
 from agn_bench.analysis.comparison import Configuration
 from agn_bench.analysis.figures.curves import TIME, Curves, draw, notes
 from agn_bench.analysis.figures.lettering import foot, title
-from agn_bench.analysis.figures.look import COLOURS, STYLES, ordered_colours, picture
-from agn_bench.analysis.tables import MEASURES
+from agn_bench.analysis.figures.look import COLOURS, STYLES, logarithmic, ordered_colours, picture
+from agn_bench.analysis.measures import Measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GOOD = 0.1
-"""Configurations that come this near to the best one are drawn in detail."""
+"""Configurations whose accuracy comes this near to the best one's are drawn in detail."""
 _WELL_BEFORE = 0.9
 """A line ends early if it does before so much of its runs' time."""
 _SMALL = 4
 """More panels in a row are drawn smaller."""
+_DECADE = 10
+"""Values that are positive and span more than this are drawn logarithmically, but for fractions."""
+_MARGIN = 0.05
+"""Of the height of axes, above and below what is drawn on them."""
 
 
-def accuracy_over_time(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+def over_time(arrangement: Arrangement, measure: Measured, stem: Path) -> list[Path]:
     """Draw the curves; write `stem`.png and `stem`.svg.
 
     A line is the mean over seeds while all of them last, its band one standard deviation to either side. A single panel
-    has its upper end in detail beside it.
+    of fractions, which go from 0 to 1, has its upper end in detail beside it. Other measures have axes as high as their
+    lines, logarithmic if these are positive and span more than a decade.
     """
-    return (_whole_and_detail if len(arrangement.panels) == 1 else _in_panels)(arrangement, accuracy, stem)
+    detailed = len(arrangement.panels) == 1 and measure.is_fraction
+    return (_whole_and_detail if detailed else _in_panels)(arrangement, measure, stem)
 
 
-def _whole_and_detail(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+def _whole_and_detail(arrangement: Arrangement, measure: Measured, stem: Path) -> list[Path]:
     (panel,) = arrangement.panels
     with picture(stem, 1, 2, figsize=(9, 3.4)) as (figure, (whole, detail), paths):
         handles, means = {}, []
         for line in panel.lines:
             for axes in (whole, detail):
-                handles[line.label], mean = _draw(axes, line, accuracy)
+                handles[line.label], mean = _draw(axes, line)
             means.append(mean)
         whole.set_ylim(0, 1)
         detail.set_ylim(*_detail_range(means))
@@ -50,12 +56,12 @@ def _whole_and_detail(arrangement: Arrangement, accuracy: str, stem: Path) -> li
         for axes in (whole, detail):
             axes.set_xlabel(TIME)
             axes.set_xlim(left=0)
-        whole.set_ylabel(MEASURES[accuracy])
-        _explain(figure, arrangement, handles, accuracy)
+        whole.set_ylabel(measure.name)
+        _explain(figure, arrangement, handles)
     return paths
 
 
-def _in_panels(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path]:
+def _in_panels(arrangement: Arrangement, measure: Measured, stem: Path) -> list[Path]:
     """All with the same axes."""
     width, count = arrangement.width, len(arrangement.panels)
     rows = -(-count // width)
@@ -66,12 +72,12 @@ def _in_panels(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path
         grid,
         paths,
     ):
-        handles, lows = {}, []
+        handles, means = {}, []
         flat = np.atleast_1d(grid).ravel()
         for axes, panel in zip(flat, arrangement.panels, strict=False):
             for line in panel.lines:
-                handles[line.label], mean = _draw(axes, line, accuracy, 1.2 if small else 1.6)
-                lows.append(float(mean[len(mean) // 10 :].min()))
+                handles[line.label], mean = _draw(axes, line, 1.2 if small else 1.6)
+                means.append(mean)
             title(axes, panel.title, 0.85 * across, 8 if small else 9)
             axes.tick_params(labelsize=7 if small else 9)
         empty = [not panel.lines for panel in arrangement.panels] + [True] * (len(flat) - count)
@@ -82,31 +88,52 @@ def _in_panels(arrangement: Arrangement, accuracy: str, stem: Path) -> list[Path
                 axes.set_xlabel(TIME, fontsize=8 if small else 10)
             if place % width == 0 or empty[place - 1]:
                 axes.tick_params(labelleft=True)
-                axes.set_ylabel(MEASURES[accuracy], fontsize=8 if small else 10)
+                axes.set_ylabel(measure.name, fontsize=8 if small else 10)
         flat[0].set_xlim(left=0)
-        flat[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)  # what was there after a tenth of the time
-        _explain(figure, arrangement, handles, accuracy)
+        if measure.is_fraction:
+            lows = [float(mean[len(mean) // 10 :].min()) for mean in means]  # what was there after a tenth of the time
+            flat[0].set_ylim(np.floor(10 * min(lows)) / 10, 1)
+        else:
+            _fit(flat[0], np.concatenate(means))
+        _explain(figure, arrangement, handles)
     return paths
 
 
-def _draw(axes: Axes, line: Line, accuracy: str, width: float = 1.6) -> tuple[Any, np.ndarray]:
-    return draw(axes, _curves(line.configuration, accuracy), _colour(line.look), STYLES[line.look.style], width)
+def _fit(axes: Axes, values: np.ndarray) -> None:
+    """Let axes be as high as what is drawn on them."""
+    seen = values[np.isfinite(values)]
+    low, high = float(seen.min(initial=np.inf)), float(seen.max(initial=-np.inf))
+    if low > high:
+        return
+    if low > 0 and high > _DECADE * low:
+        logarithmic(axes)
+        room = (high / low) ** _MARGIN
+        axes.set_ylim(low / room, high * room)
+    else:
+        room = _MARGIN * (high - low or abs(high) or 1)
+        axes.set_ylim(low - room, high + room)
 
 
-def _curves(configuration: Configuration, accuracy: str) -> Curves:
-    runs = configuration.runs
-    diverged = runs["diverged_s"][runs["status"] == "diverged"].tolist()
-    return Curves(configuration.curves, diverged, held=accuracy == "test_accuracy")
+def _draw(axes: Axes, line: Line, width: float = 1.6) -> tuple[Any, np.ndarray]:
+    return draw(axes, _curves(line.configuration), _colour(line.look), STYLES[line.look.style], width)
+
+
+def _curves(configuration: Configuration) -> Curves:
+    runs, measure = configuration.runs, configuration.measure
+    diverged = (runs["status"] == "diverged").to_numpy()
+    ends = {curve[1][-1]: None for curve, is_so in zip(configuration.curves, diverged, strict=True) if is_so}
+    counts_as = "chance" if measure.is_fraction else " or ".join(map(measure.value, ends))
+    return Curves(configuration.curves, runs["diverged_s"][diverged].tolist(), measure.is_of_center, counts_as)
 
 
 def _colour(look: Look) -> Any:
     return ordered_colours(look.ordered)[look.colour] if look.ordered else COLOURS[look.colour]
 
 
-def _explain(figure: Any, arrangement: Arrangement, handles: dict[str, Any], accuracy: str) -> None:
+def _explain(figure: Any, arrangement: Arrangement, handles: dict[str, Any]) -> None:
     """A legend, and what lines and bands are."""
     lines = [line for panel in arrangement.panels for line in panel.lines]
-    drawn = [_curves(line.configuration, accuracy) for line in lines]
+    drawn = [_curves(line.configuration) for line in lines]
     shown = {}
     for label in arrangement.labels:
         own = [curves for line, curves in zip(lines, drawn, strict=True) if line.label == label]
