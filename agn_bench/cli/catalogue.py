@@ -17,7 +17,9 @@ from agn_bench.config.defaults import PRESETS
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.shipped import CLAIMS, shipped_experiments
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.paper.artefacts import ARTEFACTS
+from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 
 Row = dict[str, str]
@@ -40,6 +42,29 @@ def _local_optimizers() -> list[Row]:
         {"local optimizer": name, "what": _about(found), "numbers": _numbers(found)}
         for name, found in _all(LOCAL_OPTIMIZERS)
     ]
+
+
+def _schedules() -> list[Row]:
+    return [{"schedule": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(SCHEDULES)]
+
+
+def _problems() -> list[Row]:
+    return [
+        {
+            "problem": name,
+            "what": _about(found),
+            "numbers": _numbers(found),
+            "learns from": _learns_from(found),
+        }
+        for name, found in _all(PROBLEMS)
+    ]
+
+
+def _learns_from(kind: Any) -> str:
+    kinds = " or ".join(getattr(kind, "learns_from", ()))
+    if not kinds:
+        return "its own data"
+    return kinds if kind.needs_dataset else f"{kinds}, or its own data"
 
 
 def _distributions() -> list[Row]:
@@ -84,6 +109,8 @@ def _numbers(kind: Any) -> str:
 KINDS: dict[str, Named[Any]] = {
     "optimizer": OPTIMIZERS,
     "local optimizer": LOCAL_OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "problem": PROBLEMS,
     "distribution": DISTRIBUTIONS,
     "speeds": SPEEDS,
     "model": MODELS,
@@ -200,6 +227,8 @@ def _artefacts() -> list[Row]:
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
+    "schedules": _schedules,
+    "problems": _problems,
     "distributions": _distributions,
     "speeds": _speeds,
     "models": _models,

@@ -253,14 +253,15 @@ def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, distributions, speeds, models, datasets, data-splits, delays, presets, "
-            "experiments, artefacts; or one of them, as in easgd or my.py:Mine, for its numbers; default all",
+            help="optimizers, local-optimizers, schedules, problems, models, datasets, data-splits, distributions, "
+            "speeds, delays, presets, experiments, artefacts; or one of them, as in easgd or my.py:Mine, for its "
+            "numbers; default all",
             metavar="WHAT",
             autocompletion=completion(_listed),
         ),
     ] = None,
 ) -> None:
-    """List what there is to choose from: optimizers, models, data sets and splits, delay profiles, presets,
+    """List what there is to choose from: optimizers, problems, models, data sets and splits, delay profiles, presets,
     experiments, and artefacts, which are the tables and figures that `reproduce` makes. For a name it lists the numbers
     that may follow it after colons.
 

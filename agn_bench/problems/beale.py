@@ -24,9 +24,10 @@ def beale(x: Any, y: Any) -> Any:
 
 @problem
 class Beale(Problem):
-    """The Beale function of two numbers, without noise; measured is its value, which is 0 at the minimum.
+    """The Beale function of two numbers.
 
-    (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)², from (−2.5, −2) on.
+    (1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)², without noise, from (−2.5, −2) on. Its value is measured,
+    which is 0 at the minimum.
     """
 
     source: ClassVar[str] = "the paper's"

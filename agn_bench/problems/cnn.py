@@ -17,9 +17,10 @@ MOST_CHANNELS = 4096
 
 @problem
 class Cnn(Convolutional):
-    """A convolutional network: convolutions, each with ReLU and the maximum over 2 x 2, then dense layers with ReLU.
+    """A small convolutional network.
 
-    By default that of GEM's experiments without its dropout: 10 and 20 channels, dense layers of 300 and 200.
+    Convolutions, each with ReLU and the maximum over 2 x 2, then dense layers with ReLU. By default that of GEM's
+    experiments without its dropout: 10 and 20 channels, dense layers of 300 and 200.
     """
 
     source: ClassVar[str] = "Hermans, Louppe 2018, arXiv 1805.08469"

@@ -21,9 +21,10 @@ _SEED = 42
 
 @problem
 class LeastSquares(Problem):
-    """Least squares ½ mean (Ax − b)²; measured is the gap to its least value.
+    """Least squares of random numbers.
 
-    A is uniform on [0, 1) over the root of its columns, b = A x° + noise with a normal x°, and x begins at 0.
+    Of ½ mean (Ax − b)² the gap to its least value is measured. A is uniform on [0, 1) over the root of its columns, b =
+    A x° + noise with a normal x°, and x begins at 0.
     """
 
     source: ClassVar[str] = "Mishchenko, Bach, Even, Woodworth 2022, arXiv 2206.07638"

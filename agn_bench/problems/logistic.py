@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @problem
 class Logistic(Classifier):
-    """Logistic regression of several classes: softmax of a linear model, cross-entropy, and l2/2 times its squares."""
+    """Logistic regression of several classes.
+
+    Softmax of a linear model, cross-entropy, and l2/2 times the squares of the weights.
+    """
 
     learns_from: ClassVar[tuple[str, ...]] = (IMAGES, TABLE)
     trained_with: ClassVar[Mapping[str, object]] = {"batch_size": 32, "local_optimizer": "sgd:learning_rate=0.1"}

@@ -25,7 +25,10 @@ def parameter_count(widths: Sequence[int]) -> int:
 
 @problem
 class Mlp(Problem):
-    """A multilayer perceptron: ReLU layers, softmax and cross-entropy."""
+    """The paper's multilayer perceptron.
+
+    Layers with ReLU, softmax and cross-entropy; `model` chooses one by its size.
+    """
 
     source: ClassVar[str] = "the paper's"
     learns_from: ClassVar[tuple[str, ...]] = (IMAGES, TABLE)

@@ -21,10 +21,11 @@ _DRAWS = 2**16
 
 @problem
 class Quadratic(Problem):
-    """A quadratic function ½ xᵀAx − bᵀx, whose gradients have noise; measured is the gap to its least value.
+    """A quadratic function whose gradients have noise.
 
-    The function of Ringmaster and Rennala: A = ¼ tridiag(−1, 2, −1), b = (−¼, 0, …), x begins at (√d, 0, …). Or a
-    spectrum: A is diagonal with eigenvalues from 1 down to 1/condition, b = 0, x begins at (1, 1, …).
+    Of ½ xᵀAx − bᵀx the gap to its least value is measured. The function of Ringmaster and Rennala: A = ¼ tridiag(−1, 2,
+    −1), b = (−¼, 0, …), x begins at (√d, 0, …). Or a spectrum: A is diagonal with eigenvalues from 1 down to
+    1/condition, b = 0, x begins at (1, 1, …).
     """
 
     source: ClassVar[str] = "Tyurin, Richtárik 2023, arXiv 2305.12387; Maranjyan et al. 2025, arXiv 2501.16168"

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 @problem
 class Resnet(Convolutional):
-    """A residual network for small images: stages of blocks, each twice as wide and half as high as the one before.
+    """A small residual network.
 
-    A block adds to what it gets the second of two 3 x 3 convolutions, each after normalization over groups of channels
-    and ReLU. Statistics of batches have no meaning where parameters are averaged over workers.
+    It has stages of blocks, each stage twice as wide and half as high as the one before. A block adds to what it gets
+    the second of two 3 x 3 convolutions, each after normalization over groups of channels and ReLU. Statistics of
+    batches have no meaning where parameters are averaged over workers.
     """
 
     source: ClassVar[str] = "He, Zhang, Ren, Sun 2016, arXiv 1603.05027; Wu, He 2018, arXiv 1803.08494"
     trained_with: ClassVar[Mapping[str, object]] = {
-        "dataset": "mnist-5k",
-        "batch_size": 16,
+        "dataset": "digits",
+        "batch_size": 32,
         "local_optimizer": "sgd:learning_rate=0.1",
-        "gradient_steps": 5_200,
+        "gradient_steps": 10_400,
     }
 
     channels: int = quantity(1, 1024, whole=True, default=16, help="Of the first stage.")

@@ -28,10 +28,11 @@ UNKNOWN = -1
 
 @problem
 class Transformer(Problem):
-    """A small transformer that predicts the next token: of a text's characters, or of a task that needs no file.
+    """A small transformer that predicts the next token.
 
-    The task: a random pattern of 8 out of 16 tokens, three times in a row. From the second time on every token can be
-    known, and only these count. A model that does not look back is right in 1 of 16 cases.
+    The tokens are a text's characters, or those of a task that needs no file: a random pattern of 8 out of 16 tokens,
+    three times in a row. From the second time on every token can be known, and only these count. A model that does not
+    look back is right in 1 of 16 cases.
     """
 
     source: ClassVar[str] = "Vaswani et al. 2017, arXiv 1706.03762, with normalization before each part"
