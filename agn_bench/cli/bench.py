@@ -82,14 +82,16 @@ def bench_timeline(
     show_path(terminal, folder, "timeline.csv, rules.csv")
 
 
-_MODELS = ("mlp-small", "mlp-paper")
+_MODELS = ("mlp-small", "mlp-paper", "cnn", "transformer")
 _OPTIMIZERS = ("sgd", "adam")
 
 
 @bench.command(name="training")
 def bench_training(
     context: typer.Context,
-    model: Annotated[str | None, option("mlp-small or mlp-paper; default both.", "NAME", OPTIMIZER)] = None,
+    model: Annotated[
+        str | None, option("mlp-small, mlp-paper, cnn or transformer; default all.", "NAME", OPTIMIZER)
+    ] = None,
     local_optimizer: Annotated[str | None, option("sgd or adam; default both.", "NAME", OPTIMIZER)] = None,
     peers: Annotated[
         str | None,
@@ -107,10 +109,10 @@ def bench_training(
     """Measure what a simulated run costs compared with the same bare training steps, and what those cost compared with
     plain matrix products.
 
-    It measures both models, with SGD and Adam, with 1, 15 and 40 local steps and with 1, 40 and (the small model) 400
-    workers; evaluation and recording are included. It also measures peak memory, the cost of AGN's normalization, and
-    the loops that one would otherwise write. Each of these cases is a row of training.csv, which is written after
-    every one; rows of other cases that it has are kept.
+    It measures two multilayer perceptrons, a convolutional network and a transformer, with SGD and Adam, with 1, 15 and
+    40 local steps and with 1, 40 and (mlp-small) 400 workers; evaluation and recording are included. It also measures
+    peak memory, the cost of AGN's normalization, and the loops that one would otherwise write. Each of these cases is a
+    row of training.csv, which is written after every one; rows of other cases that it has are kept.
 
     ```console
     agn-bench bench training --model mlp-small --local-optimizer sgd

@@ -164,8 +164,8 @@ class Problem(ABC):
         return bound
 
     def _identity(self) -> tuple[Any, ...]:
-        return type(self), self.data, self.data_name, *(getattr(self, one.name) for one in fields(self))  # type:
-        ignore[arg - type]
+        numbers = (getattr(self, one.name) for one in fields(self))  # type: ignore[arg-type]
+        return type(self), self.data, self.data_name, *numbers
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self._identity() == other._identity()

@@ -6,7 +6,7 @@ Each is a call that goes on where the one before left off, and returns when ever
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -25,16 +25,17 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.downpour import Downpour
-from agn_bench.problems import datasets, perceptron
+from agn_bench.problems import Problem
 from agn_bench.problems.catalogue import DATASETS, MODELS
-from agn_bench.problems.mlp import parameter_count
+from agn_bench.problems.cnn import Cnn
+from agn_bench.problems.mlp import Mlp
+from agn_bench.problems.transformer import Transformer
 from agn_bench.training.carry import Training
 from agn_bench.training.evaluation import evaluated
 from agn_bench.training.exchange import all_finite, begin, local_phase
-from agn_bench.training.task import Task, task_of
+from agn_bench.training.task import task_of
 
 SGEMM_SIZES = (1024, 2048, 4096)
-_BATCH = 128
 _SCANNED = 15
 """Bare steps a call: so that calls cost nothing beside them."""
 _SGEMM_SECONDS = 0.1
@@ -44,9 +45,10 @@ _EXCHANGES_TIMED = 10
 
 @dataclass(frozen=True)
 class Scale:
-    """A preset, and how much of it a slice is."""
+    """A problem as it is usually trained, and how much of that a slice is."""
 
-    dataset: str
+    trains: Problem
+    batch: int
     steps: int
     """Gradient steps of a slice."""
     run_steps: int
@@ -55,16 +57,20 @@ class Scale:
 
     @property
     def evaluated(self) -> int:
-        """Images a slice must classify to keep up with a run's 21 evaluations and its last look at the training set."""
-        entry = DATASETS[self.dataset]
-        images = (21 * entry.test_images + entry.train_images) * self.steps / self.run_steps
-        return max(500, round(images / 500) * 500)
+        """Examples a slice must evaluate to keep up with a run's 21 evaluations and its last of the training set."""
+        examples = (21 * self.trains.tested + self.trains.examples) * self.steps / self.run_steps
+        return max(500, round(examples / 500) * 500)
 
 
+_DIGITS = DATASETS["mnist-5k"]
 SCALES = {
-    "mlp-small": Scale("mnist-5k", 600, 10_400, (1, 40, 400)),
-    "mlp-paper": Scale("mnist", 120, 18_750, (1, 40)),
+    "mlp-small": Scale(MODELS["mlp-small"].on(_DIGITS), 128, 600, 10_400, (1, 40, 400)),
+    "mlp-paper": Scale(MODELS["mlp-paper"].on(DATASETS["mnist"]), 128, 120, 18_750, (1, 40)),
+    "cnn": Scale(Cnn().on(_DIGITS, "mnist-5k"), 32, 240, 5_200, (1, 40)),
+    "transformer": Scale(Transformer(), 32, 360, 10_400, (1, 40)),
 }
+"""By the name of a model or of another problem."""
+PERCEPTRONS = ("mlp-small", "mlp-paper")
 
 
 class Cell(NamedTuple):
@@ -76,37 +82,33 @@ class Cell(NamedTuple):
     workers: int
 
 
-class Problem:
+class Case:
     """A cell's data, timeline, mini-batches and initial parameters."""
 
     def __init__(self, cell: Cell, repetitions: int) -> None:
         scale = SCALES[cell.model]
         self.cell, self.scale, self.repetitions = cell, scale, repetitions
-        self.widths = MODELS[cell.model].widths(DATASETS[scale.dataset])
-        self.task: Task = task_of(MODELS[cell.model].on(DATASETS[scale.dataset]), ())[0]
         chosen = LOCAL_OPTIMIZERS.choose(cell.local_optimizer)
         self.learning_rate = chosen.number("learning_rate") / 10
         chosen = LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": self.learning_rate})
         self.local = as_pytree(chosen.thing)
-        self.initial = perceptron.initial_params(stream(0, Kind.PARAMETERS), self.widths)
+        self.task, self.initial = task_of(scale.trains, scale.trains.init(stream(0, Kind.PARAMETERS)))
         slots = 1 + self.local.slots
-        self.state_bytes = 4 * parameter_count(self.widths) * slots
+        size = scale.trains.size
+        self.state_bytes = 4 * size * slots
         # State read and written, slopes written and read: what no step can do without.
-        self.step_bytes = 2 * self.state_bytes + 2 * 4 * parameter_count(self.widths)
-        digits = datasets.load("mnist-5k")
-        images = DATASETS[scale.dataset].train_images
-        again = np.arange(images) % len(digits.train_labels)
-        self.images, self.labels = digits.train_images[again], digits.train_labels[again]
-        tested = np.arange(scale.evaluated) % len(digits.test_labels)
-        self.test_images, self.test_labels = digits.test_images[tested], digits.test_labels[tested]
+        self.step_bytes = 2 * self.state_bytes + 2 * 4 * size
+        # Of as many examples as there are, the digits that are installed, again and again.
+        train, test = scale.trains.load(None) if cell.model not in PERCEPTRONS else _DIGITS.load(None, "mnist-5k")
+        self.train, self.test = _so_many(train, scale.trains.examples), _so_many(test, scale.evaluated)
         exchanges = max(cell.workers, scale.steps // cell.local_steps) + repetitions * scale.steps // cell.local_steps
         self.phases = 3 * exchanges // cell.workers // 2 + 5
         # First come, first served: what the peers' loops do.
         profile = load_profile("paper-cluster", ["server.order=fifo"])
         self.draws = draw_delays(profile, 0, cell.workers, self.phases, cell.local_steps)
         steps = max(self.phases * cell.local_steps, -(-(repetitions + 1) * scale.steps // cell.workers))
-        shape = (cell.workers, steps, _BATCH)
-        self.batches = stream(0, Kind.DATA).integers(0, images, shape, dtype=np.int32)
+        shape = (cell.workers, steps, scale.batch)
+        self.batches = stream(0, Kind.DATA).integers(0, scale.trains.examples, shape, dtype=np.int32)
 
     def save(self, path: Path) -> None:
         """What a peer needs of it."""
@@ -116,10 +118,10 @@ class Problem:
         arrays: dict[str, Any] = {**times, **layers}
         np.savez(
             path,
-            images=self.images,
-            labels=self.labels,
-            test_images=self.test_images,
-            test_labels=self.test_labels,
+            images=self.train[0],
+            labels=self.train[1],
+            test_images=self.test[0],
+            test_labels=self.test[1],
             batches=self.batches,
             begin=draws.begin,
             local_steps=self.cell.local_steps,
@@ -130,9 +132,9 @@ class Problem:
 
     def bare_steps(self) -> Callable[[], None]:
         """Train one model for a slice's steps: same model, optimizer and mini-batches, nothing simulated."""
-        data, local = self._on_device((self.images, self.labels), self.local)
+        data, local = self._on_device(self.train, self.local)
         calls = self.scale.steps // _SCANNED
-        shape = (calls * (self.repetitions + 1), _SCANNED, _BATCH)
+        shape = (calls * (self.repetitions + 1), _SCANNED, self.scale.batch)
         batches = [jax.device_put(batch) for batch in np.resize(self.batches, shape)]
         state = begin(self._on_device(self.initial), local, as_pytree(Agn()))
         position = 0
@@ -148,13 +150,13 @@ class Problem:
 
     def training(self) -> tuple[Training, Timeline]:
         timeline = simulate_timeline(self.draws)
-        train = self._on_device((self.images, self.labels))
+        train = self._on_device(self.train)
         return Training(timeline, self.batches, Agn(), self.local, self.task, self.initial, train), timeline
 
     def simulation(self) -> Callable[[int], tuple[list[float], list[int]]]:
         """Apply the next exchanges as a run does, and evaluate; gives the last exchange's losses, and the workers."""
         training, timeline = self.training()
-        tested = self._on_device((self.test_images, self.test_labels))
+        tested = self._on_device(self.test)
         position = 0
 
         def train(exchanges: int) -> tuple[list[float], list[int]]:
@@ -217,10 +219,9 @@ class ExchangeCost:
     """Seconds of an exchange itself, with AGN's normalization and without."""
 
     def __init__(self, cell: Cell) -> None:
-        initial = perceptron.initial_params(
-            stream(0, Kind.PARAMETERS), MODELS[cell.model].widths(DATASETS[SCALES[cell.model].dataset])
-        )
-        self._center, self._start, self._end = (Problem._on_device(initial) for _ in range(3))
+        trains = SCALES[cell.model].trains
+        _, initial = task_of(trains, trains.init(stream(0, Kind.PARAMETERS)))
+        self._center, self._start, self._end = (Case._on_device(initial) for _ in range(3))
         commit = Commit(None, cell.local_steps, jnp.int32(0), jnp.int32(cell.workers), jnp.nan)
 
         def exchange(optimizer: Optimizer, center: Any, start: Any, end: Any) -> Any:
@@ -246,7 +247,20 @@ def _finish(values: Any) -> Any:
     return jax.block_until_ready(values)  # type: ignore[no-untyped-call]
 
 
-def flops_of_a_step(widths: Sequence[int]) -> int:
-    """Of a mini-batch step: three products a layer, but for the slope of the images."""
-    weights = [inputs * outputs for inputs, outputs in pairwise(widths)]
-    return 2 * _BATCH * (3 * sum(weights) - weights[0])
+def _so_many(data: Any, count: int) -> Any:
+    """So many examples, those that there are again and again."""
+    return jax.tree.map(lambda leaf: leaf[np.arange(count) % len(leaf)], data)
+
+
+def flops_of_a_step(cell: Cell) -> float:
+    """Of a mini-batch step: of a multilayer perceptron three products a layer, but for the slope of the images; of
+    others what XLA counts.
+    """
+    scale = SCALES[cell.model]
+    if isinstance(scale.trains, Mlp) and scale.trains.data is not None:
+        weights = [inputs * outputs for inputs, outputs in pairwise(scale.trains.widths(scale.trains.data))]
+        return 2 * scale.batch * (3 * sum(weights) - weights[0])
+    case = Case(cell, 1)
+    batch = jax.tree.map(lambda leaf: leaf[: scale.batch], case.train)
+    step = jax.jit(jax.value_and_grad(case.task.loss, has_aux=True)).lower(case.initial, batch)
+    return float((step.cost_analysis() or {}).get("flops", float("nan")))

@@ -25,15 +25,15 @@ from agn_bench.base import files, machine
 from agn_bench.base.children import start
 from agn_bench.base.jax_settings import own_settings
 from agn_bench.base.tabular import WHOLE, read_table
-from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.benchmarks.peers import Peer, started
 from agn_bench.studies.benchmarks.programs import (
+    PERCEPTRONS,
     SCALES,
     SGEMM_SIZES,
+    Case,
     Cell,
     Copy,
     ExchangeCost,
-    Problem,
     Sgemm,
     flops_of_a_step,
 )
@@ -79,11 +79,12 @@ def training_benchmark(
             if shortest not in peaks:
                 peaks[shortest] = _in_process(_peak_memory_mb, shortest)
             peak_mb = peaks[shortest]
-            problem = Problem(cell, repetitions)
+            problem = Case(cell, repetitions)
             running: dict[str, Peer] = {}
-            if scripts:
+            alike = scripts if cell.model in PERCEPTRONS else {}  # what the peers train
+            if alike:
                 problem.save(Path(folder) / "cell.npz")
-            for name, script in scripts.items():
+            for name, script in alike.items():
                 on_step(f"{_name(cell)}: {name} begins")
                 peer = stack.enter_context(started(script, Path(folder) / "cell.npz", machine.threads()))
                 if peer is not None:
@@ -94,7 +95,7 @@ def training_benchmark(
 @own_settings()
 def _measure(
     cell: Cell,
-    problem: Problem,
+    problem: Case,
     repetitions: int,
     peers: dict[str, Peer],
     peak_mb: float,
@@ -134,7 +135,7 @@ def _measure(
         for name, peer in peers.items():
             times[name].append(peer.train(slice_exchanges)["seconds"] / scale.steps)
     best = max(SGEMM_SIZES, key=lambda size: median(rates[size]))
-    flops = flops_of_a_step(MODELS[cell.model].widths(DATASETS[scale.dataset]))
+    flops = flops_of_a_step(cell)
     normalization = median(a - d for a, d in zip(costs["agn"], costs["downpour"], strict=True))
     row = {
         **cell._asdict(),
@@ -169,7 +170,7 @@ def _measure(
 @own_settings()
 def _peak_memory_mb(cell: Cell) -> float:
     """Of this process, once every worker has made an exchange."""
-    training, timeline = Problem(cell, 1).training()
+    training, timeline = Case(cell, 1).training()
     last = min(timeline.exchanges, cell.workers + 2)
     for first, end in pairwise([*range(0, last, training.segment_size), last]):
         jax.device_get(training.apply(first, end))
