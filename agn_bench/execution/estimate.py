@@ -11,14 +11,17 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.clock import Profile, load_profile
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
-from agn_bench.execution.one import Terms
+from agn_bench.execution.one import Terms, load_once
 from agn_bench.execution.processes import make_here, make_in_processes
 from agn_bench.execution.work import Watcher, Work
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
+from agn_bench.problems.mlp import Mlp
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
 """Of a short run: about a second, with one thread."""
+_SLOWER = 4
+"""Operations of other problems take so many times as long as those of products of large matrices, about."""
 _MOST_STEPS, _MOST_LOCAL_STEPS = 1000, 10
 _SECONDS_TO_START = 2.0
 
@@ -73,7 +76,7 @@ class _Measured:
     """A line through two short runs: what a gradient step costs, and what a run costs besides."""
 
     def __init__(self, config: RunConfig, processes: int, data_dir: Path | None, on_tick: Callable[[], None]) -> None:
-        operations = 6 * config.batch_size * config.message_bytes / 4
+        operations = _operations(config, data_dir)
         local_steps = min(config.local_steps, _MOST_LOCAL_STEPS)
         phases = max(1, round(min(_SHORT_OPERATIONS / operations, _MOST_STEPS) / local_steps))
         short = _short(config, local_steps, phases)
@@ -99,6 +102,23 @@ class _Measured:
         evaluations = EVALUATIONS if config.eval_every is None else config.exchanges // config.eval_every
         evaluation = self._rest_s * max(1, problem.tested) / (2 * max(1, problem.tested) + problem.examples)
         return self.step_s * config.steps + self._rest_s + max(0, evaluations - 1) * evaluation
+
+
+def _operations(config: RunConfig, data_dir: Path | None) -> float:
+    """Of a gradient step, about, as those of products of large matrices."""
+    problem = config.trains
+    if isinstance(problem, Mlp):
+        return 6 * config.batch_size * problem.size
+    import jax
+    import numpy as np
+
+    from agn_bench.training.task import task_of
+
+    train, _ = load_once(problem, data_dir)
+    task, params = task_of(problem, problem.init(np.random.default_rng(0)))
+    batch = jax.tree.map(lambda leaf: leaf[: config.batch_size], train)
+    step = jax.jit(jax.value_and_grad(task.loss, has_aux=True)).lower(params, batch)
+    return _SLOWER * float((step.cost_analysis() or {}).get("flops", 6 * config.batch_size * problem.size))
 
 
 def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
