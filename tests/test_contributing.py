@@ -52,7 +52,7 @@ def run(section: str, copy: Path, *more: str) -> str:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for name in ("agn_bench", "experiments"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name)  # with what Python has compiled of it
     return tmp_path
 
 

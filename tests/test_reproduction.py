@@ -655,6 +655,7 @@ def test_the_numbers_in_the_report_are_those_of_the_collected_runs(size: str) ->
     summary, curve = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv.gz")
     asked = {config.run_id for config in runs.experiments_of(size)["grid"].configs}
     own = summary[summary["run_id"].isin(asked)]
+    points_of = dict(list(curve.dropna(subset=["train_accuracy"]).groupby("run_id")))
     checked = 0
     for row in shown_table("The grid: accuracies, times, temporal efficiency", size, "agn train (%)"):
         cell = own[(own["workers"] == int(row["workers"])) & (own["local_steps"] == int(row["local steps"]))]
@@ -676,7 +677,7 @@ def test_the_numbers_in_the_report_are_those_of_the_collected_runs(size: str) ->
         if {"agn", "easgd"} <= set(cell["optimizer"]) and len(pairs):
             ratios = []
             for _, pair in pairs.iterrows():
-                points = {m: curve[curve["run_id"] == pair[m]].dropna(subset=["train_accuracy"]) for m in pair.index}
+                points = {method: points_of[pair[method]] for method in pair.index}
                 if cell["diverged_s"].notna().any():
                     break
                 end = min(float(one["time_s"].iloc[-1]) for one in points.values())
