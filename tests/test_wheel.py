@@ -84,8 +84,12 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
 
 
 SEVERAL = """
-import sys
+import pathlib, sys
 import agn_bench, agn_bench.cli, agn_bench.config.shipped
+from agn_bench.analysis.figures import look
+from matplotlib.figure import Figure
+Figure.savefig = lambda self, path, **_: pathlib.Path(path).write_bytes(b"a picture")
+look._keep_few_colours = lambda png: None
 print(agn_bench.__file__, agn_bench.config.shipped.experiments_folder())
 for line in sys.argv[1:]:
     try:
@@ -94,7 +98,9 @@ for line in sys.argv[1:]:
         if stopped.code:
             raise
 """
-"""The program's own place, and then several commands in one process, since each process imports JAX for long."""
+"""The program's own place, and then several commands: in one process, since each imports JAX for long, and without
+pictures, for which the wheel holds nothing.
+"""
 
 
 def test_the_lowest_versions_that_are_tested_are_the_lowest_accepted() -> None:
