@@ -20,6 +20,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ and version("jax") not in ("0.1
 # A program of which another process has written only a part, or was killed while it did, is compiled again.
 _CACHE_WARNINGS = (f"ignore:Error {doing} persistent compilation cache entry" for doing in ("reading", "writing"))
 os.environ["PYTHONWARNINGS"] = ",".join(_CACHE_WARNINGS)
+if "MPLCONFIGDIR" not in os.environ:
+    # What Matplotlib finds out about the fonts that are there, which takes it half a second in each process.
+    os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="agn-bench-fonts-")
+    atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process that tests start would compile the whole program
 os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is found
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
@@ -81,8 +85,9 @@ _at_full_size = False
 
 
 def examples(count: int) -> hypothesis.settings:
-    """So many generated inputs if the figures are wanted, else half of them."""
-    return hypothesis.settings(max_examples=count if _at_full_size else max(1, count // 2))
+    """So many generated inputs if the figures are wanted, else a third of many, or half of a few."""
+    fewer = count // 3 if count >= 100 else max(1, count // 2)
+    return hypothesis.settings(max_examples=count if _at_full_size else fewer)
 
 
 FIGURES = pytest.StashKey[dict[str, list[dict[str, object]]]]()

@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from conftest import Figure
@@ -68,9 +68,15 @@ def hasty(*words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+class Cluster(NamedTuple):
+    address: str
+    scheduler: subprocess.Popen[str]
+    start_worker: Callable[[], subprocess.Popen[str]]
+
+
 @contextmanager
-def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Popen[str], list[subprocess.Popen[str]]]]:
-    """Address, scheduler and workers."""
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """A scheduler, and a way to start workers."""
     environment = {key: value for key, value in os.environ.items() if key not in ("NPROC", "AGN_BENCH_DATA_DIR")}
 
     def start(*words: str) -> subprocess.Popen[str]:
@@ -84,14 +90,18 @@ def cluster(folder: Path, workers: int = 3) -> Iterator[tuple[str, subprocess.Po
     started = [scheduler]
     try:
         deadline = time.monotonic() + 60
-        while not file.exists():
+        while not (found := re.findall(r'"address": "([^"]+)"', file.read_text() if file.exists() else "")):
             assert time.monotonic() < deadline and scheduler.poll() is None
             time.sleep(0.1)
-        address = re.findall(r'"address": "([^"]+)"', file.read_text())[0]
+        address = found[0]
         # Without a nanny, which would start another in place of one that was killed.
         words = (address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder / "space"))
-        started += [start("dask_worker", *words) for _ in range(workers)]
-        yield address, scheduler, started[1:]
+
+        def start_worker() -> subprocess.Popen[str]:
+            started.append(start("dask_worker", *words))
+            return started[-1]
+
+        yield Cluster(address, scheduler, start_worker)
     finally:
         for process in reversed(started):
             process.kill()
@@ -114,7 +124,8 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
     command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     file, expected = local
-    with cluster(tmp_path) as (address, _, workers):
+    with cluster(tmp_path) as (address, _, start_worker):
+        workers = [start_worker() for _ in range(3)]
         process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
         lines = []
@@ -144,7 +155,8 @@ def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:
     file, expected = local
-    with cluster(tmp_path, workers=1) as (address, scheduler, _):
+    with cluster(tmp_path) as (address, scheduler, start_worker):
+        start_worker()
         process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
         assert any(line.startswith("[1/") for line in process.stdout)  # a run is finished
@@ -182,19 +194,14 @@ def refuses(answer: tuple[int, str, str], address: str) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_a_data_set_that_a_worker_does_not_have_is_a_failure_that_says_where(command: Command, tmp_path: Path) -> None:
-    file = tmp_path / "data.toml"
-    file.write_text('name = "data"\n[[cells]]\ndataset = "mnist"\nmodel = "mlp-8"\ngradient_steps = 400\n')
-    with cluster(tmp_path, workers=1) as (address, *_):
-        code, out, _ = command("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
-    assert code == 1
-    assert re.search(r"BadInput: --data-dir: not given, .* \(on the worker tcp://127.0.0.1:\d+\)", out)
-
-
-def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(tmp_path: Path) -> None:
-    file = tmp_path / "clustered.toml"
+def test_it_says_when_a_cluster_has_no_workers_and_what_one_that_comes_does_not_have(
+    command: Command, tmp_path: Path
+) -> None:
+    """It waits until it is interrupted; and a data set that is missing there is a failure that says where."""
+    file, data = tmp_path / "clustered.toml", tmp_path / "data.toml"
     write_experiment(file)
-    with cluster(tmp_path, workers=0) as (address, *_):
+    data.write_text('name = "data"\n[[cells]]\ndataset = "mnist"\nmodel = "mlp-8"\ngradient_steps = 400\n')
+    with cluster(tmp_path) as (address, _, start_worker):
         process = hasty("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
         assert process.stdout.readline() == f"waiting for workers of the cluster at {address}\n"
@@ -202,7 +209,11 @@ def test_it_says_when_a_cluster_has_no_workers_and_can_be_interrupted(tmp_path: 
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert len(err.splitlines()) == 2
-    assert not list((tmp_path / "out").rglob(".*"))
+        assert not list((tmp_path / "out").rglob(".*"))
+        start_worker()
+        code, out, _ = command("sweep", data, "--out", tmp_path / "data", "--scheduler", address)
+    assert code == 1
+    assert re.search(r"BadInput: --data-dir: not given, .* \(on the worker tcp://127.0.0.1:\d+\)", out)
 
 
 def test_what_listens_but_is_no_scheduler_is_refused(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,16 @@ from agn_bench.config.experiment import read_experiment_file
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SEVERAL = """
+import json, sys
+from agn_bench import cli
+for words in json.loads(sys.argv[1]):
+    try:
+        cli.main(words)
+    except SystemExit as stopped:
+        if stopped.code:
+            raise
+"""
 MOST_LINES = 20
 """Of a file, blank ones left out."""
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
@@ -38,10 +50,16 @@ def apply(section: str, copy: Path) -> None:
 
 
 def run(section: str, copy: Path, *more: str) -> str:
-    """Run the section's commands, with more options, in the copy; what they print."""
+    """Run the section's commands, with more options, in the copy; what they print.
+
+    A table is made by a process that has seen nothing else. Of what comes before and after it, several commands share
+    one: each process imports JAX for long.
+    """
     said = ""
-    for line in re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE):
-        words = [sys.executable, "-m", "agn_bench", *shlex.split(line, comments=True), *more]
+    lines = re.findall(r"^    agn-bench (.*)$", SECTIONS[section], flags=re.MULTILINE)
+    for _, together in groupby(lines, lambda line: line.startswith("table ")):
+        commands = [[*shlex.split(line, comments=True), *more] for line in together]
+        words = [sys.executable, "-c", SEVERAL, json.dumps(commands)]
         environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy)}
         ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (0, "")
@@ -52,7 +70,7 @@ def run(section: str, copy: Path, *more: str) -> str:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for name in ("agn_bench", "experiments"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name)  # with what Python has compiled of it
     return tmp_path
 
 

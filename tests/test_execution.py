@@ -120,7 +120,7 @@ def test_a_process_that_dies_is_a_failure_and_another_takes_its_place(
     assert all("process died" in str(error) for _, error in report.failures)
     assert {config.seed for config in report.made} == {2, 3}
     assert not multiprocessing.active_children()
-    again = sweep.run_all(configs, tmp_path, Watcher(), TWO)
+    again = sweep.run_all(configs, tmp_path, Watcher())
     assert {config.seed for config in again.made} == {0, 1}
     assert {config.seed for config in again.found} == {2, 3}
 

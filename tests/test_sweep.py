@@ -71,8 +71,8 @@ class Fast(NamedTuple):
 
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Fast:
-    """64 runs of some ten milliseconds if the figures are wanted, else 32."""
-    seeds = list(range(8 if request.config.getoption("figures") is None else 16))
+    """64 runs of some ten milliseconds if the figures are wanted, else 16."""
+    seeds = list(range(4 if request.config.getoption("figures") is None else 16))
 
     def build(folder: Path) -> None:
         (folder / "fast.toml").write_text(FAST.format(seeds=seeds))
@@ -180,7 +180,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
         for collected in folder.glob("[!.]*.csv"):
             pd.read_csv(collected)
     assert (lost, damaged) == (0, 0)
-    process = agn_bench("sweep", fast.file, "--out", folder, "--jobs", 2)
+    process = agn_bench("sweep", fast.file, "--out", folder, "--jobs", 1)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert f"{fast.runs - len(seen)} runs made, {len(seen)} found finished, 0 failed" in out
@@ -246,7 +246,7 @@ time.sleep(600)
 
 
 def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_path: Path) -> None:
-    process = agn_bench("sweep", fast.file, "--out", tmp_path / "live", "--jobs", 2)
+    process = agn_bench("sweep", fast.file, "--out", tmp_path / "live", "--jobs", 1)
     rows = []
     for heard in range(1, fast.runs + 1):
         finished_run(process)
@@ -265,8 +265,8 @@ def test_collecting_while_a_sweep_is_running_gives_whole_files(fast: Fast, tmp_p
 
 @pytest.mark.kind("signals by which a command is asked to end")
 def test_terminating_a_sweep_exits_143_and_the_next_call_goes_on(fast: Fast, tmp_path: Path) -> None:
-    words = ("sweep", fast.file, "--out", tmp_path / "mine", "--jobs", 2)
-    process = agn_bench(*words, start_new_session=True)
+    words = ("sweep", fast.file, "--out", tmp_path / "mine", "--jobs")
+    process = agn_bench(*words, 2, start_new_session=True)
     finished_run(process)
     os.killpg(process.pid, signal.SIGTERM)  # as a batch system does: all of its processes
     _, err = process.communicate(timeout=60)
@@ -276,7 +276,7 @@ def test_terminating_a_sweep_exits_143_and_the_next_call_goes_on(fast: Fast, tmp
     kept = len(list((tmp_path / "mine").glob("runs/*")))
     assert 0 < kept < fast.runs
     assert len(pd.read_csv(tmp_path / "mine" / "summary.csv")) == kept
-    process = agn_bench(*words)
+    process = agn_bench(*words, 1)
     out, _ = process.communicate(timeout=60)
     assert f"{fast.runs - kept} runs made, {kept} found finished" in out
     same(tmp_path / "mine", fast.whole)

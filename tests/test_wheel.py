@@ -59,31 +59,48 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     grid.write_text(shorter, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200"}
 
-    def agn_bench(*words: object) -> str:
-        command = [sys.executable, "-m", "agn_bench", *map(str, words)]
-        ran = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    def python(*words: str) -> str:
+        ran = subprocess.run([sys.executable, *words], cwd=place, env=environment, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
         return ran.stdout
 
-    where = "import agn_bench, agn_bench.config.shipped as s; print(agn_bench.__file__, s.experiments_folder())"
-    found = subprocess.run([sys.executable, "-c", where], cwd=place, env=environment, capture_output=True, text=True)
-    assert found.stdout.split() == [str(site / "agn_bench" / "__init__.py"), str(site / "agn_bench" / "experiments")]
-    listed = agn_bench("list")
+    listed = python("-m", "agn_bench", "list")
     assert all(name in listed for name in ("four-methods", "paper/grid", "paper-cluster", "agn-vs-others"))
-    agn_bench("run", "--gradient-steps", 300, "--workers", 4, "--delays", "stragglers")
+    only = "--only optimizer=agn --only workers=10 --only local_steps=40"
+    said = python(
+        "-c",
+        SEVERAL,
+        "run --gradient-steps 300 --workers 4 --delays stragglers",
+        f"sweep paper/grid --size quick {only} --out reproduced/quick",  # where a reproduction would have it
+        "reproduce beale --no-run --size quick --out reproduced",
+    )
+    where, *_ = said.splitlines()
+    assert where.split() == [str(site / "agn_bench" / "__init__.py"), str(site / "agn_bench" / "experiments")]
     assert len(pd.read_csv(place / "results" / "adhoc" / "summary.csv")) == 1
-    only = ("--only", "optimizer=agn", "--only", "workers=10", "--only", "local_steps=40")
-    assert "1 runs made" in agn_bench("sweep", "paper/grid", "--size", "quick", *only, "--out", "grid")
-    assert set(pd.read_csv(place / "grid" / "summary.csv")["gradient_steps"]) == {1600}  # of its own experiment
-    assert "claims" in agn_bench("reproduce", "beale", "--no-run", "--size", "quick", "--out", _as_reproduced(place))
+    assert "1 runs made" in said
+    swept = pd.read_csv(place / "reproduced" / "quick" / "summary.csv")
+    assert set(swept["gradient_steps"]) == {1600}  # of its own experiment
+    assert "claims" in said.split("1 runs made")[1]
 
 
-def _as_reproduced(place: Path) -> Path:
-    """The sweep's folder where a reproduction would have it."""
-    root = place / "reproduced"
-    root.mkdir()
-    (place / "grid").rename(root / "quick")
-    return root
+SEVERAL = """
+import pathlib, sys
+import agn_bench, agn_bench.cli, agn_bench.config.shipped
+from agn_bench.analysis.figures import look
+from matplotlib.figure import Figure
+Figure.savefig = lambda self, path, **_: pathlib.Path(path).write_bytes(b"a picture")
+look._keep_few_colours = lambda png: None
+print(agn_bench.__file__, agn_bench.config.shipped.experiments_folder())
+for line in sys.argv[1:]:
+    try:
+        agn_bench.cli.main(line.split())
+    except SystemExit as stopped:
+        if stopped.code:
+            raise
+"""
+"""The program's own place, and then several commands: in one process, since each imports JAX for long, and without
+pictures, for which the wheel holds nothing.
+"""
 
 
 def test_the_lowest_versions_that_are_tested_are_the_lowest_accepted() -> None:
