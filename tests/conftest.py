@@ -221,7 +221,10 @@ def quick_dataset(tiny: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> st
         tiny.test_images.astype(np.float32),
         tiny.test_labels,
     )
-    monkeypatch.setattr(datasets, "_load_embedded", lambda name, entry: float32)
+    others = datasets._load_embedded
+    monkeypatch.setattr(
+        datasets, "_load_embedded", lambda name, entry: float32 if name == "tiny" else others(name, entry)
+    )
     return "tiny"
 
 

@@ -82,7 +82,7 @@ def test_where_each_image_is_one_workers_there_are_as_many_workers_as_images_at_
     assert resolve({**given, "workers": 301}).workers == 301
     for split in ("sharded", "dirichlet:concentration=1"):
         assert resolve({**given, "workers": 300, "data_split": split}).workers == 300
-        with pytest.raises(BadInput, match="workers=301: more than the 300 images to share out; accepted: 1 to 300"):
+        with pytest.raises(BadInput, match="workers=301: more than the 300 examples to share out; accepted: 1 to 300"):
             resolve({**given, "workers": 301, "data_split": split})
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from agn_bench.base import machine
 from agn_bench.config.defaults import PRESETS
+from agn_bench.problems.transformer import Transformer
 from agn_bench.store.run_files import read_config
 from agn_bench.studies import calibration
 
@@ -45,6 +46,8 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
     for preset in PRESETS:
         monkeypatch.setitem(PRESETS, preset, small)
+    steps = {"batch_size": 8, "gradient_steps": 1_040}
+    monkeypatch.setattr(Transformer, "trained_with", {**Transformer.trained_with, **steps})
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
     monkeypatch.setattr(calibration, "_PRECISION", 0.3)
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
