@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import shutil
 import signal
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 os.environ.setdefault("NPROC", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+def _cache_of_compiled_programs() -> Path | None:
+    """Where these tests keep what XLA has compiled, for each other and for the next time: most of their time is that of
+    compiling small programs. Apart for every version of XLA and every kind of processor. None without a home.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    try:
+        processor = {
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model", "flags"))
+        }
+        kind = hashlib.sha256("".join(sorted(processor)).encode()).hexdigest()[:8]
+        folder = Path(home) / "agn-bench-tests" / f"{version('jaxlib')}-{kind}"
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ and version("jax") not in ("0.10.0", "0.10.1"):
-    # Of these tests alone: what one process has compiled, no other needs to, and most tests compile the same programs.
-    # Measured: the whole suite takes a fifth less time. JAX 0.10.0 complains of each program that it reads again.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="agn-bench-compiled-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    # JAX 0.10.0 complains of each program that it reads again.
+    if (_folder := _cache_of_compiled_programs()) is None:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="agn-bench-compiled-")
+        atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    else:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # A program of which another process has written only a part, or was killed while it did, is compiled again.
 _CACHE_WARNINGS = (f"ignore:Error {doing} persistent compilation cache entry" for doing in ("reading", "writing"))
@@ -34,7 +57,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, wraps
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import hypothesis
