@@ -46,17 +46,29 @@ gradient_steps = 100
 model = "mlp-300"
 local_optimizer = "adam"
 [[cells]]
-model = "mlp-8"
-optimizer = ["fedbuff:size=3", "mine.py:Mine:beta=2"]
+problem = "pictures.py:Pictures:width=8"
+optimizer = "fedbuff:size=3"
 seconds = 30
+[[cells]]
+problem = "flaxed.py:Flaxed"
+optimizer = "mine.py:Mine:beta=2"
+seconds = 30
+[[cells]]
+problem = "sine.py:Sine"
 """
-RUNS = 12
+RUNS = 16
+CONTRIBUTING = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PROBLEMS = re.findall(r"```python\n# (sine|pictures|flaxed)\.py\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
+"""A plain function, a module of Equinox and one of Flax."""
 
 
 def write_experiment(file: Path) -> None:
-    """Write it, and beside it the file of one of its optimizers."""
+    """Write it, and beside it the files of one of its optimizers and of its problems."""
     file.write_text(EXPERIMENT)
     file.with_name("mine.py").write_text(MINE)
+    assert len(PROBLEMS) == 3
+    for name, text in PROBLEMS:
+        file.with_name(f"{name}.py").write_text(text)
 
 
 def hasty(*words: object) -> subprocess.Popen[str]:

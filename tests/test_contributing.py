@@ -102,6 +102,9 @@ def test_a_problem_of_ones_own_is_one_file(copy: Path) -> None:
         (row,) = pd.read_csv(copy / "results" / name / "summary.csv").to_dict("records")
         assert row["test_accuracy"] > 0.5
         assert row["problem"].startswith(f"{name}-")
+    rows = pd.read_csv(copy / "results" / "three" / "summary.csv")
+    assert sorted(rows["problem"].str.partition(":")[2]) == ["Flaxed", "Pictures", "Sine"]
+    assert (rows["status"] == "done").all()
     assert {path: path.read_bytes() for path in (copy / "agn_bench").rglob("*.py")} == before
 
 

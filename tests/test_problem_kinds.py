@@ -15,8 +15,8 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import load_once
-from agn_bench.problems import PROBLEMS, Problem
-from agn_bench.problems.catalogue import DatasetEntry
+from agn_bench.problems import PROBLEMS, Problem, _size
+from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.problems.cnn import Cnn
 from agn_bench.problems.least_squares import LeastSquares
 from agn_bench.problems.logistic import Logistic
@@ -341,6 +341,24 @@ def test_a_run_of_a_quadratic_is_shown_and_written(command: Command, tmp_path: A
     assert "accuracy" not in out
     (center,) = (tmp_path / "runs").glob("*/center.npz")
     assert np.load(center)["params"].shape == (10,)
+
+
+BOUND = {
+    **NETWORKS,
+    "cnn of images": Cnn((3, 4, 5), 3, (7,)).on(DATASETS["cifar10"]),
+    "resnet of images": Resnet(4, 2, 3, 2).on(DATASETS["cifar10"]),
+    "resnet of one stage": Resnet(4, 1, 2).on(DATASETS["digits"]),
+    "transformer of layers": Transformer(8, 4, 3, 5),
+    "logistic": Logistic().on(TINY),
+    "quadratic": Quadratic(7),
+    "least squares": LeastSquares(60, 5),
+}
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_its_size_is_known_before_it_is_made(name: str) -> None:
+    """By arithmetic alone: the same as counted from its initial parameters."""
+    assert BOUND[name].size == _size(BOUND[name])
 
 
 def test_every_problem_says_what_it_is() -> None:

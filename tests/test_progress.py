@@ -36,7 +36,7 @@ def config(quick_dataset: str) -> RunConfig:
 
 
 def half(config: RunConfig) -> Progress:
-    return Progress(config.exchanges // 2, config.exchanges, 1.5, 0.5, 0.25)
+    return Progress(config.exchanges // 2, config.exchanges, 1.5, {"accuracy": 0.5, "loss": 2.0}, {"accuracy": 0.25})
 
 
 @pytest.mark.kind(KIND)

@@ -120,6 +120,13 @@ def named_value(column: str, found: float) -> str:
     return f"{measure.name} {measure.value(found)}"
 
 
+def brief(column: str, found: float) -> str:
+    """The same for a line that is short, as in `0.931 test`, or `loss 0.231 test`."""
+    measure = Measured(column)
+    of = {"training ": "train"}.get(measure.of, measure.of.strip())
+    return f"{found:.3f} {of}" if measure.is_fraction else f"{measure.alone.replace('_', ' ')} {found:.3g} {of}".strip()
+
+
 def over_time(columns: Iterable[object]) -> list[str]:
     """Those of the columns of curves.csv.gz that are measures, and not their deviations."""
     found = [str(column) for column in columns if is_measured(column)]

@@ -158,10 +158,8 @@ def _datasets() -> list[Row]:
     return [
         {
             "data set": name,
-            "kind": entry.kind,
-            "shape": " x ".join(map(str, entry.shape)),
-            "classes": str(entry.classes),
-            "train / test": f"{entry.train_examples} / {entry.test_examples}",
+            "examples": f"{entry.kind} {' x '.join(map(str, entry.shape))}, {entry.classes} classes; "
+            f"{entry.train_examples} / {entry.test_examples}",
             "what": f"{entry.description} ({'installed' if entry.embedded else 'data fetch, or --data-dir'})",
             "licence and citation": f"{entry.licence}; {entry.citation}",
         }

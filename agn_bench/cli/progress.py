@@ -374,4 +374,4 @@ def _values(config: RunConfig, progress: records.Progress) -> list[str]:
     values = {measured_in_training(in_training): progress.batch[in_training]}
     if measure in progress.center:
         values[config.trains.column(measure)] = progress.center[measure]
-    return [measures.named_value(column, value) for column, value in values.items()]
+    return [measures.brief(column, value) for column, value in values.items()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import problem
 from agn_bench.problems.convolution import Convolutional
+from agn_bench.problems.mlp import parameter_count
 
 if TYPE_CHECKING:
     import jax
@@ -42,6 +43,16 @@ class Cnn(Convolutional):
     @property
     def least(self) -> int:
         return 2 ** len(self.channels)
+
+    @property
+    def size(self) -> int:
+        assert self.data is not None
+        height, width, inputs = self.image
+        found = 0
+        for outputs in self.channels:
+            found += (self.kernel**2 * inputs + 1) * outputs
+            height, width, inputs = height // 2, width // 2, outputs
+        return found + parameter_count((height * width * inputs, *self.dense, self.data.classes))
 
     def model(self, key: jax.Array) -> Any:
         from agn_bench.problems.networks import convolutional_network

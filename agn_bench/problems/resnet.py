@@ -39,9 +39,24 @@ class Resnet(Convolutional):
     def least(self) -> int:
         return 2 ** (self.stages - 1)
 
+    @property
+    def size(self) -> int:
+        assert self.data is not None
+        found, inputs = 9 * self.image[2] * self.channels, self.channels
+        for outputs in self._widths:
+            for _ in range(self.blocks):
+                short = inputs * outputs if outputs > inputs else 0
+                found += 2 * (inputs + outputs) + 9 * (inputs + outputs) * outputs + short
+                inputs = outputs
+        return found + 2 * inputs + (inputs + 1) * self.data.classes
+
+    @property
+    def _widths(self) -> list[int]:
+        """Of the stages."""
+        return [self.channels * 2**stage for stage in range(self.stages)]
+
     def model(self, key: jax.Array) -> Any:
         from agn_bench.problems.networks import residual_network
 
         assert self.data is not None
-        widths = [self.channels * 2**stage for stage in range(self.stages)]
-        return residual_network(key, self.image, self.data.classes, widths, self.blocks, self.groups)
+        return residual_network(key, self.image, self.data.classes, self._widths, self.blocks, self.groups)

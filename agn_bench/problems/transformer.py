@@ -80,6 +80,12 @@ class Transformer(Problem):
     def tested(self) -> int:
         return _TEST if self.data is None else self.data.test_examples
 
+    @property
+    def size(self) -> int:
+        d, wide = self.dimension, self.widening * self.dimension
+        layer = 4 * d * d + 4 * d + (d + 1) * wide + (wide + 1) * d
+        return (self.tokens + self.length) * d + self.layers * layer + 2 * d + d * self.tokens
+
     def load(self, data_dir: Path | None) -> tuple[Batch, Batch]:
         """(sequences, what follows each of their tokens), both (examples, length) int32."""
         return super().load(data_dir) if self.data is not None else (_sequences(_TRAIN, 0), _sequences(_TEST, 1))

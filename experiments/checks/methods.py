@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from agn_bench.base.streams import Kind, stream
@@ -15,6 +14,8 @@ class DelayAdaptive(Optimizer):
     """c ← c + Δ min(1, n / (τ + 1)) (Mishchenko et al. 2022, arXiv 2206.07638, as its code counts the delay)."""
 
     def commit(self, server, worker, commit):
+        import jax.numpy as jnp  # here, so that a list of experiments answers at once
+
         weight = jnp.minimum(1, commit.workers / (commit.staleness + 1))
         return server._replace(
             center=each(lambda c, s, e: c + weight * (e - s), server.center, commit.start, worker.params)
