@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, data
 
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import choice, factor, positive, quantity, ratio, seconds
+from agn_bench.base.user_code import called
 from agn_bench.problems.data import Data
 
 if TYPE_CHECKING:
@@ -176,15 +177,22 @@ class Problem(ABC):
 
 @cache
 def _size(problem: Problem) -> int:
-    """By the shapes of the initial parameters alone: nothing is computed, and JAX does not start."""
+    """By the shapes of the initial parameters alone: nothing is computed, and JAX does not start.
+
+    Raises:
+        UserCodeError: it is a user's, and its `init` fails.
+    """
     import jax
     import numpy as np
 
     from agn_bench.base.pytrees import is_trained
 
-    shapes = jax.eval_shape(
-        lambda: [leaf for leaf in jax.tree.leaves(problem.init(np.random.default_rng(0))) if is_trained(leaf)]
-    )
+    def trained() -> list[Any]:
+        return [leaf for leaf in jax.tree.leaves(problem.init(np.random.default_rng(0))) if is_trained(leaf)]
+
+    kind = type(problem)
+    with called(kind, f"{kind.__name__}.init(generator)"):
+        shapes = jax.eval_shape(trained)
     return sum(math.prod(leaf.shape) for leaf in shapes)
 
 

@@ -126,7 +126,7 @@ def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> 
 
 
 def check_start(task: Task, params: Params, train: Batch, batch: np.ndarray) -> None:
-    """Raise UserCodeError if a user's problem has a first loss that is not finite, or no gradient there.
+    """Raise UserCodeError if a user's problem has a loss that cannot be used, is not finite at first, or has no gradient.
 
     Args:
         batch: the first mini-batch, indices of training examples.
@@ -134,6 +134,7 @@ def check_start(task: Task, params: Params, train: Batch, batch: np.ndarray) -> 
     kind = type(task.problem)
     if source_of(kind) is None:
         return
+    check_problem(task, params, train, len(batch))
     call = f"{kind.__name__}.loss"
     with called(kind, call):
         (value, _), slope = _loss_and_gradient(task, params, jax.tree.map(lambda leaf: leaf[batch], train))
