@@ -551,7 +551,7 @@ BAD_VALUES = [
     (["--gradient-steps", "0"], "--gradient-steps 0", "a whole number from 1"),
     (["--gradient-steps", "10000000"], "--gradient-steps 10000000", "too large"),
     (["--gradient-steps", "9", "--workers", "10"], "--workers 10", "from 1 to 3"),
-    (["--epochs", "0.01"], "--epochs 0.01", "passes over the training images"),
+    (["--epochs", "0.01"], "--epochs 0.01", "passes over the training set"),
     (["--batch-size", "4001"], "--batch-size 4001", "a whole number from 1 to 4000"),
     (["--batch-size", "12.5"], "--batch-size 12.5", "not a whole number"),
 ]  # fmt: skip

@@ -55,6 +55,7 @@ optimizer = "mine.py:Mine:beta=2"
 seconds = 30
 [[cells]]
 problem = "sine.py:Sine"
+local_optimizer = "adam"
 """
 RUNS = 16
 CONTRIBUTING = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -280,4 +280,4 @@ class _Reporter:
         task = self._worker.state.tasks.get(self._task)
         if task is None or task.state == "cancelled":
             raise ConnectionError("nobody waits for this run any more")
-        self._worker.log_event(self._topic, [self._run_id, [float(value) for value in astuple(progress)]])
+        self._worker.log_event(self._topic, [self._run_id, [*astuple(progress)]])

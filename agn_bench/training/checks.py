@@ -128,7 +128,6 @@ def check_problem(task: Task, params: Params, train: Batch, batch_size: int) -> 
 def check_start(task: Task, params: Params, train: Batch, batch: np.ndarray) -> None:
     """Raise UserCodeError if a user's problem has a loss that cannot be used, is not finite, or has no gradient.
 
-
     Args:
         batch: the first mini-batch, indices of training examples.
     """
