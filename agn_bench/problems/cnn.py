@@ -27,7 +27,7 @@ class Cnn(Convolutional):
     source: ClassVar[str] = "Hermans, Louppe 2018, arXiv 1805.08469"
     trained_with: ClassVar[Mapping[str, object]] = {
         "dataset": "mnist-5k",
-        "batch_size": 32,
+        "batch_size": 16,
         "local_optimizer": "sgd:learning_rate=0.1",
         "gradient_steps": 5_200,
     }
