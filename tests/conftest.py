@@ -215,7 +215,7 @@ def local_optimizer(name: str, learning_rate: float, momentum: float = 0.9) -> L
     """A local optimizer with these numbers, of those that it has."""
     numbers = {"learning_rate": learning_rate, "momentum": momentum}
     kind = LOCAL_OPTIMIZERS[name]
-    return kind(**{number: numbers[number] for number in declared_numbers(kind)})
+    return kind(**{number: numbers[number] for number in declared_numbers(kind) if number in numbers})
 
 
 @pytest.fixture(scope="session")
