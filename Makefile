@@ -10,12 +10,14 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_CONSTRAINT PI
 FOUR := results/four-methods
 EQUAL := results/equal-time
 CLUSTER := results/paper-cluster
+ARCHITECTURES := results/architectures
+CHECKS := results/checks
 
 SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures checks paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -66,6 +68,18 @@ equal-time: $(READY)  ## every method on three clusters, for the same simulated 
 	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,190
 	$(BIN)/agn-bench table $(EQUAL) --by delays --at 50,100,200 --measure test_accuracy --out $(EQUAL)/tables/test-accuracy.csv
 	$(BIN)/agn-bench plot $(EQUAL) --panels delays --lines optimizer
+
+architectures: $(READY)  ## the paper's methods on a convolutional network, a residual one and a transformer; 15 minutes
+	$(BIN)/agn-bench sweep experiments/architectures.toml
+	$(BIN)/agn-bench table $(ARCHITECTURES) --by problem --measure test_accuracy --at 25,50,100
+	$(BIN)/agn-bench plot $(ARCHITECTURES) --measure test_accuracy --panels problem --lines optimizer
+
+checks: $(READY)  ## published experiments of other authors; 15 minutes
+	$(BIN)/agn-bench sweep experiments/checks/least-squares.toml --out $(CHECKS)/least-squares
+	$(BIN)/agn-bench table $(CHECKS)/least-squares --measure center_gap
+	$(BIN)/agn-bench plot $(CHECKS)/least-squares --measure center_gap
+	$(BIN)/agn-bench sweep experiments/checks/ringmaster.toml --out $(CHECKS)/ringmaster
+	$(BIN)/agn-bench table $(CHECKS)/ringmaster --measure center_gap
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
