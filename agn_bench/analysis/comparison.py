@@ -322,7 +322,12 @@ def varying(configurations: Sequence[Configuration]) -> list[str]:
 
 
 def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str], apart: Sequence[str] = ()) -> str:
-    """The optimizer, and whatever else tells its configuration apart from the others, `distinct`."""
+    """The optimizer, and whatever else tells its configuration apart from those of `distinct` that it is set against:
+    those with the same values of the columns `apart`.
+    """
+    for column in apart:
+        there = distinct[column]
+        distinct = distinct[there.isna() if columns[column] is None else there == columns[column]]
     same_optimizer = distinct[distinct["optimizer"] == columns["optimizer"]]
     short = distinct["optimizer"].str.rpartition(":")[2]  # without a user's file, if that leaves no doubt
     name = str(columns["optimizer"]).rpartition(":")[2]
