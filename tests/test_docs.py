@@ -13,8 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from agn_bench.analysis import comparison
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -475,3 +478,37 @@ def test_the_committed_benchmark_of_whole_commands_is_what_the_page_says_and_goo
     assert f"take {seeds:.1f} times the training time of one" in text
     assert f"the first result is there after {cold:.1f} s" in text
     assert f"(the variable `JAX_COMPILATION_CACHE_DIR` names its folder), it is there after {warm:.1f} s" in text
+
+
+def test_the_checks_against_other_authors_are_those_of_the_committed_runs() -> None:
+    rows = pd.read_csv(ROOT / "results" / "checks" / "least-squares" / "summary.csv")
+    gaps = rows.groupby(rows["optimizer"].str.rpartition(":")[2])
+    table = page("can-i-trust-it")
+    for optimizer, name in {
+        "local-sgd": "mini-batch: all wait for all",
+        "downpour": "asynchronous",
+        "DelayAdaptive": "asynchronous with delay-adaptive steps",
+    }.items():
+        own = gaps.get_group(optimizer)["center_gap"]
+        assert sorted(gaps.get_group(optimizer)["seed"]) == [0, 1, 2]
+        (ours,) = re.findall(rf"^\| {name} \| [\d.]+ \| ([\d.]+) \|$", table, flags=re.MULTILINE)
+        assert all(float(f"{gap:.2g}") == float(ours) for gap in own)
+
+
+def test_the_order_on_other_networks_is_that_of_the_committed_runs() -> None:
+    runs = comparison.read_runs([ROOT / "results" / "architectures"])
+    found = comparison.configurations(runs, runs.measured("test_accuracy"), "problem")
+    for problem, name in {
+        "cnn": "convolutional, digits",
+        "resnet": "residual, 8 x 8 digits",
+        "transformer": "transformer, a copying task",
+    }.items():
+        group = {one.columns["optimizer"]: one for one in found if one.columns["problem"] == problem}
+        until = comparison.common_horizon_s([*group.values()])
+        areas = {optimizer: comparison.areas(one, until) for optimizer, one in group.items()}
+        cells = [f"{100 * np.mean([*areas['agn'].values()]):.1f} %"]
+        for optimizer in ("easgd", "dynsgd", "downpour"):
+            more = [100 * (areas[optimizer][seed] - areas["agn"][seed]) for seed in (0, 1, 2)]
+            half = 4.302653 * np.std(more, ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
+            cells.append(f"{np.mean(more):+.1f} ± {half:.1f}".replace("-", "−"))
+        assert f"| {name} | {' | '.join(cells)} |" in README
