@@ -11,6 +11,8 @@ import pytest
 
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.schedules import SCHEDULES
+from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import SPLITS
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
 
@@ -21,7 +23,13 @@ KIND = "columns that nothing explains"
 
 NUMBERS = {
     f"{prefix}{name}"
-    for named, prefixes in ((OPTIMIZERS, ("", "optimizer_")), (LOCAL_OPTIMIZERS, ("", "local_")), (SPLITS, ("split_",)))
+    for named, prefixes in (
+        (OPTIMIZERS, ("", "optimizer_")),
+        (LOCAL_OPTIMIZERS, ("", "local_")),
+        (SPLITS, ("split_",)),
+        (PROBLEMS, ("problem_",)),
+        (SCHEDULES, ("schedule_",)),
+    )
     for kind in named.names()
     for name in declared_numbers(named[kind])
     for prefix in prefixes
@@ -74,7 +82,7 @@ def text_for(path: Path) -> tuple[str, tuple[str, ...]]:
         return section(SUMMARY), ()
     if path.name == "curves.csv.gz":
         return section("curve.csv, curves.csv.gz") + "`run_id`", ()
-    if path.name in ("accuracy.csv", "test-accuracy.csv") and path.parts[-3] != "paper-cluster":
+    if path.name in ("accuracy.csv", "test-accuracy.csv", "center-gap.csv") and path.parts[-3] != "paper-cluster":
         return section("What `agn-bench table` writes") + section(SUMMARY), ()
     opening = {"paper-cluster": CLUSTER, "beale": BEALE}.get(path.parts[-3], SIZES)
     return part(opening, path.name), ("_std", "_published")
