@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -493,6 +494,33 @@ def test_the_checks_against_other_authors_are_those_of_the_committed_runs() -> N
         assert sorted(gaps.get_group(optimizer)["seed"]) == [0, 1, 2]
         (ours,) = re.findall(rf"^\| {name} \| [\d.]+ \| ([\d.]+) \|$", table, flags=re.MULTILINE)
         assert all(float(f"{gap:.2g}") == float(ours) for gap in own)
+
+
+def test_the_settings_that_others_found_best_are_those_of_the_committed_runs() -> None:
+    rows = pd.read_csv(ROOT / "results" / "checks" / "ringmaster" / "summary.csv")
+    rows["method"] = rows["optimizer"].str.rpartition(":")[2]
+
+    def gap(method: str, **numbers: float) -> str:
+        """As in the table, with three digits."""
+        own = rows[rows["method"] == method]
+        for column, value in numbers.items():
+            own = own[own[column] == value]
+        (row,) = own.to_dict("records")
+        value = float(f"{row['center_gap']:.3g}")
+        shown = f"{value:,.0f}" if value >= 1e3 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
+        return "diverged" if row["status"] == "diverged" else shown
+
+    at = partial(gap, "ringmaster", threshold=6)
+    ours = f"R 1: {gap('ringmaster', threshold=1)}; R 24: {gap('ringmaster', threshold=24)}"
+    assert f"| {at(learning_rate=0.25)} | {ours}; rate 0.05: {at(learning_rate=0.05)};" in page("can-i-trust-it")
+    assert at(learning_rate=1.25) == "diverged"
+    at = partial(gap, "Rennala", size=6)
+    ours = f"B 1: {gap('Rennala', size=1)}; B 24: {gap('Rennala', size=24)}"
+    assert f"| {at(learning_rate=1)} | {ours}; rate 0.2: {at(learning_rate=0.2)};" in page("can-i-trust-it")
+    assert at(learning_rate=5) == "diverged"
+    at = partial(gap, "DelayAdaptive")
+    around = f"rate 0.000064: {at(learning_rate=6.4e-5)}; rate 0.0016: {at(learning_rate=0.0016)}"
+    assert f"| {at(learning_rate=0.00032)} | {around} |" in page("can-i-trust-it")
 
 
 def test_the_order_on_other_networks_is_that_of_the_committed_runs() -> None:
