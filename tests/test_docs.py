@@ -501,13 +501,13 @@ def test_the_settings_that_others_found_best_are_those_of_the_committed_runs() -
     rows["method"] = rows["optimizer"].str.rpartition(":")[2]
 
     def gap(method: str, **numbers: float) -> str:
-        """As in the table, with three digits."""
+        """As in the table."""
         own = rows[rows["method"] == method]
         for column, value in numbers.items():
             own = own[own[column] == value]
         (row,) = own.to_dict("records")
-        value = float(f"{row['center_gap']:.3g}")
-        shown = f"{value:,.0f}" if value >= 1e3 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
+        value = row["center_gap"]
+        shown = f"{float(f'{value:.3g}'):,.0f}" if value >= 1e3 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
         return "diverged" if row["status"] == "diverged" else shown
 
     at = partial(gap, "ringmaster", threshold=6)
