@@ -76,10 +76,8 @@ architectures: $(READY)  ## the paper's methods on a convolutional network, a re
 
 checks: $(READY)  ## published experiments of other authors; 15 minutes
 	$(BIN)/agn-bench sweep experiments/checks/least-squares.toml --out $(CHECKS)/least-squares
-	$(BIN)/agn-bench table $(CHECKS)/least-squares --measure center_gap
-	$(BIN)/agn-bench plot $(CHECKS)/least-squares --measure center_gap
 	$(BIN)/agn-bench sweep experiments/checks/ringmaster.toml --out $(CHECKS)/ringmaster
-	$(BIN)/agn-bench table $(CHECKS)/ringmaster --measure center_gap
+	$(BIN)/agn-bench table $(CHECKS)/least-squares $(CHECKS)/ringmaster --by problem --measure center_gap --out results/adhoc/checks.csv
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

@@ -311,7 +311,7 @@ def test_a_cluster_that_loses_its_workers_is_waited_for_aloud_each_time(monkeypa
         assert not said.getvalue()
         workers.clear()
         yield from [None] * 50
-        tell[0]((0.0, [config.run_id, [1.0, 800.0, 1.0, 0.1, 0.1]]))
+        tell[0]((0.0, [config.run_id, [1, 800, 1.0, {"accuracy": 0.1, "loss": 2.0}, {"accuracy": 0.1}]]))
         yield from [None] * 50
         raise KeyboardInterrupt
 
