@@ -152,11 +152,6 @@ class Problem(ABC):
         """What a worker sends to the server and gets back: the parameters in float32."""
         return 4 * self.size
 
-    @property
-    def example_bytes(self) -> int:
-        """Memory of an example's way through the loss and back, in bytes, about: for what runs need."""
-        return 0
-
     def on(self, data: Data | None, name: str = "") -> Self:
         """The same problem, to learn from this data set, which was chosen by this name."""
         bound = copy(self)

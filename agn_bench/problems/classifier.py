@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     import jax
 
 
+def of_classes(count: int) -> dict[str, Measure]:
+    """Accuracy and loss, where a run that has diverged counts as a guess among so many."""
+    chance = 1 / count
+    return {
+        "accuracy": Measure(higher_is_better=True, if_diverged=chance),
+        LOSS: Measure(higher_is_better=False, if_diverged=-math.log(chance)),
+    }
+
+
 class Classifier(Problem):
     """A problem whose model gives a number for each class, the logits."""
 
     @property
     def measures(self) -> Mapping[str, Measure]:
         assert self.data is not None
-        chance = 1 / self.data.classes
-        return {
-            "accuracy": Measure(higher_is_better=True, if_diverged=chance),
-            LOSS: Measure(higher_is_better=False, if_diverged=-math.log(chance)),
-        }
+        return of_classes(self.data.classes)
 
     @abstractmethod
     def logits(self, params: Params, inputs: jax.Array) -> jax.Array:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from agn_bench.base.quantities import quantity
-from agn_bench.problems import LOSS, Batch, Measure, Params, Problem, problem
+from agn_bench.problems import Batch, Measure, Params, Problem, problem
+from agn_bench.problems.classifier import of_classes
 from agn_bench.problems.data import TEXT
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ class Transformer(Problem):
 
     @property
     def measures(self) -> Mapping[str, Measure]:
-        chance = 1 / self.tokens
-        return {
-            "accuracy": Measure(higher_is_better=True, if_diverged=chance),
-            LOSS: Measure(higher_is_better=False, if_diverged=-math.log(chance)),
-        }
+        return of_classes(self.tokens)
 
     @property
     def examples(self) -> int:
