@@ -55,13 +55,8 @@ class Adam(LocalOptimizer):
 
 
 @optimizer
-class Nesterov(LocalOptimizer):
+class Nesterov(Momentum):
     """SGD with Nesterov's momentum"""
-
-    slots: ClassVar[int] = 1
-
-    learning_rate: float = factor("Step length.", default=0.03)
-    momentum: float = factor("Share of the last step that is taken again.", high=0.999_999, default=0.9)
 
     def transformation(self) -> optax.GradientTransformation:
         import optax
@@ -70,12 +65,9 @@ class Nesterov(LocalOptimizer):
 
 
 @optimizer
-class Adamw(LocalOptimizer):
+class Adamw(Adam):
     """Adam whose weights shrink besides, by a share of themselves (Loshchilov, Hutter 2019, arXiv 1711.05101)"""
 
-    slots: ClassVar[int] = 2
-
-    learning_rate: float = factor("Step length.", default=1e-3)
     weight_decay: float = quantity(0, 1e6, default=0.01, help="That share, times the learning rate.")
 
     def transformation(self) -> optax.GradientTransformation:
