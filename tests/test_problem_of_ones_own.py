@@ -123,15 +123,15 @@ MISTAKES = {
         "of the initial parameters and the first mini-batch",
     ),
     "no gradient": ("off = params[0] + params[1] * x - y", "off = x - y", "has no gradient"),
-    "a loss that fails": ("off = params[0]", "off = params[2:].reshape(7)", "failed in line-"),
+    "a loss that fails": ("off = params[0]", "off = params[2:].reshape(7)", "failed in line"),
     "parameters that are whole numbers": (
         "generator.normal(size=2)",
         "generator.integers(9, size=2)",
         "there is no array",
     ),
     "parameters that are not finite": ("generator.normal(size=2)", "np.full(2, np.nan)", "not finite"),
-    "init that fails": ("generator.normal(size=2)", "generator.normal(size=-2)", "failed in line-"),
-    "load that fails": ("x = np.linspace(-1, 1, 80)", "x = np.load('nowhere.npy')", "failed in line-"),
+    "init that fails": ("generator.normal(size=2)", "generator.normal(size=-2)", "failed in line"),
+    "load that fails": ("x = np.linspace(-1, 1, 80)", "x = np.load('nowhere.npy')", "failed in line"),
     "a measure without a value": (
         "if_diverged=9.0",
         "if_diverged=float('nan')",
