@@ -70,6 +70,11 @@ class Problem(ABC):
     trained_with: ClassVar[Mapping[str, object]] = {}
     """Options of a run where nothing else is said, neither by a preset, by name as in an experiment file."""
 
+    evaluated_at_once: ClassVar[int] = 500
+    """Examples that an evaluation takes at once. Few need less memory, and are fastest if they fit into the processor's
+    cache; the last digits of a sum over the test set depend on it.
+    """
+
     besides: ClassVar[tuple[str, ...]] = ("data", "data_name")
     """What is compiled for besides the numbers (see base/pytrees.py)."""
 

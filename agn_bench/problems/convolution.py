@@ -18,6 +18,7 @@ class Convolutional(Classifier):
     """A classifier of images whose model is a module of Equinox: (height, width, channels) -> (classes,)."""
 
     learns_from: ClassVar[tuple[str, ...]] = (IMAGES,)
+    evaluated_at_once: ClassVar[int] = 25
 
     def unfit(self) -> str:
         assert self.data is not None

@@ -11,9 +11,6 @@ from jax import lax
 from agn_bench.problems import LOSS, Batch, Params
 from agn_bench.training.task import Task
 
-_BATCH = 500
-"""Examples at once, to bound the memory."""
-
 
 @jax.jit
 def evaluated(task: Task, params: Params, test: Batch | None) -> Mapping[str, jax.Array]:
@@ -40,11 +37,11 @@ def sums(task: Task, params: Params, data: Batch) -> dict[str, jax.Array]:
         found = {LOSS: loss * examples(batch), **measured}
         return {name: found[name] for name in task.measures}
 
-    count = examples(data)
-    whole = count - count % _BATCH
+    count, at_once = examples(data), task.problem.evaluated_at_once
+    whole = count - count % at_once
     if not whole:
         return of(data)
-    chunks = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, _BATCH, *leaf.shape[1:]), data)
+    chunks = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, at_once, *leaf.shape[1:]), data)
     found = jax.tree.map(lambda parts: parts.sum(axis=0, dtype=parts.dtype), lax.map(of, chunks))
     if whole == count:
         return found
