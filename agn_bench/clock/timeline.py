@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -195,3 +196,32 @@ class Timeline:
         fraction = np.arange(1, self.local_steps + 1) / self.local_steps
         length = (self.compute_end_s - self.start_s)[:, None]
         return self.start_s[:, None] + length * fraction
+
+
+def counted(
+    timeline: Timeline, decide: Callable[[int, int, int], tuple[bool, bool]], pulled: np.ndarray | None = None
+) -> Timeline:
+    """The same exchanges at the same times, of which others count or make a version.
+
+    Args:
+        timeline: of workers that are answered at once.
+        decide: asked of every exchange in order, with its worker, the version its phase began from and the center's:
+            whether the commit counts, and whether it makes a version.
+        pulled: the versions that the phases began from, if they are known.
+    """
+    version = 0
+    after = [0] * timeline.workers
+    began, versions, accepted = [], [], []
+    for row, worker in enumerate(timeline.worker.tolist()):
+        began.append(after[worker] if pulled is None else int(pulled[row]))
+        counts, makes = decide(worker, began[-1], version)
+        version += makes
+        accepted.append(counts)
+        versions.append(version)
+        after[worker] = version
+    return replace(
+        timeline,
+        pulled=np.array(began, np.int32),
+        version=np.array(versions, np.int32),
+        accepted=np.array(accepted, bool),
+    )

@@ -28,7 +28,7 @@ from agn_bench.base.inputs import BadInput, content_hash, printable
 from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock import Profile
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
-from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, in_order
+from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, counted, in_order
 
 _ACCEPTED = "a CSV file, one row per exchange in the order applied, with worker, applied_s (see docs/files.md)"
 _MOST_WORKERS = 1_000_000
@@ -78,13 +78,13 @@ class Trace:
                 accepted = "another optimizer, or a log with the columns version, accepted, answered, pulled"
                 raise BadInput("timeline", self.name, problem, accepted)
             return _counted(timeline, rules)
-        counted = _counted(timeline, rules)
+        expected = _counted(timeline, rules)
         for column in ("accepted", "version"):
-            wrong = np.flatnonzero(getattr(counted, column) != getattr(timeline, column))
+            wrong = np.flatnonzero(getattr(expected, column) != getattr(timeline, column))
             if len(wrong):
                 row = wrong[0]
                 problem = f"exchange {row} has {column} {getattr(timeline, column)[row]:d}"
-                says = f"{getattr(counted, column)[row]:d}, as the optimizer asks ({rules})"
+                says = f"{getattr(expected, column)[row]:d}, as the optimizer asks ({rules})"
                 raise BadInput("timeline", self.name, problem, says)
         answered = timeline.answered
         if not (rules.waits or rules.grace_s or rules.ahead is not None):
@@ -167,24 +167,17 @@ def _begin(table: CsvFile) -> _Begin:
 def _counted(timeline: Timeline, rules: Rules) -> Timeline:
     """The timeline with the commits that count by the rules, and the versions that they make."""
     drop_at = MOST if rules.drop_at is None else rules.drop_at
-    version = count = 0
-    after = [0] * timeline.workers
-    pulled, versions, accepted = [], [], []
-    held = timeline.pulled.tolist() if timeline.made.sum() < timeline.exchanges else None
-    for row, worker in enumerate(timeline.worker.tolist()):
-        pulled.append(after[worker] if held is None else held[row])
-        accepted.append(version - pulled[-1] < drop_at)
-        count += accepted[-1]
-        if count == rules.quorum:
-            version, count = version + 1, 0
-        versions.append(version)
-        after[worker] = version
-    return replace(
-        timeline,
-        pulled=np.array(pulled, np.int32),
-        version=np.array(versions, np.int32),
-        accepted=np.array(accepted, bool),
-    )
+    count = 0
+
+    def decide(worker: int, pulled: int, version: int) -> tuple[bool, bool]:
+        nonlocal count
+        accepted = version - pulled < drop_at
+        count += accepted
+        makes = count == rules.quorum
+        count = 0 if makes else count
+        return accepted, makes
+
+    return counted(timeline, decide, timeline.pulled if timeline.made.sum() < timeline.exchanges else None)
 
 
 class _Checker:

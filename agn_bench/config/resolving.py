@@ -19,7 +19,7 @@ from agn_bench.base.user_code import BadUserFile, UserCodeError, called
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
 from agn_bench.config.run import RunConfig, auto_local_steps
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, LocalOptimizer
+from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, LocalOptimizer
 from agn_bench.problems import FRACTION, PROBLEMS, Problem
 from agn_bench.problems.catalogue import DATASETS
 
@@ -54,7 +54,12 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
             "epochs", given["epochs"], f"given together with `gradient_steps={given['gradient_steps']}`", accepted
         )
     given, problem = _problem(given, like)
-    base = _options_of(like, given) if like else _nothing_said(preset, "preset" in given, problem, given)
+    if like:
+        base = _options_of(like, given)
+    else:
+        base = _nothing_said(preset, "preset" in given, problem, given)
+        if "preset" not in given:
+            base |= OPTIMIZERS.choose(given.get("optimizer", base["optimizer"])).thing.trained_with
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)
@@ -198,8 +203,13 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
 
 
 def check_rules(config: RunConfig) -> None:
-    """Raise BadInput if its optimizer's rules cannot be followed by so many workers."""
+    """Raise BadInput if its optimizer's rules cannot be followed by so many workers, or it misses a learning rate."""
     from agn_bench.clock.rules import Rules
+
+    if config.optimizer.thing.needs_learning_rate and not hasattr(config.local_optimizer.thing, "learning_rate"):
+        problem = f"has no learning rate, which the equation of {config.optimizer} needs"
+        accepted = "a local optimizer with one, such as sgd"
+        raise BadInput("local_optimizer", config.local_optimizer.spelled, problem, accepted)
 
     kind = type(config.optimizer.thing)
     call = f"{kind.__name__}.rules({config.workers})"

@@ -11,7 +11,7 @@ Nothing here imports JAX before it computes, so that lists and checks answer at 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
@@ -72,6 +72,10 @@ class Optimizer(ABC):
     """How many times the size of the parameters the server's memory has: for the memory that runs need."""
     worker_slots: ClassVar[int] = 0
     """The same of each worker's memory."""
+    needs_learning_rate: ClassVar[bool] = False
+    """Whether its equation has the learning rate of the local optimizer, which must then have one."""
+    trained_with: ClassVar[Mapping[str, object]] = {}
+    """Options of a run where nothing else is said, neither by a preset, by name as in an experiment file."""
 
     def rules(self, workers: int) -> Rules:
         """What it asks of the clock. By default every commit makes a version, and its worker goes on at once."""
@@ -114,6 +118,14 @@ class Optimizer(ABC):
         """
         return gradient
 
+    def applied(self, memory: Any) -> Any:
+        """How many commits have changed the center, if it leaves some out by their values; None if it does not.
+
+        Args:
+            memory: the server's, at the end of a run.
+        """
+        return None
+
     def timeline(self, draws: Draws, rules: Rules, stop: Stop) -> Timeline:
         """The exchanges of a run. For an optimizer of whose clock no rules say it: any loop that returns a Timeline."""
         from agn_bench.clock.events import simulate_timeline
@@ -152,6 +164,35 @@ def zeros(tree: Any) -> Any:
     return each(jnp.zeros_like, tree)
 
 
+def displacement(worker: Worker, commit: Commit) -> Params:
+    """Δ, by how much its local phase has moved a worker."""
+    return each(lambda s, e: e - s, commit.start, worker.params)
+
+
+def moved(server: Server, step: Params) -> Server:
+    """The server whose center has made a step."""
+    return server._replace(center=each(lambda c, d: c + d, server.center, step))
+
+
+def gradients(step: Params, commit: Commit) -> Params:
+    """ĝ = −Δ / η, the sum of the gradients of λ plain local steps; zero where η is.
+
+    With another local optimizer, or a rate that changed during the phase, that is a definition: what plain steps at the
+    last rate would have needed to get as far.
+    """
+    import jax.numpy as jnp
+
+    rate = jnp.asarray(commit.learning_rate)
+    return each(lambda d: jnp.where(rate == 0, 0, -d / jnp.where(rate == 0, 1, rate).astype(d.dtype)), step)
+
+
+def length(tree: Params) -> jax.Array:
+    """The Euclidean length of all arrays of a pytree together."""
+    import optax
+
+    return optax.tree.norm(tree)
+
+
 OPTIMIZERS: Named[Optimizer] = Named(
     "optimizer",
     Optimizer,  # type: ignore[type-abstract]
@@ -166,6 +207,32 @@ OPTIMIZERS: Named[Optimizer] = Named(
         "fedbuff": "agn_bench.optimizers.fedbuff:Fedbuff",
         "ringmaster": "agn_bench.optimizers.ringmaster:Ringmaster",
         "dana": "agn_bench.optimizers.dana:Dana",
+        "dana-dc": "agn_bench.optimizers.dana:DanaDc",
+        "dana-slim": "agn_bench.optimizers.dana:DanaSlim",
+        "multi-asgd": "agn_bench.optimizers.dana:MultiAsgd",
+        "nag-asgd": "agn_bench.optimizers.dana:NagAsgd",
+        "smega2": "agn_bench.optimizers.smega2:Smega2",
+        "gem": "agn_bench.optimizers.gem:Gem",
+        "adag": "agn_bench.optimizers.adag:Adag",
+        "adag-agn": "agn_bench.optimizers.adag:AdagAgn",
+        "dc-asgd": "agn_bench.optimizers.dc_asgd:DcAsgd",
+        "dc-asgd-adaptive": "agn_bench.optimizers.dc_asgd:DcAsgdAdaptive",
+        "gap-aware": "agn_bench.optimizers.gap_aware:GapAware",
+        "delay-adaptive": "agn_bench.optimizers.delay_adaptive:DelayAdaptive",
+        "fedasync": "agn_bench.optimizers.fedasync:Fedasync",
+        "picky": "agn_bench.optimizers.picky:Picky",
+        "clipped": "agn_bench.optimizers.clipped:Clipped",
+        "eamsgd": "agn_bench.optimizers.eamsgd:Eamsgd",
+        "delayed-nesterov": "agn_bench.optimizers.delayed_nesterov:DelayedNesterov",
+        "sync-sgd": "agn_bench.optimizers.sync_sgd:SyncSgd",
+        "backup-workers": "agn_bench.optimizers.backup_workers:BackupWorkers",
+        "k-sync": "agn_bench.optimizers.k_sync:KSync",
+        "k-async": "agn_bench.optimizers.k_async:KAsync",
+        "rennala": "agn_bench.optimizers.rennala:Rennala",
+        "malenia": "agn_bench.optimizers.malenia:Malenia",
+        "ringleader": "agn_bench.optimizers.ringleader:Ringleader",
+        "diloco": "agn_bench.optimizers.diloco:Diloco",
+        "server-optimizer": "agn_bench.optimizers.server_optimizer:ServerOptimizer",
     },
     "@optimizer",
 )
@@ -206,8 +273,12 @@ __all__ = [
     "Worker",
     "as_pytree",
     "choice",
+    "displacement",
     "each",
     "factor",
+    "gradients",
+    "length",
+    "moved",
     "optimizer",
     "quantity",
     "seconds",

@@ -106,6 +106,12 @@ class Training:
         """The number of the center whose very buffers are a worker's params."""
         self._holders: Counter[int] = Counter()
 
+    @property
+    def applied(self) -> int | None:
+        """Commits that have changed the center so far, where the optimizer leaves some out by their values."""
+        count = self._optimizer.applied(self._memory)
+        return None if count is None else int(count)
+
     def along(
         self, segments: Iterable[tuple[int, int]], look: Callable[[int], Any], ahead: bool = True
     ) -> Iterator[tuple[int, int, Record, Any]]:

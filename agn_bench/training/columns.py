@@ -35,7 +35,7 @@ _OF_RUNS = {
     "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "lower_is_better": TEXT,
     "mean_staleness": NUMBER, "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER,
     "diverged_exchange": WHOLE, "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE,
-    "interrupted": WHOLE, "stranded": WHOLE,
+    "applied": WHOLE, "interrupted": WHOLE, "stranded": WHOLE,
 }  # fmt: skip
 """What a run is called, and what it came to, but for the measures of its problem (see is_measured)."""
 _MEASURED = re.compile("(last_batch|train|test|center|best_test|best_center)_[a-z][a-z0-9_]*")
@@ -229,7 +229,9 @@ def _of_rules(result: RunResult) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if config.until is not None:
         found["reached_s"] = timeline.end_s if result.replay.reached else None
-    if config.rules != ASYNCHRONOUS:
+    if result.replay.applied is not None:
+        found["applied"] = result.replay.applied
+    if config.rules != ASYNCHRONOUS or not timeline.plain:
         found |= {
             "versions": int(timeline.version[kept - 1]),
             "dropped": int(kept - timeline.accepted[:kept].sum()),

@@ -65,6 +65,8 @@ class Replay:
     """The first exchange with a loss or a center that is not finite."""
     reached: bool = False
     """Whether the last evaluation reached the value at which the run was to end."""
+    applied: int | None = None
+    """Commits that have changed the center, where the optimizer leaves some out by their values."""
     stopped: bool = False
     """Whether whoever followed its progress ended it before its end."""
 

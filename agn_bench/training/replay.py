@@ -138,6 +138,7 @@ def _replay(
         evaluations=evaluations,
         diverged_exchange=diverged,
         reached=reached is not None,
+        applied=training.applied,
         stopped=stopped,
     )
 

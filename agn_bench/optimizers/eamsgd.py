@@ -1,0 +1,34 @@
+"""EAMSGD: elastic averaging with momentum (Zhang, Choromanska, LeCun 2015, Algorithm 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, factor, optimizer
+
+
+@optimizer
+class Eamsgd(Optimizer):
+    """c ← c + e with e = (β / n) (end − c); the worker goes on from end − e, with Nesterov's momentum of its own.
+
+    The force is the weaker the more workers there are, so that together they draw the center by β. Where nothing is
+    said, local steps are those of the paper, Nesterov's with momentum 0.99 and rate 0.01; the momentum survives the
+    exchanges. The authors' program takes the gradient of an exchange before the elastic move, which hides the
+    communication; here it comes after it.
+    """
+
+    source: ClassVar[str] = "Zhang et al. 2015, arXiv 1412.6651"
+    trained_with: ClassVar[Mapping[str, object]] = {"local_optimizer": "nesterov:learning_rate=0.01:momentum=0.99"}
+
+    beta: float = factor("Elastic force of all workers together, β, a fraction.", high=1.0, default=0.9)
+
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        alpha = self.beta / commit.workers
+        elastic = each(lambda c, x: alpha * (x - c), server.center, worker.params)
+        center = each(lambda c, e: c + e, server.center, elastic)
+        params = each(lambda x, e: x - e, worker.params, elastic)
+        return server._replace(center=center), worker._replace(params=params)
+
+    def reply(self, server: Server, worker: Worker) -> Worker:
+        return worker
