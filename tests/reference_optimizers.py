@@ -1,8 +1,8 @@
 """Distributed optimizers in plain NumPy, each written from its paper's equations and in its paper's variables.
 
-They share no code with the package and are meant to be read beside the papers, not to be fast. Nothing is kept that could
-be computed anew: a mean is taken of a list of all its members, a discounted sum over the whole history. The interface is
-that of `reference.Plain`, and `reference.train_with` trains with them; it tells them η as `learning_rate`.
+They share no code with the package. They are meant to be read beside the papers, and need not be fast: a mean is taken
+of a list of all its members, and a discounted sum over the whole history. The interface is that of `reference.Plain`.
+`reference.train_with` trains with them, and tells them η as `learning_rate`.
 
 c is the center, p the center that a worker was last given, s where its phase began and e where it ended, Δ = e − s, λ
 local steps, τ staleness, n workers. The papers' stochastic gradient g is here ĝ = −Δ/η: their own for one local step of
@@ -58,10 +58,10 @@ class Server(Plain):
 
 
 class Mean(Server):
-    """c ← c − η (1/K) Σ ĝ over a version's K commits: synchronous SGD, backup workers, K-(batch-)sync and -async, Rennala.
+    """c ← c − η (1/K) Σ ĝ over a version's K commits, K = quorum.
 
-    They differ in who waits and what is dropped, which is the clock's affair. (Chen et al. 2016; Dutta et al. 2018;
-    Tyurin and Richtárik 2023)
+    Synchronous SGD (K = n), backup workers (Chen et al. 2016), K-sync and K-async (Dutta et al. 2018), Rennala (Tyurin
+    and Richtárik 2023). They differ in who waits and in what is dropped, which is the clock's affair.
     """
 
     def __init__(self, quorum):
@@ -80,7 +80,7 @@ class Mean(Server):
 
 
 class DelayAdaptive(Server):
-    """The rate is η n / max(n, delay), where the delay of a worker that nobody overtook is 1 (Mishchenko et al. 2022)."""
+    """The rate is η n / max(n, delay); the delay is 1 where nobody came between (Mishchenko et al. 2022)."""
 
     def commit(self, worker, start, end, staleness, local_steps):
         delay = staleness + 1
@@ -182,10 +182,10 @@ class DcAsgdA(DcAsgd):
 
 
 class GapAware(Server):
-    """A gradient is divided by 1 + gap/C: gap = |c − p|, C what a step has moved a weight by so far (Barkai et al. 2020).
+    """A gradient is divided by 1 + |c − p|/C, C being how far a step has moved the weight so far (Barkai et al. 2020).
 
-    ra ← Γ ra + (1 − Γ) v², where v is the momentum as the last commit left it; C = η_max (√(ra/(1 − Γ^k)) + 1e-8) at the
-    k-th commit; v ← μ v + ĝ/penalty; c ← c − η v. η_max is the largest rate so far.
+    At the k-th commit ra ← Γ ra + (1 − Γ) v², where v is the momentum as the commit before left it;
+    C = η_max (√(ra/(1 − Γ^k)) + 1e-8), where η_max is the largest rate so far; v ← μ v + ĝ/penalty; c ← c − η v.
 
     without_momentum: what v² is where μ = 0. "buffer": of the last commit, penalized, as for every other μ. "gradient":
     of the present commit, before its penalty, as in the code of the same group.
@@ -218,7 +218,7 @@ class GapAware(Server):
 
 
 class Picky(Server):
-    """A commit is applied if ‖c − p‖ ≤ threshold, and else passed over (Cohen et al. 2021). `applied`: how many were."""
+    """A commit is applied if ‖c − p‖ ≤ threshold, else passed over (Cohen et al. 2021). `applied`: how many were."""
 
     def __init__(self, threshold):
         self.threshold = threshold
@@ -293,8 +293,8 @@ class Smega2(Server):
 class DelayedNesterov(Server):
     """Nesterov's momentum, taken at every N-th commit only, or spread over them (Liu et al. 2024, Algorithm 3).
 
-    With g = −Δ: at t = N, 2N, … m ← β m + the mean of the last N g, and c ← c − ε ((1 − dN + d) β m + g/N); at the others
-    c ← c − ε (d β m + g/N). N = period, β = momentum, ε = rate, d = spread.
+    With g = −Δ: at t = N, 2N, … m ← β m + the mean of the last N g, and c ← c − ε ((1 − dN + d) β m + g/N). At the
+    others c ← c − ε (d β m + g/N). N = period, β = momentum, ε = rate, d = spread.
     """
 
     def __init__(self, period=0, momentum=0.9, rate=0.7, spread=0):
@@ -409,7 +409,7 @@ class NagAsgd(Server):
 class Gem(Server):
     """c ← c + π ⊙ Δ, π = clip((κ|m| − |c − c_prev|)/|Δ|, 0, most); the worker's m ← μ m + Δ (Hermans, Louppe 2018).
 
-    c_prev is the center that the worker was handed at its last commit, before that was applied: at first the initial one.
+    c_prev is the center that the worker was handed at its last commit, before that was applied; at first the initial.
     In gradient units: m is η times the worker's `velocity`.
     """
 
@@ -477,6 +477,8 @@ def yogi_square(history):
 class Rule:
     """A rule of all pseudo-gradients until now: what it remembers of them, and the direction of the step."""
 
+    slots = 0  # of how many moments
+
     def __init__(self, momentum):
         self.momentum = momentum
 
@@ -495,6 +497,8 @@ class Sgd(Rule):
 class Momentum(Rule):
     """m ← μ m + g; m. As in PyTorch and Optax: no 1 − μ."""
 
+    slots = 1
+
     def memory(self, history):
         return (discounted(history, self.momentum),)
 
@@ -512,6 +516,8 @@ class Nesterov(Momentum):
 class Adam(Rule):
     """Kingma and Ba 2015, Algorithm 1. b1 0.9, b2 0.999, ε 1e-8 beside the root."""
 
+    slots = 2
+
     def memory(self, history):
         return (1 - 0.9) * discounted(history, 0.9), (1 - 0.999) * discounted(history**2, 0.999)
 
@@ -523,6 +529,8 @@ class Adam(Rule):
 class Adagrad(Rule):
     """g / √(0.1 + Σ g² + 1e-7)."""
 
+    slots = 1
+
     def memory(self, history):
         return (0.1 + np.sum(history**2, axis=0),)
 
@@ -532,6 +540,8 @@ class Adagrad(Rule):
 
 class Yogi(Rule):
     """Adam with the sign of v − g² in v; both moments begin at 1e-6 and are corrected as if from 0; ε 1e-3."""
+
+    slots = 2
 
     def memory(self, history):
         return 0.9 ** len(history) * 1e-6 + (1 - 0.9) * discounted(history, 0.9), yogi_square(history)
@@ -544,6 +554,8 @@ class Yogi(Rule):
 class RmsProp(Rule):
     """v ← 0.9 v + 0.1 g²; g / √(v + 1e-8): ε is under the root."""
 
+    slots = 1
+
     def memory(self, history):
         return ((1 - 0.9) * discounted(history**2, 0.9),)
 
@@ -553,6 +565,8 @@ class RmsProp(Rule):
 
 class Lion(Rule):
     """sign(0.9 m + 0.1 g), then m ← 0.99 m + 0.01 g; no weight decay."""
+
+    slots = 1
 
     def memory(self, history):
         return ((1 - 0.99) * discounted(history, 0.99),)
@@ -603,10 +617,9 @@ class ServerOptimizer(Server):
 
     def step(self):
         self.gradients.append(combine(lambda c, moved: c - moved, self.center, self.inner.center))
-        remembered = len(self.rule.memory(np.zeros((1, 1))))
         self.moments = [
             combine(lambda *g, which=which: self.rule.memory(np.stack(g))[which], *self.gradients)
-            for which in range(remembered)
+            for which in range(self.rule.slots)
         ]
         self.center = combine(
             lambda c, d: c - self.rate * d,
@@ -646,9 +659,9 @@ class Balanced(Server):
 class Ringleader(Balanced):
     """Rounds of n steps that use a table of the workers' means again and again (Maranjyan and Richtárik 2026).
 
-    First the table fills, and c rests. Whose commit fills it makes the first step. Each of the others makes one with its
-    next commit, which goes into the table before. A second commit of somebody who had their step goes into the next
-    round's table. Nothing is dropped and nobody waits.
+    First the table fills, and c rests. The commit that fills it makes the first step. Each of the other workers makes
+    one with its next commit, which is put into the table before. A commit of somebody who has had their step is put
+    into the next round's table. Nothing is dropped and nobody waits.
     """
 
     def begin(self, initial, workers):
