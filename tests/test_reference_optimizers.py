@@ -402,7 +402,7 @@ def test_who_is_alone_is_accelerated() -> None:
 
 
 def test_dana_slim_is_dana_after_a_change_of_variables(case: Case) -> None:
-    """Its center is what DANA sends, c − ηγ Σ v. So the gradients are taken at the same points, and all losses agree."""
+    """Its center is what DANA sends, c − ηγ Σ v. So the gradients are taken at the same points, and losses agree."""
     dana, slim = case.train(Dana(0.9)), case.train(DanaSlim(0.9))
     np.testing.assert_allclose(slim[1], dana[1], rtol=0, atol=1e-11)
     known = dana[3]  # in units of displacement, −η v
