@@ -178,8 +178,8 @@ def test_dc_asgd_adaptive_by_hand() -> None:
 
 def test_lengths_are_of_all_parameters_together() -> None:
     two = [{"a": np.array([3.0]), "b": np.array([[4.0]])}]
-    clipped = Clipped(1)
-    assert clipped.gradient(0, two, None, None) == [{"a": 3 / 5, "b": 4 / 5}]
+    clipped = Clipped(2.5)
+    assert clipped.gradient(0, two, None, None) == [{"a": 1.5, "b": 2}]
     assert Clipped(5).gradient(0, two, None, None) is two
     none = reference.combine(np.zeros_like, two)
     assert clipped.gradient(0, none, None, None) == [{"a": 0, "b": 0}]
@@ -216,6 +216,12 @@ def test_a_proximal_term_draws_back_to_where_the_phase_began() -> None:
 def test_rules_by_hand(rule: str, expected: list[float]) -> None:
     seen = drive(ServerOptimizer(Downpour(), rule, 0.5, 0.5), [(0, -2, 0), (1, 1, 1)])
     np.testing.assert_allclose(seen, both(*expected), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(("second", "moved"), [(0.19, 0), (0.17, -1)])
+def test_lions_direction_is_of_nine_tenths_of_its_memory(second: float, moved: float) -> None:
+    """m = 0.02 after a gradient of 2: 0.018 on the scales against a tenth of the second, 0.019 or 0.017."""
+    assert drive(ServerOptimizer(Downpour(), "lion", 0.5), [(0, -2, 0), (1, second, 1)]) == both(-0.5, moved)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -291,9 +297,10 @@ def test_malenia_needs_everyone_and_a_harmonic_mean() -> None:
     assert decided([(0, 0), (0, 0), (1, 0), (1, 1), (0, 0), (0, 1)], 2) == "..V.xV"
     # n = 2, S = 3 needs 1½: counts 1 1 give 1, 2 1 give 4/3, 3 1 give 3/2.
     assert decided([(0, 0), (1, 0), (0, 0), (0, 0)], 2, 3) == "...V"
-    # Counts 2, 3, 6 have the harmonic mean 3 exactly: ½ + ⅓ + ⅙ is no sum to trust in binary.
-    arrivals = [(worker, 0) for worker, count in enumerate((2, 3, 6)) for _ in range(count)]
-    assert decided(arrivals, 3, 9) == "." * 10 + "V"
+    # Equality, exactly: in binary n²/(⅕ + ⅕ + ⅕) is less than 15.
+    for counts, size in (((5, 5, 5), 15), ((2, 3, 6), 9), ((1, 6, 6, 6, 6), 15)):
+        arrivals = [(worker, 0) for worker, count in enumerate(counts) for _ in range(count)]
+        assert decided(arrivals, len(counts), size) == "." * (len(arrivals) - 1) + "V"
     assert decided([(0, 0), (0, 1), (0, 2)], 1) == "VVV"
     assert decided([(0, 0), (0, 0), (0, 1), (0, 1)], 1, 2) == ".V.V"
 
