@@ -419,6 +419,7 @@ def train_with(
         workers = 1 + max(phase["worker"] for phase in phases)
     if local_steps is None:
         local_steps = batches.shape[1] // (1 + max(phase["phase"] for phase in phases))
+    optimizer.learning_rate = rate  # η, for those whose equations have it
     optimizer.begin(initial, workers)
     own = [LocalOptimizer(local, rate, momentum) for _ in range(workers)]
     begun = [initial] * workers  # what each worker's phase begins from
