@@ -330,7 +330,9 @@ def profiles() -> list[Profile]:
     ]
 
 
-def initial_params(seed: int, dtype: type = np.float64) -> list[dict[str, np.ndarray]]:
+def initial_params(
+    seed: int, dtype: type = np.float64, widths: tuple[int, ...] = WIDTHS
+) -> list[dict[str, np.ndarray]]:
     """Parameters of the tiny network, not the package's own."""
     generator = np.random.default_rng(seed)
     return [
@@ -338,7 +340,7 @@ def initial_params(seed: int, dtype: type = np.float64) -> list[dict[str, np.nda
             "weights": (generator.normal(size=(a, b)) / np.sqrt(a)).astype(dtype),
             "biases": (0.1 * generator.normal(size=b)).astype(dtype),
         }
-        for a, b in pairwise(WIDTHS)
+        for a, b in pairwise(widths)
     ]
 
 

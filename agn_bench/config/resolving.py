@@ -54,12 +54,13 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
             "epochs", given["epochs"], f"given together with `gradient_steps={given['gradient_steps']}`", accepted
         )
     given, problem = _problem(given, like)
+    base: dict[str, Any]
     if like:
         base = _options_of(like, given)
     else:
         base = _nothing_said(preset, "preset" in given, problem, given)
         if "preset" not in given:
-            base |= OPTIMIZERS.choose(given.get("optimizer", base["optimizer"])).thing.trained_with
+            base.update(OPTIMIZERS.choose(given.get("optimizer", base["optimizer"])).thing.trained_with)
     if "epochs" in given or "gradient_steps" in given:
         base.pop("epochs", None)
         base.pop("gradient_steps", None)

@@ -66,7 +66,8 @@ class Dana(Optimizer):
 class DanaDc(Dana):
     """vᵢ ← γ vᵢ − η (ĝ + κ ĝ ⊙ ĝ ⊙ (c − s)), c ← c + vᵢ; the worker goes on from c + γ Σ v.
 
-    DANA with the delay compensation of `dc-asgd`, for what the look ahead has missed: s is what the worker went on from.
+    DANA with the delay compensation of `dc-asgd`, for what the look ahead has missed: s is what the worker went on
+    from.
     """
 
     needs_learning_rate: ClassVar[bool] = True
@@ -79,6 +80,7 @@ class DanaDc(Dana):
         return each(lambda d, g, c, s: d * (1 + self.compensation * g * (c - s)), step, slope, center, commit.start)
 
 
+@optimizer
 class _OfEachWorker(Optimizer):
     """Momentum of each worker, without a look ahead."""
 

@@ -20,5 +20,5 @@ class DelayAdaptive(Optimizer):
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         import jax.numpy as jnp
 
-        weight = jnp.minimum(1, commit.workers / (commit.staleness + 1))
-        return moved(server, each(lambda d: weight * d, displacement(worker, commit))), worker
+        delay = jnp.maximum(commit.workers, commit.staleness + 1)
+        return moved(server, each(lambda d: d * commit.workers / delay, displacement(worker, commit))), worker

@@ -27,9 +27,9 @@ from agn_bench.optimizers import (
 class DelayedNesterov(Optimizer):
     """c ← c + ε Δ / N at each commit; at every N-th m ← β m + the mean of the last N Δ, and c ← c + ε β m besides.
 
-    Nesterov's momentum at the server, applied once in N commits; in between the momentum waits. With d > 0 it is spread:
-    ε d β m at each commit, and what is left at every N-th. Workers that arrive within the grace period of a group's
-    first go on together. The paper combines it with λ by speed, `--local-steps-rule by-speed`.
+    Nesterov's momentum at the server, applied once in N commits; in between the momentum waits. A share d of it can be
+    spread evenly over the N commits instead. Workers that arrive within the grace period of a group's first go on
+    together. The paper combines it with λ by speed, `--local-steps-rule by-speed`.
     """
 
     source: ClassVar[str] = "Liu et al. 2024, arXiv 2401.09135"
@@ -38,7 +38,9 @@ class DelayedNesterov(Optimizer):
     period: int = quantity(0, 1e9, whole=True, default=0, help="Commits between two momenta, N; 0 stands for n.")
     rate: float = factor("Step length of the server, ε.", default=0.7)
     momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, β.")
-    spread: float = quantity(0, 1, default=0.0, help="Share of the momentum that each commit applies, d.")
+    spread: float = quantity(
+        0, 1, default=0.0, help="Share of the momentum that all commits apply, d; the paper's d times N."
+    )
     grace: float = seconds("How long a group waits for others, in seconds.", default=0.0)
 
     def rules(self, workers: int) -> Rules:
@@ -60,6 +62,6 @@ class DelayedNesterov(Optimizer):
         due = since == 0
         momentum = each(lambda m, b: jnp.where(due, self.momentum * m + b / period, m), momentum, buffer)
         buffer = each(lambda b: jnp.where(due, 0, b), buffer)
-        share = self.momentum * jnp.where(due, 1 - self.spread * period + self.spread, self.spread)
+        share = self.momentum * (self.spread / period + jnp.where(due, 1 - self.spread, 0))
         center = each(lambda c, m, d: c + self.rate * (share * m + d / period), server.center, momentum, step)
         return Server(center, (momentum, buffer, since, period)), worker

@@ -24,9 +24,10 @@ class GapAware(Optimizer):
     """v ← μ v + ĝ ⊘ (1 + |c − p| / C), c ← c − η v; the worker goes on from the new center.
 
     A commit counts the less the farther the center has moved since the worker's pull, |c − p|, weight by weight and in
-    units of a usual step, C = η_max (√r + 10⁻⁸). There r is the mean of v² over the commits before, each Γ times as
-    important as the next, and η_max the largest rate so far. ĝ = −Δ / η is the paper's gradient for λ = 1 and plain
-    local SGD; for others it is defined so here.
+    units of a usual step, C = η_max (√r + 10⁻⁸). There r is a mean of v² over the commits before, each Γ times as
+    important as the next, and η_max the largest rate so far. Without momentum, r is of ĝ², the present one included, as
+    in the authors' program. ĝ = −Δ / η is the paper's gradient for λ = 1 and plain local SGD; for others it is defined
+    so here.
     """
 
     source: ClassVar[str] = "Barkai et al. 2020, arXiv 1909.10802"
@@ -48,7 +49,8 @@ class GapAware(Optimizer):
 
         velocity, squares, weights, largest = server.memory
         slope = gradients(displacement(worker, commit), commit)
-        squares = each(lambda r, v: self.decay * r + (1 - self.decay) * v**2, squares, velocity)
+        steps = each(lambda v, g: jnp.where(self.momentum > 0, v, g), velocity, slope)
+        squares = each(lambda r, v: self.decay * r + (1 - self.decay) * v**2, squares, steps)
         weights = self.decay * weights + (1 - self.decay)
         largest = jnp.maximum(largest, commit.learning_rate)
         usual = each(lambda r: largest * (jnp.sqrt(r / weights) + 1e-8), squares)

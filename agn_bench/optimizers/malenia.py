@@ -105,8 +105,9 @@ class _Counts:
         if pulled < version:
             return False, False
         self._counts[worker] += 1
-        # The harmonic mean n / Σ 1 / Bᵢ is at least S / n.
-        makes = all(self._counts) and len(self._counts) ** 2 >= self._size * sum(1 / b for b in self._counts)
+        # The harmonic mean n / Σ 1 / Bᵢ is at least S / n; where it is just that, rounding must not say it is less.
+        most = len(self._counts) ** 2 * (1 + 1e-9)
+        makes = all(self._counts) and self._size * sum(1 / count for count in self._counts) <= most
         if makes:
             self._counts = [0] * len(self._counts)
         return True, makes

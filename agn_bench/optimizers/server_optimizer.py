@@ -84,8 +84,8 @@ class ServerOptimizer(Stepping):
     """c ← c + a step of Optax's along another optimizer's: momentum, Adam or others at the server.
 
     What the other would have added to the center, at a commit or at a version, is minus the gradient that the rule is
-    given. So `rule=sgd:rate=1` is the other one itself. Adaptive rules on steps of many local ones are reported to do
-    harm at times.
+    given. So `rule=sgd:rate=1` is the other one itself. The rules are Optax's with its defaults, which are not those of
+    FedAdam and FedYogi. Adaptive rules on what many local steps add up to are reported to do harm.
     """
 
     commits: str = choice(

@@ -24,8 +24,8 @@ class Smega2(Optimizer):
 
     One momentum m serves all workers, and changes once in N commits. The worker goes on from
     c + γ (k / N) S + γ (N + k (γ − 1)) m, where N more commits would bring the center: k is how many commits there were
-    since m changed, S their sum. The paper's m is of gradients; here it is of steps, which is the same while the rate is
-    constant.
+    since m changed, S their sum. The paper's m is of gradients; here it is of steps, which is the same while the rate
+    is constant.
     """
 
     source: ClassVar[str] = "Cohen et al. 2022, ICPP, doi 10.1145/3545008.3545010"

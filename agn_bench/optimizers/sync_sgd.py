@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from agn_bench.optimizers import optimizer
 from agn_bench.clock.rules import Rules
+from agn_bench.optimizers import optimizer
 from agn_bench.optimizers.averaging import Averaging
 
 
