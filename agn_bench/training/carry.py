@@ -54,6 +54,8 @@ class Training:
     center: Params
     segment_size: int
     """Exchanges to apply at once, at most."""
+    shares_center: bool
+    """Whether workers go on from the very arrays of the center."""
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class Training:
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
         check_local_optimizer(self._local, initial)
-        sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
+        self.shares_center = sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
         self._alone = sharing and timeline.workers == 1 and self._plan.plain
         self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
@@ -105,6 +107,11 @@ class Training:
         self._holds: list[int | None] = [None] * timeline.workers
         """The number of the center whose very buffers are a worker's params."""
         self._holders: Counter[int] = Counter()
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All that is kept between two exchanges: of the center, the server and the workers."""
+        return self.center, self._memory, [worker for worker in self._workers if worker is not None]
 
     @property
     def applied(self) -> int | None:

@@ -27,6 +27,9 @@ def timeline_of(config: RunConfig) -> Timeline:
     """
     rules, stop = config.rules, config.stop
     if isinstance(config.delays, Trace):
+        if type(config.optimizer.thing).timeline is not Optimizer.timeline:
+            problem = f"a recorded timeline, and {config.optimizer} has a clock of its own"
+            raise BadInput("timeline", config.delays.name, problem, "another optimizer, or simulated delays")
         timeline = config.delays.under(rules, config.local_steps)
         timeline = cut(timeline, None, stop)
     elif config.shares == "equal":
@@ -42,7 +45,8 @@ def timeline_of(config: RunConfig) -> Timeline:
             option, getattr(config, option), "no exchange is made by then", "enough for at least one exchange"
         )
     if not timeline.version[-1]:
-        problem = f"its {rules.quorum} commits of a version are never there in {timeline.exchanges} exchanges"
+        missing = f"the {rules.quorum} commits of a version" if rules.quorum > 1 else "the commits of a version"
+        problem = f"{missing} are never there in {timeline.exchanges} exchanges"
         raise BadInput("optimizer", config.optimizer.spelled, problem, "more work or time, or fewer commits a version")
     return timeline
 

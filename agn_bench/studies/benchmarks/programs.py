@@ -20,7 +20,7 @@ import numpy as np
 
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import draw_delays, load_profile
-from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.stops import NEVER
 from agn_bench.clock.timeline import Timeline
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree
 from agn_bench.optimizers.agn import Agn
@@ -148,10 +148,12 @@ class Case:
 
         return train
 
-    def training(self) -> tuple[Training, Timeline]:
-        timeline = simulate_timeline(self.draws)
+    def training(self, optimizer: Optimizer | None = None) -> tuple[Training, Timeline]:
+        """With AGN, or another optimizer."""
+        chosen = optimizer or Agn()
+        timeline = chosen.timeline(self.draws, chosen.rules(self.cell.workers), NEVER)
         train = self._on_device(self.train)
-        return Training(timeline, self.batches, Agn(), self.local, self.task, self.initial, train), timeline
+        return Training(timeline, self.batches, chosen, self.local, self.task, self.initial, train), timeline
 
     def simulation(self) -> Callable[[int], tuple[list[float], list[int]]]:
         """Apply the next exchanges as a run does, and evaluate; gives the last exchange's losses, and the workers."""
