@@ -17,7 +17,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures checks paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -74,10 +74,17 @@ architectures: $(READY)  ## the paper's methods on a convolutional network, a re
 	$(BIN)/agn-bench table $(ARCHITECTURES) --by problem --measure test_accuracy --at 25,50,100
 	$(BIN)/agn-bench plot $(ARCHITECTURES) --measure test_accuracy --panels problem --lines optimizer
 
-checks: $(READY)  ## published experiments of other authors; 15 minutes
+all-methods: $(READY)  ## every optimizer at its defaults, untuned, for the same simulated time; 10 minutes
+	$(BIN)/agn-bench sweep experiments/all-methods.toml
+	$(BIN)/agn-bench table results/all-methods --measure test_accuracy --at 25,50,100
+
+checks: $(READY)  ## other authors' experiments, and what they published beside what we get; 45 minutes
+	$(BIN)/agn-bench sweep experiments/checks/toy.toml --out $(CHECKS)/toy --jobs 1
 	$(BIN)/agn-bench sweep experiments/checks/least-squares.toml --out $(CHECKS)/least-squares
-	$(BIN)/agn-bench sweep experiments/checks/ringmaster.toml --out $(CHECKS)/ringmaster
-	$(BIN)/agn-bench table $(CHECKS)/least-squares $(CHECKS)/ringmaster --by problem --measure center_gap --out results/adhoc/checks.csv
+	$(BIN)/agn-bench sweep experiments/checks/ringmaster.toml --out $(CHECKS)/ringmaster --jobs 1
+	$(BIN)/agn-bench sweep experiments/checks/gem.toml --out $(CHECKS)/gem --jobs 1
+	$(BIN)/agn-bench sweep experiments/checks/clipped.toml --out $(CHECKS)/clipped
+	$(BIN)/python experiments/checks/verdicts.py
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
@@ -85,6 +92,7 @@ paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks
 	$(BIN)/agn-bench bench training --repetitions 11 --out results/benchmarks
+	$(BIN)/agn-bench bench optimizers --repetitions 11 --out results/benchmarks
 	$(BIN)/agn-bench bench runs --out results/benchmarks
 
 docs: $(READY)  ## docs/commands.md from the program's own help
