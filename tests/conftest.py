@@ -52,12 +52,12 @@ os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is fou
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
     os.environ.pop(_name, None)
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, wraps
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import jax
@@ -88,6 +88,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _signal in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
     signal.signal(signal.Signals[_signal], signal.SIG_DFL)
 
+T = TypeVar("T")
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
 
@@ -104,6 +105,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("agn-bench")
 
 _at_full_size = False
+
+
+def in_full(everything: Iterable[T], some: Iterable[T]) -> list[T]:
+    """All of them if the figures are wanted, else some, which stand for the others."""
+    return [*(everything if _at_full_size else some)]
 
 
 def examples(count: int) -> hypothesis.settings:
@@ -312,7 +318,8 @@ def exchanged(
     """An exchange of one worker that makes a version and is answered at once: the new center, what the worker has."""
     worker = Worker(end, optimizer.init_worker(center))
     server = Server(center, optimizer.init(center, 1))
-    server, worker = optimizer.commit(server, worker, Commit(start, local_steps, staleness, jnp.int32(1), jnp.nan))
+    rate = 0.1 if optimizer.needs_learning_rate else jnp.nan
+    server, worker = optimizer.commit(server, worker, Commit(start, local_steps, staleness, jnp.int32(1), rate))
     server = optimizer.version(server)
     return server.center, optimizer.reply(server, worker).params
 

@@ -39,10 +39,11 @@ class GapAware(Optimizer):
 
     def init(self, center: Params, workers: int) -> Any:
         """v, the weighted sum of v² and its weights' sum, and the largest rate."""
+        import jax
         import jax.numpy as jnp
 
-        kind = jnp.result_type(float)
-        return zeros(center), zeros(center), jnp.zeros((), kind), jnp.zeros((), kind)
+        none = jnp.zeros((), jax.tree.leaves(center)[0].dtype)
+        return zeros(center), zeros(center), none, none
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         import jax.numpy as jnp
@@ -52,7 +53,7 @@ class GapAware(Optimizer):
         steps = each(lambda v, g: jnp.where(self.momentum > 0, v, g), velocity, slope)
         squares = each(lambda r, v: self.decay * r + (1 - self.decay) * v**2, squares, steps)
         weights = self.decay * weights + (1 - self.decay)
-        largest = jnp.maximum(largest, commit.learning_rate)
+        largest = jnp.maximum(largest, commit.learning_rate).astype(largest.dtype)
         usual = each(lambda r: largest * (jnp.sqrt(r / weights) + 1e-8), squares)
         gap = each(
             lambda c, p, u: jnp.where(u > 0, jnp.abs(c - p) / jnp.where(u > 0, u, 1), 0),

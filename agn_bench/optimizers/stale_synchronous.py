@@ -17,8 +17,6 @@ class StaleSynchronous(Optimizer):
     """
 
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
-    server_slots: ClassVar[int] = 1
-    worker_slots: ClassVar[int] = 1
 
     ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be ahead of the slowest, s.")
     commits: str = choice(
@@ -30,6 +28,14 @@ class StaleSynchronous(Optimizer):
         default="downpour",
         help="Whose commit it is, with that optimizer's defaults.",
     )
+
+    @property
+    def server_slots(self) -> int:  # type: ignore[override]
+        return self._inner.server_slots
+
+    @property
+    def worker_slots(self) -> int:  # type: ignore[override]
+        return self._inner.worker_slots
 
     @property
     def _inner(self) -> Optimizer:
