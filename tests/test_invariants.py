@@ -62,7 +62,7 @@ from agn_bench.training.timing import timeline_of
 
 _WITH_NUMBERS = (
     "easgd:alpha=0.3", "fedbuff:size=3", "dana:momentum=0.5", "stale-synchronous:ahead=1", "ringmaster:threshold=2",
-    "rennala:size=2", "malenia:size=1",
+    "rennala:size=2", "malenia:size=1", "backup-workers:backups=0",
 )  # fmt: skip
 EVERY_OPTIMIZER: dict[str, Optimizer] = {name: OPTIMIZERS[name]() for name in OPTIMIZERS} | {
     text.partition(":")[0]: OPTIMIZERS.choose(text).thing for text in _WITH_NUMBERS
