@@ -253,6 +253,8 @@ def draw_sums_of(distribution: Distribution, generator: np.random.Generator, ter
 
     A sum's law is drawn from with its own numbers, so what comes before does not depend on what comes after.
     """
+    if type(distribution) is Constant:
+        return terms * distribution.mean
     laws = {count: law_of_sum(distribution, count) for count in np.unique(terms).tolist()}
     if all(type(law) is Gamma for law in laws.values()):
         numbers = {count: (law.shape, law.scale) for count, law in laws.items() if isinstance(law, Gamma)}
@@ -265,7 +267,10 @@ def draw_sums_of(distribution: Distribution, generator: np.random.Generator, ter
         before = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, before + _DRAWS_AT_ONCE, side="right")))
         times = drawn(distribution, generator, int(ends[last - 1]) - before)
-        sums[first:last] = np.add.reduceat(times, ends[first:last] - terms[first:last] - before)
+        starts = ends[first:last] - terms[first:last] - before
+        for count in np.unique(terms[first:last]):  # row by row, as draw_sums adds them up: no bit is another
+            those = np.flatnonzero(terms[first:last] == count)
+            sums[first + those] = times[starts[those][:, None] + np.arange(count)].sum(axis=1)
         first = last
     return sums
 

@@ -62,8 +62,8 @@ class Fixed(LocalStepsRule):
 
 @optimizer
 class BySpeed(LocalStepsRule):
-    """max(1, ⌊λ v / v_max⌋), v the worker's speed, so that phases take about as long (Liu et al. 2024, arXiv 2401.09135,
-    who call it DyLU)
+    """max(1, ⌊λ v / v_max⌋), v the worker's speed: phases take about as long, as in DyLU (Liu et al. 2024, arXiv
+    2401.09135)
     """
 
     changes: ClassVar[bool] = False
@@ -84,7 +84,8 @@ class PostLocal(LocalStepsRule):
     def steps(self, moment: Moment) -> np.ndarray:
         import numpy as np
 
-        return np.where(moment.progress < self.after, 1, moment.local_steps)
+        # A run may last longer than is expected; all of it is all of it.
+        return np.where((moment.progress < self.after) | (self.after == 1), 1, moment.local_steps)
 
 
 @optimizer
