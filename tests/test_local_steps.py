@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference
-from conftest import Figure, examples, profiles, reference_clock, steps_by_worker, tried
+from conftest import Figure, examples, initial_params, profiles, reference_clock, steps_by_worker, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from test_methods import BATCH, METHODS, PROFILE, Method
@@ -22,6 +22,7 @@ from test_rules import WAITING, assert_phases, rules_for
 from test_simulate import distance
 
 from agn_bench.base.inputs import BadInput
+from agn_bench.base.quantities import declared_numbers
 from agn_bench.base.user_code import UserCodeError
 from agn_bench.clock import Constant, Draws, Exponential, Gamma, Lognormal, Profile, draw_delays, load_profile
 from agn_bench.clock.distributions import Distribution, draw_sums, draw_sums_of
@@ -33,10 +34,11 @@ from agn_bench.config.plan import phase_steps, planned
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import load_once
-from agn_bench.optimizers import OPTIMIZERS
+from agn_bench.optimizers import OPTIMIZERS, as_pytree
 from agn_bench.optimizers.agn import Agn
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
+from agn_bench.training.checks import check_optimizer
 from agn_bench.training.records import RunResult
 from agn_bench.training.simulate import simulate
 from agn_bench.training.timing import active_timeline_of, timeline_of
@@ -312,14 +314,8 @@ class Case(FixedCase):
         clock = reference_clock(self.draws, self.rules, self.stop)
         return reference.train_with(
             optimizer, clock.rows, clock.interrupted, self.batches, self.tiny.train_images, self.tiny.train_labels,
-            reference_initial(), "sgd", 0.2, workers=self.draws.workers, local_steps=self.steps,
+            initial_params(3), "sgd", 0.2, workers=self.draws.workers, local_steps=self.steps,
         )  # fmt: skip
-
-
-def reference_initial() -> Any:
-    from conftest import initial_params
-
-    return initial_params(3)
 
 
 def differences(case: Case, method: Method, **options: Any) -> tuple[float, float]:
@@ -432,6 +428,13 @@ def test_a_loss_that_is_not_finite_ends_a_run_of_varied_phases() -> None:
     assert row["gradient_steps"] == result.timeline.steps[: row["exchanges"]].sum()
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_takes_steps_that_are_not_known_when_it_is_compiled(name: str) -> None:
+    required = [number.name for number in declared_numbers(OPTIMIZERS[name]).values() if number.required]
+    assert not required
+    check_optimizer(as_pytree(OPTIMIZERS.choose(name).thing), initial_params(3), 5, 4, varied=True)
+
+
 def test_measures_of_a_clock_of_varied_phases() -> None:
     from agn_bench.clock.measures import measures
     from agn_bench.clock.stability import growth_rate
@@ -466,12 +469,23 @@ def test_a_recorded_timeline_says_the_steps_of_each_phase(tmp_path: Path, varied
     np.testing.assert_array_equal(result.timeline.steps, varied.timeline.steps)
     np.testing.assert_array_equal(result.timeline.steps_before, varied.timeline.steps_before)
     np.testing.assert_array_equal(result.replay.losses, varied.replay.losses)
+    (fixed,) = settled([resolve({**asked, "local_steps_rule": "fixed"})])
+    assert fixed.run_id == recorded.run_id
     with pytest.raises(BadInput, match="local_steps_rule=by-speed: not by what"):
         settled([resolve({**asked, "local_steps": 3, "local_steps_rule": "by-speed"})])
     with pytest.raises(BadInput, match="local_steps=5: too large"):
         resolve({**asked, "local_steps": 5})
     with pytest.raises(BadInput, match="gradient_steps=200: not the up to 30"):
         resolve({**asked, "gradient_steps": 200})
+
+
+def test_a_recorded_timeline_of_alike_phases_is_the_run_of_its_rule(tmp_path: Path) -> None:
+    from agn_bench.execution.one import settled
+
+    config, file = of(local_steps_rule="post-local:after=1"), tmp_path / "commits.csv"
+    pd.DataFrame(columns.commits(timeline_of(config))).to_csv(file, index=False)
+    (found,) = settled([of(local_steps_rule="post-local:after=1", timeline=str(file))])
+    assert found.run_id == config.run_id
 
 
 @pytest.mark.parametrize(

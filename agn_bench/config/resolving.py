@@ -76,6 +76,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     }
     alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
     alone["local_steps_rule"] = _rule(alone.get("local_steps_rule"), alone["local_optimizer"])
+    if alone["local_steps_rule"] is None:
+        merged.pop("local_steps_rule", None)
     what = _with_data(problem, alone)
     examples = what.examples
     if "batch_size" not in given and not like:  # a small data set has fewer examples than the default
@@ -324,7 +326,7 @@ def _work_of_a_trace(
     automatic = str(merged["local_steps"]) == "auto"
     local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
-    if trace.timeline.own_steps is not None:
+    if trace.timeline.own_steps is not None or "local_steps_rule" in merged:
         return workers, *_varied_work_of_a_trace(trace, local_steps, merged, given, examples, batch_size)
     whole_phases = workers * trace.phases * local_steps
     asked = _gradient_steps(merged, examples, batch_size) if _has_work(merged) else 0
@@ -346,18 +348,18 @@ def _varied_work_of_a_trace(
     examples: int,
     batch_size: int,
 ) -> tuple[int, int]:
-    """λ and the gradient steps of a trace that says the steps of each phase: λ is the most of one, unless there is a
-    rule, by which it is to be the run of its delays (see timing.recognised).
+    """λ and the gradient steps of a trace that says the steps of each phase, of which λ is the most; or with a rule, by
+    which it is to be the run of its delays, those that were asked for (see timing.recognised).
     """
-    timeline = trace.timeline
+    timeline, ruled = trace.timeline, "local_steps_rule" in merged
     share = int((timeline.steps_before + timeline.steps).max())
-    if "local_steps_rule" not in merged:
+    if not ruled:
         if "local_steps" in given:
             most = timeline.local_steps
             local_steps = whole_number("local_steps", local_steps, most, most, "the most of a phase in the timeline")
         local_steps = timeline.local_steps
     asked = _gradient_steps(merged, examples, batch_size) if _has_work(merged) else 0
-    if asked // timeline.workers >= share and ("local_steps_rule" in merged or asked // timeline.workers == share):
+    if asked // timeline.workers >= share and (ruled or asked // timeline.workers == share):
         return local_steps, asked
     whole = timeline.workers * share
     for option in ("epochs", "gradient_steps"):

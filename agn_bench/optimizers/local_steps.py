@@ -62,8 +62,8 @@ class Fixed(LocalStepsRule):
 
 @optimizer
 class BySpeed(LocalStepsRule):
-    """max(1, ⌊λ v / v_max⌋), v the worker's speed: phases take about as long, as in DyLU (Liu et al. 2024, arXiv
-    2401.09135)
+    """λ v / v_max, rounded down but at least 1, v the worker's speed: phases take about as long, as in DyLU (Liu et al.
+    2024, arXiv 2401.09135)
     """
 
     changes: ClassVar[bool] = False
@@ -90,17 +90,18 @@ class PostLocal(LocalStepsRule):
 
 @optimizer
 class Qsr(LocalStepsRule):
-    """max(λ, ⌊(α / η)²⌋), η the learning rate: phases grow as it falls (Gu et al. 2023, arXiv 2310.14423)
+    """(α / η)², rounded down but at least λ, η the learning rate: phases grow as it falls (Gu et al. 2023, arXiv
+    2310.14423)
 
     While the rate warms up, η is what it warms up to, and no phase is longer than what is left of the run. That the
-    paper has it so in both was not confirmed. By default α is η₀ √λ, η₀ being the whole rate: (α / η)² is then λ at
-    first and grows as soon as the rate falls. The paper's α was tuned: 0.0175 for AdamW with a rate of 0.008 and λ = 4,
-    where η₀ √λ = 0.016.
+    paper has it so in both was not confirmed. By default α is the whole rate times √λ: (α / η)² is then λ at first, and
+    grows as soon as the rate falls. The paper's α was tuned: 0.0175 for AdamW with a rate of 0.008 and λ = 4, where the
+    default would be 0.016.
     """
 
     needs_rate: ClassVar[bool] = True
 
-    alpha: float = quantity(0, 1e6, default=0.0, help="α, in the unit of the learning rate; 0 stands for η₀ √λ.")
+    alpha: float = quantity(0, 1e6, default=0.0, help="α; 0 stands for the whole learning rate times √λ.")
     most: int = quantity(1, 1e6, whole=True, default=128, help="No phase is longer, unless λ is.")
 
     def steps(self, moment: Moment) -> np.ndarray:
