@@ -420,6 +420,49 @@ def test_the_curve_is_that_of_the_plain_loop(varied: RunResult) -> None:
     np.testing.assert_allclose(found["train_loss"], [row[2] for row in expected], rtol=1e-6)
 
 
+def test_any_run_with_a_rule_agrees_with_its_timeline(quick_dataset: str, tiny: Dataset, figure: Figure) -> None:
+    """Exchanges, steps and mini-batches counted three ways, whatever ends it."""
+    data = tuple((images.astype(np.float32), labels) for images, labels in (tiny.train, tiny.test))
+    work = st.sampled_from([
+        {"gradient_steps": 160}, {"gradient_steps": 160, "shares": "open"}, {"seconds": 30.0},
+        {"seconds": 30.0, "gradient_steps": 90}, {"seconds": 30.0, "gradient_steps": 160, "shares": "equal"},
+    ])  # fmt: skip
+    options = st.fixed_dictionaries({
+        "workers": st.just(5), "local_steps": st.just(4), "dataset": st.just(quick_dataset),
+        "local_steps_rule": st.sampled_from(["by-speed", "post-local", "post-local:after=0.1", "qsr:most=6"]),
+        "model": st.just("mlp-8"), "batch_size": st.just(8), "seed": st.integers(0, 99),
+        "schedule": st.just("cosine"), "eval_every": st.sampled_from([None, 2]),
+        "delays": st.sampled_from(["paper-cluster", "stragglers", "heterogeneous"]),
+        "optimizer": st.just("agn"),
+    })  # fmt: skip
+
+    @examples(16)
+    @given(options, work)
+    def attempt(options: dict[str, Any], work: dict[str, Any]) -> None:
+        config = resolve({**options, **work})
+        result = simulate(config, data)
+        timeline, made = result.timeline, result.replay.exchanges
+        summary, curve = columns.summary(result), columns.curve(result)
+        assert result.status == "done" and made == timeline.exchanges
+        assert summary["gradient_steps"] == timeline.steps.sum() == curve["gradient_steps"][-1]
+        assert result.replay.losses.shape == (made, timeline.local_steps) == (made, timeline.steps.max())
+        assert timeline.of_steps(result.replay.losses).all()
+        assert ((result.replay.losses != 0).sum(axis=1) == timeline.steps).all()
+        own = [timeline.worker == worker for worker in range(config.workers)]
+        for mine in own:  # a worker's phases follow one another in its mini-batches
+            np.testing.assert_array_equal(
+                timeline.steps_before[mine], np.cumsum(timeline.steps[mine]) - timeline.steps[mine]
+            )
+        if config.shares == "equal":
+            assert made <= config.exchanges == config.plan.phases.sum()
+            assert config.seconds or timeline.stranded or made == config.exchanges
+            assert max(timeline.steps[mine].sum() for mine in own) <= config.gradient_steps / config.workers
+        elif config.gradient_steps is not None:
+            assert timeline.steps.sum() <= config.gradient_steps
+
+    figure("invariants", what="varied λ: counts agree", **tried(attempt))
+
+
 def test_a_loss_that_is_not_finite_ends_a_run_of_varied_phases() -> None:
     """What is counted is what was made up to there."""
     result = made(of(local_steps_rule="post-local", learning_rate=1e30, gradient_steps=400))
