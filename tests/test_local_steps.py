@@ -34,7 +34,7 @@ from agn_bench.config.plan import phase_steps, planned
 from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import load_once
-from agn_bench.optimizers import OPTIMIZERS, as_pytree
+from agn_bench.optimizers import OPTIMIZERS, Commit, Optimizer, Server, Worker, as_pytree, each, optimizer
 from agn_bench.optimizers.agn import Agn
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
@@ -346,6 +346,28 @@ def test_replays_of_varied_phases_agree_with_the_plain_loop(tiny: Dataset, text:
     assert {*case.timeline.steps.tolist()} == {1, 2, 3, 4, 5}
     assert bool(len(case.timeline.interrupted)) == RULED[text].cancels
     assert max(differences(case, method, together=together)) < 1e-9
+
+
+@optimizer
+class Told(Optimizer):
+    """c ← c + η + λ / 1000: what a commit says of its phase."""
+
+    def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
+        new = each(lambda c: c + commit.learning_rate + commit.steps / 1000, server.center)
+        return server._replace(center=new), worker
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "batched"])
+def test_a_commit_says_its_own_steps_and_the_rate_of_its_last_one(tiny: Dataset, together: bool) -> None:
+    case = Case(tiny, varied_draws(PROFILE, 5, 4, 12, 5), Rules())
+    rows, steps = np.arange(case.timeline.exchanges), case.timeline.steps
+    factors = np.random.default_rng(2).random((len(rows), 5)).astype(np.float32)
+    with jax.enable_x64(True):
+        training, _ = case.ours(Told(), factors=factors, together=together)
+        moved = jax.tree.map(lambda new, old: new - old, training.center, initial_params(3))
+    expected = 0.2 * factors[rows, steps - 1].astype(float).sum() + steps.sum() / 1000
+    for leaf in jax.tree.leaves(moved):
+        np.testing.assert_allclose(leaf, expected, rtol=1e-5)
 
 
 def test_a_program_that_takes_the_longest_phase_for_all_is_seen(tiny: Dataset) -> None:

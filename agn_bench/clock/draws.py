@@ -60,20 +60,16 @@ class Draws:
         """A timeline of these draws, with the λ of each phase where it varies."""
         if self.steps is None:
             return timeline
-        assert self.steps_before is not None
         draw = self.first[timeline.worker] + timeline.phase
-        return replace(timeline, own_steps=self.steps[draw], own_before=self.steps_before[draw])
+        return replace(timeline, own_steps=self.steps[draw], own_before=self._steps_before(self.steps)[draw])
 
     def steps_of(self, draw: np.ndarray) -> int | np.ndarray:
         """λ of phases, by their indices in the flat arrays."""
         return self.local_steps if self.steps is None else self.steps[draw]
 
-    @property
-    def steps_before(self) -> np.ndarray | None:
-        """The local steps of the worker's phases before each one, int64, flat; None: λ does not vary."""
-        if self.steps is None:
-            return None
-        total = np.cumsum(self.steps, dtype=np.int64) - self.steps
+    def _steps_before(self, steps: np.ndarray) -> np.ndarray:
+        """The local steps of the worker's phases before each one, int64, flat."""
+        total = np.cumsum(steps, dtype=np.int64) - steps
         return total - np.repeat(total[self.first], self.phases)
 
 

@@ -116,8 +116,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     )
     check_rules(config)
     most = MAX_IMAGES_DRAWN // batch_size
-    for steps in (replace(config, local_steps_rule=None).steps, config.steps):  # of a rule once they are few enough
-        if steps > most:
+    for one in (replace(config, local_steps_rule=None), config):  # by the rule only once they are few enough to plan
+        if (steps := one.steps) > most:
             long = f"time for about {steps:.3g} gradient steps, more than a run can hold"
             longest = most / steps * alone["seconds"]
             accepted = f"up to about {longest:.3g} simulated seconds, or `gradient_steps` too"
