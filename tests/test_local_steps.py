@@ -422,11 +422,19 @@ def test_only_steps_that_were_made_are_in_a_runs_files(varied: RunResult) -> Non
     assert row["gradient_steps"] == timeline.steps.sum() == 4 * (15 + 15)
     assert replay.losses.shape == (timeline.exchanges, 3)
     assert not replay.losses[timeline.steps == 1, 1:].any() and replay.losses[:, 0].all()
-    last = {
-        w: losses[steps - 1] for w, steps, losses in zip(timeline.worker, timeline.steps, replay.losses, strict=True)
-    }
-    assert columns._last_of_workers(varied, "loss") == pytest.approx(np.mean([*last.values()]))
     assert columns.commits(timeline)["steps"].tolist() == timeline.steps.tolist()
+
+
+def test_the_last_mini_batch_of_a_worker_is_that_of_its_own_phase() -> None:
+    """Of a slow worker, whose phases are shorter than there is room for."""
+    result = made(of(problem="quadratic:noise=1", local_steps_rule="by-speed", batch_size=5))
+    last = {
+        worker: losses[steps - 1]
+        for worker, steps, losses in zip(
+            result.timeline.worker, result.timeline.steps, result.replay.losses, strict=True
+        )
+    }
+    assert columns._last_of_workers(result, "loss") == pytest.approx(np.mean([*last.values()]))
 
 
 def test_the_curve_is_that_of_the_plain_loop(varied: RunResult) -> None:
