@@ -31,7 +31,7 @@ _LONGEST_PHASE = 10**6
 _LEAST_AHEAD, _MOST_AHEAD = 16, 1 << 16
 """Phases that are looked at at once."""
 _MOMENTS = 1 << 16
-"""Of a run, at which its schedule is looked at. A look at each phase was measured to take half a minute for 40 workers."""
+"""Of a run, at which its schedule is looked at. A look at each phase took half a minute for 40 workers."""
 
 
 class Plan(NamedTuple):
