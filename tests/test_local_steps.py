@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 import reference
-from conftest import Figure, examples, initial_params, profiles, reference_clock, steps_by_worker, tried
+from conftest import (
+    PERCEPTRON,
+    Figure,
+    examples,
+    initial_params,
+    local_optimizer,
+    profiles,
+    reference_clock,
+    steps_by_worker,
+    tried,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from test_methods import BATCH, METHODS, PROFILE, Method
-from test_methods import Case as FixedCase
 from test_rules import WAITING, assert_phases, rules_for
 from test_simulate import distance
 
@@ -38,9 +47,11 @@ from agn_bench.optimizers import OPTIMIZERS, Commit, Optimizer, Server, Worker, 
 from agn_bench.optimizers.agn import Agn
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
+from agn_bench.training.carry import Training
 from agn_bench.training.checks import check_optimizer
 from agn_bench.training.records import RunResult
 from agn_bench.training.simulate import simulate
+from agn_bench.training.task import task_of
 from agn_bench.training.timing import active_timeline_of, timeline_of
 
 Command = Callable[..., tuple[int, str, str]]
@@ -301,37 +312,46 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
 # --- replay ---
 
 
-class Case(FixedCase):
+PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
+RATE = 0.2
+
+
+class Case:
     """One timeline of varied phases, and what both programs make of it."""
 
-    def __init__(self, tiny: Dataset, draws: Draws, rules: Rules, stop: Stop = NEVER) -> None:
-        super().__init__(tiny, draws, rules, stop)
+    def __init__(self, tiny: Dataset, draws: Draws, rules: Rules) -> None:
+        self.tiny, self.draws, self.rules = tiny, draws, rules
+        self.timeline = simulate_timeline(draws, rules)
         self.steps = steps_by_worker(draws)
-        shape = (draws.workers, max(map(sum, self.steps)), BATCH)
+        shape = (draws.workers, max(map(sum, self.steps)), 8)
         self.batches = np.random.default_rng(1).integers(0, len(tiny.train_labels), shape).astype(np.int32)
 
-    def plain_one(self, optimizer: Any) -> Any:
-        clock = reference_clock(self.draws, self.rules, self.stop)
-        return reference.train_with(
+    def ours(self, optimizer: Optimizer, dtype: type = np.float64, **options: Any) -> tuple[Any, np.ndarray]:
+        """The final center, and the losses, with room for the longest phase."""
+        train = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
+        task, initial = task_of(PERCEPTRON, initial_params(3, dtype))
+        local = local_optimizer("sgd", RATE)
+        training = Training(self.timeline, self.batches, optimizer, local, task, initial, train, **options)
+        losses = []
+        for first in range(0, self.timeline.exchanges, training.segment_size):
+            last = min(first + training.segment_size, self.timeline.exchanges)
+            losses.append(np.asarray(training.apply(first, last).losses[: last - first]))
+        return jax.device_get(training.center), np.concatenate(losses)
+
+    def plain(self, optimizer: Any) -> tuple[Any, np.ndarray]:
+        """The final center, and the losses of all steps."""
+        clock = reference_clock(self.draws, self.rules)
+        centers, losses, _, _ = reference.train_with(
             optimizer, clock.rows, clock.interrupted, self.batches, self.tiny.train_images, self.tiny.train_labels,
-            initial_params(3), "sgd", 0.2, workers=self.draws.workers, local_steps=self.steps,
+            initial_params(3), "sgd", RATE, workers=self.draws.workers, local_steps=self.steps,
         )  # fmt: skip
-
-
-def differences(case: Case, method: Method, **options: Any) -> tuple[float, float]:
-    """Of the centers, and of the losses, from the plain loop's."""
-    with jax.enable_x64(True):
-        training, losses = case.ours(OPTIMIZERS.choose(method.text).thing, **options)
-        centers, expected, _, _ = case.plain_one(method.plain(case.draws.workers))
-        found = case.timeline.of_steps(np.asarray(losses))
-        assert np.asarray(losses).sum() == pytest.approx(found.sum())  # what is no step is 0
-        return distance(training.center, centers[-1]), float(np.abs(found - np.concatenate(expected)).max())
+        return centers[-1], np.concatenate(losses)
 
 
 RULED = {
-    "agn": Rules(),
-    "local-sgd": Rules(quorum=4, waits=True),
-    "ringmaster:threshold=3": Rules(drop_at=2, cancels=True),
+    "agn": (reference.Agn(), Rules()),
+    "local-sgd": (reference.LocalSgd(4), Rules(quorum=4, waits=True)),
+    "ringmaster:threshold=3": (reference.Ringmaster(), Rules(drop_at=2, cancels=True)),
 }
 
 
@@ -341,11 +361,16 @@ def test_replays_of_varied_phases_agree_with_the_plain_loop(tiny: Dataset, text:
     """To 1e-9 in float64, with λ from 1 to 5 that varies by worker and by phase; interrupted phases use up their
     mini-batches.
     """
-    (method,) = (one for one in METHODS if one.text == text)
-    case = Case(tiny, varied_draws(PROFILE, 5, 4, 12, 5), RULED[text])
+    plain, rules = RULED[text]
+    case = Case(tiny, varied_draws(PROFILE, 5, 4, 12, 5), rules)
     assert {*case.timeline.steps.tolist()} == {1, 2, 3, 4, 5}
-    assert bool(len(case.timeline.interrupted)) == RULED[text].cancels
-    assert max(differences(case, method, together=together)) < 1e-9
+    assert bool(len(case.timeline.interrupted)) == rules.cancels
+    with jax.enable_x64(True):
+        center, losses = case.ours(OPTIMIZERS.choose(text).thing, together=together)
+    expected_center, expected_losses = case.plain(plain)
+    assert distance(center, expected_center) < 1e-9
+    np.testing.assert_allclose(case.timeline.of_steps(losses), expected_losses, rtol=0, atol=1e-9)
+    assert ((losses != 0).sum(axis=1) == case.timeline.steps).all()  # what is no step is 0
 
 
 @optimizer
@@ -363,16 +388,15 @@ def test_a_commit_says_its_own_steps_and_the_rate_of_its_last_one(tiny: Dataset,
     rows, steps = np.arange(case.timeline.exchanges), case.timeline.steps
     factors = np.random.default_rng(2).random((len(rows), 5)).astype(np.float32)
     with jax.enable_x64(True):
-        training, _ = case.ours(Told(), factors=factors, together=together)
-        moved = jax.tree.map(lambda new, old: new - old, training.center, initial_params(3))
-    expected = 0.2 * factors[rows, steps - 1].astype(float).sum() + steps.sum() / 1000
+        center, _ = case.ours(Told(), factors=factors, together=together)
+        moved = jax.tree.map(lambda new, old: new - old, center, initial_params(3))
+    expected = RATE * factors[rows, steps - 1].astype(float).sum() + steps.sum() / 1000
     for leaf in jax.tree.leaves(moved):
         np.testing.assert_allclose(leaf, expected, rtol=1e-5)
 
 
 def test_a_program_that_takes_the_longest_phase_for_all_is_seen(tiny: Dataset) -> None:
     """Each of these mistakes moves the center by far more than 1e-9."""
-    (method,) = (one for one in METHODS if one.text == "agn")
     case = Case(tiny, varied_draws(PROFILE, 5, 4, 12, 5), Rules())
     timeline = case.timeline
     for wrong in (
@@ -383,8 +407,8 @@ def test_a_program_that_takes_the_longest_phase_for_all_is_seen(tiny: Dataset) -
         case.timeline = replace(timeline, **wrong)
         case.batches = np.concatenate([case.batches] * 2, axis=1)  # so that there are enough
         with jax.enable_x64(True):
-            training, _ = case.ours(Agn())
-            assert distance(training.center, case.plain_one(method.plain(4))[0][-1]) > 1e-5
+            center, _ = case.ours(Agn())
+        assert distance(center, case.plain(reference.Agn())[0]) > 1e-5
 
 
 def test_whatever_the_steps_there_is_one_program(tiny: Dataset, compilations: Callable[..., int]) -> None:
