@@ -258,7 +258,8 @@ def cases(draw: Any) -> tuple[Draws, Rules, Stop]:
         seconds=draw(st.none() | st.sampled_from([0.1, 1.0, 3.5, 20.0, 100.0])),
         gradient_steps=draw(st.none() | st.integers(0, 300)),
     )
-    rules = draw(st.just(Rules()) | rules_for(workers))
+    interrupts = st.builds(Rules, drop_at=st.integers(1, 3), cancels=st.just(True))
+    rules = draw(st.just(Rules()) | rules_for(workers) | interrupts)
     return draws, rules, draw(st.sampled_from([NEVER, stop]))
 
 
