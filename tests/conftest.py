@@ -356,11 +356,18 @@ def reference_log(draws: Draws) -> list[dict[str, float]]:
     return reference_clock(draws).rows
 
 
+def steps_by_worker(draws: Draws) -> Any:
+    """λ as the reference takes it: a number, or of each worker a list of its phases'."""
+    if draws.steps is None:
+        return draws.local_steps
+    return [own.tolist() for own in np.split(draws.steps, np.cumsum(draws.phases)[:-1])]
+
+
 def reference_clock(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Any:
     """The same with rules and a stop: the rows, and what no exchange ended."""
     times = [
         np.split(getattr(draws, part), np.cumsum(draws.phases)[:-1]) for part in ("compute", "up", "down", "server")
     ]
     collective = None if draws.collective is None else tuple(draws.collective)
-    more = (draws.channels, collective, draws.local_steps)
+    more = (draws.channels, collective, steps_by_worker(draws))
     return reference.clock(draws.begin, *times, draws.order, asdict(rules), *more, **asdict(stop))

@@ -25,6 +25,11 @@ def event_log(begin, compute, up, down, server, order, rules=None, channels=1, c
     return clock(begin, compute, up, down, server, order, rules, channels, collective, local_steps).rows
 
 
+def steps_of(local_steps, worker, phase):
+    """λ of a phase: a number, or of each worker a list of its phases'."""
+    return local_steps if isinstance(local_steps, int) else local_steps[worker][phase]
+
+
 def clock(
     begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1,
     exchanges=None, seconds=None, gradient_steps=None,
@@ -33,7 +38,7 @@ def clock(
 
     rules: a dict like RULES; what is missing is as there. channels: so many are served at once. collective: the
     latency and the transfer of one message in seconds, for those who wait for each other and need no server.
-    exchanges, seconds, gradient_steps: the run stops at what comes first.
+    exchanges, seconds, gradient_steps: the run stops at what comes first. local_steps: see `steps_of`.
     """
     rules = {**RULES, **(rules or {})}
     drop_at = math.inf if rules["drop_at"] is None else rules["drop_at"]
@@ -126,7 +131,8 @@ def clock(
                 length = compute[other["worker"]][other["phase"]]
                 interrupted.append({
                     "worker": other["worker"], "phase": other["phase"], "start_s": other["start"], "end_s": told,
-                    "steps": math.floor(local_steps * (told - other["start"]) / length), "answered": this,
+                    "steps": math.floor(steps_of(local_steps, other["worker"], other["phase"]) *
+                        (told - other["start"]) / length), "answered": this,
                     "pulled": other["pulled"],
                 })  # fmt: skip
                 other["pulled"] = version
@@ -156,9 +162,11 @@ def clock(
     in_time = len(rows) if seconds is None else sum(row["applied_s"] <= seconds for row in rows)
     kept = len(rows) if exchanges is None else min(exchanges, len(rows))
     if gradient_steps is not None:
+        made = 0
         for index, row in enumerate(rows[:kept]):
+            made += steps_of(local_steps, row["worker"], row["phase"])
             in_vain = sum(phase["steps"] for phase in interrupted if phase["end_s"] <= row["applied_s"])
-            if local_steps * (index + 1) + in_vain > gradient_steps:
+            if made + in_vain > gradient_steps:
                 kept = index
                 break
     last = max([row[time] for row in rows for time in ("applied_s", "resume_s") if row[time] == row[time]], default=0.0)
@@ -181,9 +189,9 @@ def clock(
     unfinished = []
     for worker, phase, start, compute_end in begun:
         if start < end and (worker, phase) not in over:
-            steps = local_steps
+            steps = steps_of(local_steps, worker, phase)
             if compute_end > end:
-                steps = math.floor(local_steps * (end - start) / compute[worker][phase])
+                steps = math.floor(steps * (end - start) / compute[worker][phase])
             unfinished.append({
                 "worker": worker, "phase": phase, "start_s": start, "end_s": min(compute_end, end), "steps": steps,
             })  # fmt: skip
@@ -412,7 +420,8 @@ def train_with(
     """Train along a log under rules, with an optimizer that has a memory.
 
     Returns the centers after every row, losses and correct images of every mini-batch, and all that the optimizer
-    knows in the end. `workers` and `local_steps` are needed where log and interrupted phases do not tell them.
+    knows in the end. `workers` and `local_steps` are needed where log and interrupted phases do not tell them. Where
+    local steps vary (see `steps_of`), losses and correct images are a list with an array of each row's.
     """
     phases = [*log, *interrupted]
     if workers is None:
@@ -427,8 +436,9 @@ def train_with(
     for this, row in enumerate(log):
         worker = row["worker"]
         end = begun[worker]
-        first = row["phase"] * local_steps
-        for batch in batches[worker, first : first + local_steps]:
+        first = sum(steps_of(local_steps, worker, phase) for phase in range(row["phase"]))
+        steps = steps_of(local_steps, worker, row["phase"])
+        for batch in batches[worker, first : first + steps]:
             loss, gradient, right = loss_and_gradient(end, images[batch], labels[batch])
             losses.append(loss)
             correct.append(right)
@@ -438,7 +448,7 @@ def train_with(
         if reset:
             own[worker].reset()
         if row["accepted"]:
-            optimizer.commit(worker, begun[worker], end, row["staleness"], local_steps)
+            optimizer.commit(worker, begun[worker], end, row["staleness"], steps)
         if row["version"] > version:
             optimizer.version()
             version = row["version"]
@@ -449,7 +459,10 @@ def train_with(
             if phase["answered"] == this:
                 begun[phase["worker"]] = optimizer.reply(phase["worker"], begun[phase["worker"]])
         centers.append(optimizer.center)
-    losses, correct = (np.array(of_all).reshape(-1, local_steps) for of_all in (losses, correct))
+    ends = np.cumsum([steps_of(local_steps, row["worker"], row["phase"]) for row in log])[:-1]
+    losses, correct = (np.split(np.array(of_all), ends) for of_all in (losses, correct))
+    if isinstance(local_steps, int):
+        losses, correct = np.array(losses), np.array(correct)
     return centers, losses, correct, vars(optimizer)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.local_steps import LOCAL_STEPS_RULES
 from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import SPLITS
@@ -29,6 +30,7 @@ NUMBERS = {
         (SPLITS, ("split_",)),
         (PROBLEMS, ("problem_",)),
         (SCHEDULES, ("schedule_",)),
+        (LOCAL_STEPS_RULES, ("rule_",)),
     )
     for kind in named.names()
     for name in declared_numbers(named[kind])

@@ -17,6 +17,7 @@ from agn_bench.config.defaults import PRESETS
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.shipped import CLAIMS, shipped_experiments
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.local_steps import LOCAL_STEPS_RULES
 from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.paper.artefacts import ARTEFACTS
 from agn_bench.problems import PROBLEMS
@@ -46,6 +47,13 @@ def _local_optimizers() -> list[Row]:
 
 def _schedules() -> list[Row]:
     return [{"schedule": name, "what": _about(found), "numbers": _numbers(found)} for name, found in _all(SCHEDULES)]
+
+
+def _local_steps_rules() -> list[Row]:
+    return [
+        {"rule of λ": name, "what": _about(found), "numbers": _numbers(found)}
+        for name, found in _all(LOCAL_STEPS_RULES)
+    ]
 
 
 def _problems() -> list[Row]:
@@ -110,6 +118,7 @@ KINDS: dict[str, Named[Any]] = {
     "optimizer": OPTIMIZERS,
     "local optimizer": LOCAL_OPTIMIZERS,
     "schedule": SCHEDULES,
+    "local steps rule": LOCAL_STEPS_RULES,
     "problem": PROBLEMS,
     "distribution": DISTRIBUTIONS,
     "speeds": SPEEDS,
@@ -226,6 +235,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
     "schedules": _schedules,
+    "local-steps-rules": _local_steps_rules,
     "problems": _problems,
     "distributions": _distributions,
     "speeds": _speeds,

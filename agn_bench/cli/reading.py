@@ -253,9 +253,9 @@ def list_names(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="optimizers, local-optimizers, schedules, problems, models, datasets, data-splits, distributions, "
-            "speeds, delays, presets, experiments, artefacts; or one of them, as in easgd or my.py:Mine, for its "
-            "numbers; default all",
+            help="optimizers, local-optimizers, schedules, local-steps-rules, problems, models, datasets, data-splits, "
+            "distributions, speeds, delays, presets, experiments, artefacts; or one of them, as in easgd or "
+            "my.py:Mine, for its numbers; default all",
             metavar="WHAT",
             autocompletion=completion(_listed),
         ),

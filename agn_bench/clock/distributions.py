@@ -81,11 +81,19 @@ class Gamma(Distribution):
     mean: float = positive("Seconds, on average.")
     cv: float = ratio("Standard deviation over mean.")
 
+    @property
+    def shape(self) -> float:
+        return self.cv**-2
+
+    @property
+    def scale(self) -> float:
+        return self.mean * self.cv**2
+
     def moments(self) -> Moments:
         return Moments(self.mean, (self.mean * self.cv) ** 2)
 
     def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        return generator.gamma(self.cv**-2, self.mean * self.cv**2, size=count)
+        return generator.gamma(self.shape, self.scale, size=count)
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,33 @@ def draw_sums(distribution: Distribution, generator: np.random.Generator, count:
     for first in range(0, count, rows):
         last = min(first + rows, count)
         sums[first:last] = drawn(distribution, generator, (last - first) * terms).reshape(-1, terms).sum(axis=1)
+    return sums
+
+
+def draw_sums_of(distribution: Distribution, generator: np.random.Generator, terms: np.ndarray) -> np.ndarray:
+    """Sums of so many independent draws each, (terms,): where all are of as many, those of draw_sums, to the bit.
+
+    A sum's law is drawn from with its own numbers, so what comes before does not depend on what comes after.
+    """
+    if type(distribution) is Constant:
+        return terms * distribution.mean
+    laws = {count: law_of_sum(distribution, count) for count in np.unique(terms).tolist()}
+    if all(type(law) is Gamma for law in laws.values()):
+        numbers = {count: (law.shape, law.scale) for count, law in laws.items() if isinstance(law, Gamma)}
+        shape, scale = np.array([numbers[count] for count in terms.tolist()]).T
+        return generator.gamma(shape, scale)
+    sums = np.empty(len(terms))
+    ends = np.cumsum(terms, dtype=np.int64)
+    first = 0
+    while first < len(terms):  # so many whole sums at once, and at least one
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + _DRAWS_AT_ONCE, side="right")))
+        times = drawn(distribution, generator, int(ends[last - 1]) - before)
+        starts = ends[first:last] - terms[first:last] - before
+        for count in np.unique(terms[first:last]):  # row by row, as draw_sums adds them up: no bit is another
+            those = np.flatnonzero(terms[first:last] == count)
+            sums[first + those] = times[starts[those][:, None] + np.arange(count)].sum(axis=1)
+        first = last
     return sums
 
 

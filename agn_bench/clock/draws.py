@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agn_bench.base.streams import Kind, stream
-from agn_bench.clock.distributions import Constant, Distribution, draw_sums
+from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of
 from agn_bench.clock.profile import Profile, RoundTime
 from agn_bench.clock.speeds import slowness_of
+from agn_bench.clock.timeline import Timeline
 
 LONGEST = -1.0
 """In Draws.order: the server takes whoever has waited longest."""
@@ -20,12 +21,13 @@ class Draws:
     """Every time of a run, in seconds, float64. Times of phases are flat, worker by worker, (all phases,)."""
 
     local_steps: int
+    """λ; where it varies, the most of a phase."""
     phases: np.ndarray
     """Local phases of each worker, (workers,) int."""
     begin: np.ndarray
     """When each worker starts its first local phase, (workers,)."""
     compute: np.ndarray
-    """Of a local phase: the sum of its λ step draws."""
+    """Of a local phase: the sum of its step draws."""
     up: np.ndarray
     down: np.ndarray
     server: np.ndarray
@@ -37,6 +39,8 @@ class Draws:
     """How many exchanges the server serves at once."""
     collective: RoundTime | None = None
     """What a round costs workers that wait for one another; None: they exchange through the server."""
+    steps: np.ndarray | None = None
+    """λ of each phase where it varies, int32; None: that of all."""
 
     @property
     def workers(self) -> int:
@@ -47,32 +51,65 @@ class Draws:
         """Where each worker's phases begin in the flat arrays, (workers,)."""
         return np.cumsum(self.phases) - self.phases
 
+    @property
+    def least_steps(self) -> int:
+        """The least λ of a phase."""
+        return self.local_steps if self.steps is None else int(self.steps.min())
+
+    def with_steps(self, timeline: Timeline) -> Timeline:
+        """A timeline of these draws, with the λ of each phase where it varies."""
+        if self.steps is None:
+            return timeline
+        draw = self.first[timeline.worker] + timeline.phase
+        return replace(timeline, own_steps=self.steps[draw], own_before=self._steps_before(self.steps)[draw])
+
+    def steps_of(self, draw: np.ndarray) -> int | np.ndarray:
+        """λ of phases, by their indices in the flat arrays."""
+        return self.local_steps if self.steps is None else self.steps[draw]
+
+    def _steps_before(self, steps: np.ndarray) -> np.ndarray:
+        """The local steps of the worker's phases before each one, int64, flat."""
+        total = np.cumsum(steps, dtype=np.int64) - steps
+        return total - np.repeat(total[self.first], self.phases)
+
 
 def draw_delays(
-    profile: Profile, seed: int, workers: int, phases: int | np.ndarray, local_steps: int, message_bytes: int = 0
+    profile: Profile,
+    seed: int,
+    workers: int,
+    phases: int | np.ndarray,
+    local_steps: int | np.ndarray,
+    message_bytes: int = 0,
 ) -> Draws:
     """Draw the times of `phases` local phases of each worker, or of so many of each.
 
     Args:
+        local_steps: λ, or that of each phase, flat, worker by worker, (all phases,) int32.
         message_bytes: what a worker sends to the server, and gets back.
     """
     counts = np.broadcast_to(np.asarray(phases), (workers,))
     total = int(counts.sum())
+    most_steps = int(np.max(local_steps))
+    varied = local_steps if isinstance(local_steps, np.ndarray) and local_steps.min() < most_steps else None
 
-    def times(distribution: Distribution, kind: Kind, terms: int = 1) -> np.ndarray:
+    def times(distribution: Distribution, kind: Kind, terms: int | np.ndarray = 1) -> np.ndarray:
         if type(distribution) is Constant:
             return np.full(total, terms * distribution.mean)
-        drawn = [draw_sums(distribution, stream(seed, kind, w), int(counts[w]), terms) for w in range(workers)]
+        if isinstance(terms, np.ndarray):
+            own = np.split(terms, np.cumsum(counts)[:-1])
+            drawn = [draw_sums_of(distribution, stream(seed, kind, w), own[w]) for w in range(workers)]
+        else:
+            drawn = [draw_sums(distribution, stream(seed, kind, w), int(counts[w]), terms) for w in range(workers)]
         return np.concatenate(drawn)
 
     def exchanged(part: str, kind: Kind) -> np.ndarray:
         return times(getattr(profile, part), kind) + profile.transfer_s(part, message_bytes)
 
     return Draws(
-        local_steps=local_steps,
+        local_steps=most_steps,
         phases=counts,
         begin=profile.start_interval * np.arange(workers),
-        compute=times(profile.step, Kind.STEP, local_steps)
+        compute=times(profile.step, Kind.STEP, most_steps if varied is None else varied)
         * np.repeat(slowness_of(profile.speeds, seed, workers), counts),
         up=exchanged("up", Kind.UP),
         down=exchanged("down", Kind.DOWN),
@@ -80,6 +117,7 @@ def draw_delays(
         order=_order(profile, seed, total),
         channels=profile.channels,
         collective=None if profile.collective is None else profile.collective.round_time(message_bytes),
+        steps=varied,
     )
 
 

@@ -31,12 +31,12 @@ def simulate_timeline(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NE
     """Run the event simulation on the given draws, up to the stop, or until nothing more can happen."""
     asynchronous = rules == ASYNCHRONOUS and draws.channels == 1
     simulate = _simulate if asynchronous else ruled_events.simulate
-    return cut(simulate(draws, rules, stop), draws, stop)
+    return cut(draws.with_steps(simulate(draws, rules, stop)), draws, stop)
 
 
 def _simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
     workers, drawn = draws.workers, len(draws.compute)
-    most = stop.most_exchanges(draws.local_steps)
+    most = stop.most_exchanges(draws.least_steps)
     exchanges = drawn if most is None else min(drawn, most)
     room = rounded(drawn, MIN_EXCHANGES, bits=1)
     places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)

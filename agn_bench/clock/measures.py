@@ -24,6 +24,7 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
     active = timeline.exchanges
     if not endless:
         active -= int(np.unique(timeline.worker[::-1], return_index=True)[1].max())
+    mean_steps = timeline.local_steps if timeline.own_steps is None else float(timeline.own_steps.mean())
     lost = timeline.interrupted
     worker_s = float(np.nansum(timeline.resume_s - timeline.start_s) + (lost.end_s - lost.start_s).sum())
     barrier_s = timeline.answer_wait_s[timeline.answered >= 0]
@@ -35,7 +36,7 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
         "exchanges": timeline.exchanges,
         "end_s": timeline.end_s,
         "exchanges_per_s": rate,
-        "gradient_steps_per_s": rate * timeline.local_steps,
+        "gradient_steps_per_s": rate * mean_steps,
         "mean_staleness": float(timeline.staleness.mean()),
         "p95_staleness": float(np.percentile(timeline.staleness, 95)),
         "max_staleness": int(timeline.staleness.max()),
@@ -46,7 +47,7 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
         else float("nan"),
         "compute_share": share(np.append(timeline.compute_end_s - timeline.start_s, lost.end_s - lost.start_s)),
         "wait_share": share(timeline.queue_wait_s),
-        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.local_steps)
+        "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.steps[:active])
         if timeline.plain
         else float("nan"),
         "versions": int(timeline.version[-1]),

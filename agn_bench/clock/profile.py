@@ -122,18 +122,23 @@ class Profile:
     def exchanges_per_s(self, workers: int, local_steps: int, message_bytes: int) -> float:
         """What n workers make at most, on average: as fast as they are, and as the server is, if nobody waits."""
         rate = float(self.rates(0, workers, local_steps, message_bytes).sum())
-        server = self._mean_s("server", message_bytes)
+        server = self.mean_s("server", message_bytes)
         return min(rate, self.channels / server) if server else rate
 
-    def rates(self, seed: int, workers: int, local_steps: int, message_bytes: int) -> np.ndarray:
-        """Exchanges per simulated second that each worker would make on average if none ever waited, (workers,)."""
+    def rates(self, seed: int, workers: int, local_steps: int | np.ndarray, message_bytes: int) -> np.ndarray:
+        """Exchanges per simulated second that each worker would make on average if none ever waited, (workers,).
+
+        Args:
+            local_steps: λ, or that of each worker.
+        """
         step = self.step.moments().mean * local_steps
-        links = self._mean_s("up", message_bytes) + self._mean_s("down", message_bytes)
+        links = self.mean_s("up", message_bytes) + self.mean_s("down", message_bytes)
         slowness = np.asarray(slowness_of(self.speeds, seed, workers))
-        rest = links + self._mean_s("server", message_bytes)
+        rest = links + self.mean_s("server", message_bytes)
         return np.asarray(1 / np.maximum(slowness * step + rest, np.finfo(float).tiny))
 
-    def _mean_s(self, part: str, message_bytes: int) -> float:
+    def mean_s(self, part: str, message_bytes: int) -> float:
+        """Seconds that `part` of an exchange takes on average."""
         return float(getattr(self, part).moments().mean) + self.transfer_s(part, message_bytes)
 
     def transfer_s(self, part: str, message_bytes: int) -> float:

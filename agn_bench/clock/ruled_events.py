@@ -162,7 +162,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
         flat(draws.server),
         flat(draws.order),
     )
-    most = stop.most_exchanges(draws.local_steps)
+    most = stop.most_exchanges(draws.least_steps)
     terms = Terms(
         np.int32(rules.quorum),
         np.bool_(rules.waits),
@@ -457,7 +457,7 @@ def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: In
             (lost.draw - draws.first[lost.worker]).astype(np.int32),
             lost.start,
             lost.end,
-            steps_made(lost.start, lost.end, times.compute[lost.draw], draws.local_steps),
+            steps_made(lost.start, lost.end, times.compute[lost.draw], draws.steps_of(lost.draw)),
             lost.answered,
         ),
     )

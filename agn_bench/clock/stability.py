@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 
@@ -19,13 +20,14 @@ _BITS = 300
 _FEWEST_WINDOWS = 5
 
 
-def growth_rate(worker: Iterable[int], workers: int, local_steps: float) -> float:
+def growth_rate(worker: Iterable[int], workers: int, local_steps: float | np.ndarray) -> float:
     """Increase of log max|x| per n exchanges: above 0, AGN is unstable in stiff directions.
 
     The slope of a least-squares line through the logarithm of the largest |x| of every n exchanges.
 
     Args:
         worker: who exchanges, in the order applied.
+        local_steps: λ, or that of each exchange's phase.
 
     Returns:
         The rate; NaN if the timeline is shorter than 5 n exchanges; −inf if x is 0 to the end.
@@ -40,7 +42,7 @@ def growth_rate(worker: Iterable[int], workers: int, local_steps: float) -> floa
     return float(np.polyfit(kept, peaks[kept], 1)[0]) if len(kept) > 1 else math.nan
 
 
-def _log_peaks(worker: Iterable[int], workers: int, local_steps: float) -> list[float]:
+def _log_peaks(worker: Iterable[int], workers: int, local_steps: float | np.ndarray) -> list[float]:
     """log max|x| of every n exchanges, from x = 1 at the center and at all workers; NaN where x is 0 throughout, −inf
     where all is 0 and will be.
 
@@ -51,12 +53,14 @@ def _log_peaks(worker: Iterable[int], workers: int, local_steps: float) -> list[
     x, exponent = 1.0, 0
     pulled = [(1.0, 0)] * workers
     peaks, peak = [], 0.0
-    for exchange, index in enumerate(worker.tolist() if isinstance(worker, np.ndarray) else worker, start=1):
+    indices = worker.tolist() if isinstance(worker, np.ndarray) else worker
+    steps = local_steps.tolist() if isinstance(local_steps, np.ndarray) else repeat(local_steps)
+    for exchange, (index, its_steps) in enumerate(zip(indices, steps, strict=False), start=1):
         value, its_exponent = pulled[index]
         if value and its_exponent > exponent + _BITS:  # it dwarfs x
             x, peak = math.ldexp(x, exponent - its_exponent), math.ldexp(peak, exponent - its_exponent)
             exponent = its_exponent
-        x -= math.ldexp(value, its_exponent - exponent) / local_steps
+        x -= math.ldexp(value, its_exponent - exponent) / its_steps
         peak = max(peak, abs(x))
         if exchange % workers == 0:
             if peak:

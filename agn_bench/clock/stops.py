@@ -23,7 +23,11 @@ class Stop:
     """Of all workers together, those of dropped commits and of interrupted phases too."""
 
     def most_exchanges(self, local_steps: int) -> int | None:
-        """Exchanges beyond which nothing is kept; None: no limit."""
+        """Exchanges beyond which nothing is kept; None: no limit.
+
+        Args:
+            local_steps: λ; where it varies, the least of a phase.
+        """
         limits = [] if self.exchanges is None else [self.exchanges]
         if self.gradient_steps is not None:
             limits.append(self.gradient_steps // local_steps)
@@ -54,7 +58,8 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
         return timeline
     kept = stop.kept(timeline)
     seconds = math.inf if stop.seconds is None else stop.seconds
-    most = stop.most_exchanges(timeline.local_steps)
+    least = int(timeline.steps.min(initial=timeline.local_steps)) if draws is None else draws.least_steps
+    most = stop.most_exchanges(least)
     drawn = timeline.exchanges if draws is None else len(draws.compute)
     reached = most is not None and kept >= most and used(timeline).sum() < drawn
     if kept == timeline.exchanges and (timeline.stopped_s is not None or not (reached or timeline.end_s > seconds)):
@@ -102,12 +107,12 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
         phase[begun].astype(np.int32),
         start[begun],
         np.minimum(compute_end, end),
-        steps_made(start[begun], np.minimum(compute_end, end), draws.compute[draw], timeline.local_steps),
+        steps_made(start[begun], np.minimum(compute_end, end), draws.compute[draw], draws.steps_of(draw)),
         np.full(len(begun), -1, np.int32),
     )
 
 
-def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_steps: int) -> np.ndarray:
+def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_steps: int | np.ndarray) -> np.ndarray:
     """The steps of phases that began at `start` and were given up at `end`, λ of which take `compute` s, int32."""
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(compute > 0, (end - start) / compute, 1.0)

@@ -63,6 +63,7 @@ class Timeline:
 
     workers: int
     local_steps: int
+    """λ; where it varies, the most of a phase."""
     worker: np.ndarray
     """Who exchanges, int32."""
     phase: np.ndarray
@@ -93,6 +94,10 @@ class Timeline:
     """Phases that the end of the run cut off, or whose commits it did."""
     stopped_s: float | None = None
     """When the run was ended; None: it ended by itself."""
+    own_steps: np.ndarray | None = None
+    """λ of each phase where it varies, int32; None: that of all. See `steps`."""
+    own_before: np.ndarray | None = None
+    """The local steps of the worker's phases before each one where λ varies, int64. See `steps_before`."""
 
     @classmethod
     def asynchronous(
@@ -144,7 +149,23 @@ class Timeline:
     @property
     def steps(self) -> np.ndarray:
         """λ of each phase, int32."""
-        return np.full(self.exchanges, self.local_steps, np.int32)
+        return np.full(self.exchanges, self.local_steps, np.int32) if self.own_steps is None else self.own_steps
+
+    @property
+    def steps_before(self) -> np.ndarray:
+        """The local steps of the worker's phases before each one: λ of each, also of those that were interrupted."""
+        return self.phase * self.local_steps if self.own_before is None else self.own_before
+
+    def of_steps(self, values: np.ndarray, first: int = 0) -> np.ndarray:
+        """The entries of steps that were made, flat, phase by phase.
+
+        Args:
+            values: (exchanges, λ) of some exchanges in a row; where λ varies, there is room for the longest phase.
+            first: of these exchanges.
+        """
+        if self.own_steps is None:
+            return values.ravel()
+        return values[np.arange(values.shape[1]) < self.own_steps[first : first + len(values), None]]
 
     @cached_property
     def plain(self) -> bool:
@@ -191,9 +212,10 @@ class Timeline:
     def step_times_s(self) -> np.ndarray:
         """When each mini-batch is done, (exchanges, λ): evenly over the local phase, the last at its end.
 
-        The original stamps a mini-batch after training on it.
+        The original stamps a mini-batch after training on it. See `of_steps`.
         """
-        fraction = np.arange(1, self.local_steps + 1) / self.local_steps
+        number = np.arange(1, self.local_steps + 1)
+        fraction = number / (self.local_steps if self.own_steps is None else self.own_steps[:, None])
         length = (self.compute_end_s - self.start_s)[:, None]
         return self.start_s[:, None] + length * fraction
 

@@ -12,6 +12,7 @@ must be there; the rest is derived where it is missing:
     answered                                the exchange after which the worker was answered: its own
     phase                                   how many the worker has had before: the phases left out were interrupted
     pulled                                  the version after the exchange at which the worker was answered before
+    steps                                   as many in each phase as the run has; so it is where all rows say the same
     staleness, exchange                     follow from the rows, and must agree with them where they are given
 """
 
@@ -64,12 +65,14 @@ class Trace:
         return int(self.timeline.phase.max()) + 1
 
     def under(self, rules: Rules, local_steps: int) -> Timeline:
-        """The timeline of workers that make so many local steps a phase.
+        """The timeline of workers that make so many local steps a phase, if it does not say it of each.
 
         Raises:
             BadInput: it does not keep the rules.
         """
-        timeline = replace(self.timeline, local_steps=local_steps)
+        timeline = self.timeline
+        if timeline.own_steps is None:
+            timeline = replace(timeline, local_steps=local_steps)
         if rules == ASYNCHRONOUS and not self.ruled:
             return timeline
         if not self.ruled:
@@ -234,6 +237,7 @@ class _Checker:
         self._agree("exchange", np.arange(len(worker)), "counting from 0 in the order of the rows")
         if any(column in self._table for column in _OF_RULES):
             timeline = self._with_rules(timeline, answered, before)
+        timeline = self._with_steps(timeline, exchange)
         self._agree("staleness", timeline.staleness, "the versions made since the worker was answered, as the rows say")
         return timeline
 
@@ -297,13 +301,35 @@ class _Checker:
             ),
         )
 
-    def _whole(self, column: str, otherwise: np.ndarray) -> np.ndarray:
-        """A column of whole numbers from 0, or what is taken where the file has none."""
+    def _with_steps(self, timeline: Timeline, exchange: np.ndarray) -> Timeline:
+        """The timeline with the local steps of each phase, if they differ. Of phases that are left out they are not
+        known, and are taken to be those of the worker's next exchange.
+        """
+        said = self._table.numbers("steps") if "steps" in self._table else np.ones(1)
+        if np.isnan(said).all() or (said == said[0]).all():
+            return timeline
+        steps = self._whole("steps", said, least=1)
+        phase, own = timeline.phase[exchange], steps[exchange]
+        firsts = np.diff(timeline.worker[exchange], prepend=-1) != 0
+        missing = phase - np.where(firsts, -1, np.roll(phase, 1)) - 1
+        total = np.cumsum(own * (missing + 1))
+        before = total - own
+        begins = np.maximum.accumulate(np.where(firsts, np.arange(len(own)), 0))
+        before -= (total - own * (missing + 1))[begins]
+        return replace(
+            timeline,
+            local_steps=int(steps.max()),
+            own_steps=steps.astype(np.int32),
+            own_before=in_order(exchange, before.astype(np.int64)),
+        )
+
+    def _whole(self, column: str, otherwise: np.ndarray, least: int = 0) -> np.ndarray:
+        """A column of whole numbers from `least`, or what is taken where the file has none."""
         if column not in self._table:
             return otherwise.astype(np.int64)
         values = self._numbers(column)
         self._table.require(
-            (values >= 0) & (values <= MOST) & (values % 1 == 0), column, "no count", "a whole number from 0"
+            (values >= least) & (values <= MOST) & (values % 1 == 0), column, "no count", f"a whole number from {least}"
         )
         return values.astype(np.int64)
 

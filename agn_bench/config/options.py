@@ -17,6 +17,7 @@ from agn_bench.base.named import Named
 from agn_bench.base.quantities import LARGEST, SMALLEST, Accepted, declared_numbers
 from agn_bench.config.defaults import EVALUATIONS, PRESETS, PRODUCTS, SHARES
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers.local_steps import LOCAL_STEPS_RULES
 from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.problems import PROBLEMS
 from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
@@ -187,6 +188,14 @@ OPTIONS = {
             OPTIMIZER,
             "auto",
             automatic=True,
+        ),
+        Option(
+            "local_steps_rule",
+            Kind.NAME,
+            f"Of `local_steps`, by worker or over a run's work or `seconds`: {_one_of(LOCAL_STEPS_RULES)}, or yours; "
+            "with numbers as in post-local:after=0.3; default fixed",
+            OPTIMIZER,
+            names=LOCAL_STEPS_RULES,
         ),
         Option(
             "local_optimizer",

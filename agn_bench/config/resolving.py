@@ -20,6 +20,7 @@ from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
 from agn_bench.config.run import RunConfig, auto_local_steps
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, LocalOptimizer
+from agn_bench.optimizers.local_steps import LocalStepsRule
 from agn_bench.problems import FRACTION, PROBLEMS, Problem
 from agn_bench.problems.catalogue import DATASETS
 
@@ -80,6 +81,9 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         name: option.read(merged[name]) for name, option in OPTIONS.items() if option.stands_alone and name in merged
     }
     alone["local_optimizer"] = _with_rate(alone["local_optimizer"], merged, given)
+    alone["local_steps_rule"] = _rule(alone.get("local_steps_rule"), alone["local_optimizer"])
+    if alone["local_steps_rule"] is None:
+        merged.pop("local_steps_rule", None)
     what = _with_data(problem, alone)
     examples = what.examples
     if "batch_size" not in given and not like:  # a small data set has fewer examples than the default
@@ -118,11 +122,12 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     )
     check_rules(config)
     most = MAX_IMAGES_DRAWN // batch_size
-    if config.steps > most:
-        long = f"time for about {config.steps:.3g} gradient steps, more than a run can hold"
-        longest = most / config.steps * alone["seconds"]
-        accepted = f"up to about {longest:.3g} simulated seconds, or `gradient_steps` too"
-        raise BadInput("seconds", alone["seconds"], long, accepted)
+    for one in (replace(config, local_steps_rule=None), config):  # by the rule only once they are few enough to plan
+        if (steps := one.steps) > most:
+            long = f"time for about {steps:.3g} gradient steps, more than a run can hold"
+            longest = most / steps * alone["seconds"]
+            accepted = f"up to about {longest:.3g} simulated seconds, or `gradient_steps` too"
+            raise BadInput("seconds", alone["seconds"], long, accepted)
     if merged.get("eval_every", "auto") != "auto":
         most = config.exchanges if config.gradient_steps is not None else MAX_IMAGES_DRAWN
         every = whole_number("eval_every", merged["eval_every"], 1, most, "exchanges, or auto")
@@ -291,6 +296,18 @@ def _with_rate(
     return LOCAL_OPTIMIZERS.with_numbers(chosen, {"learning_rate": number("learning_rate", rate, low, high)})
 
 
+def _rule(
+    chosen: Chosen[LocalStepsRule] | None, local_optimizer: Chosen[LocalOptimizer]
+) -> Chosen[LocalStepsRule] | None:
+    """What says λ of a phase; None if it is the same of all."""
+    if chosen is None or chosen.name == "fixed":
+        return None
+    if chosen.thing.needs_rate and not hasattr(local_optimizer.thing, "learning_rate"):
+        problem = f"goes by the learning rate, and {local_optimizer} has none"
+        raise BadInput("local_steps_rule", chosen.spelled, problem, "a local optimizer that has a learning rate")
+    return chosen
+
+
 def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
     settings = merged.get("delay", ())
     settings = [settings] if isinstance(settings, str) else settings
@@ -320,6 +337,8 @@ def _work_of_a_trace(
     automatic = str(merged["local_steps"]) == "auto"
     local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
+    if trace.timeline.own_steps is not None or "local_steps_rule" in merged:
+        return workers, *_varied_work_of_a_trace(trace, local_steps, merged, given, examples, batch_size)
     whole_phases = workers * trace.phases * local_steps
     asked = _gradient_steps(merged, examples, batch_size) if _has_work(merged) else 0
     if asked // workers // local_steps == trace.phases:
@@ -330,6 +349,39 @@ def _work_of_a_trace(
             accepted = f"`gradient_steps={whole_phases}`, or neither `epochs` nor `gradient_steps`"
             raise BadInput(option, given[option], problem, accepted)
     return workers, local_steps, whole_phases
+
+
+def _varied_work_of_a_trace(
+    trace: Trace,
+    local_steps: int,
+    merged: Mapping[str, object],
+    given: Mapping[str, object],
+    examples: int,
+    batch_size: int,
+) -> tuple[int, int]:
+    """λ and the gradient steps of a trace that says the steps of each phase, of which λ is the most; or with a rule, by
+    which it is to be the run of its delays, those that were asked for (see timing.recognised).
+    """
+    timeline, ruled = trace.timeline, "local_steps_rule" in merged
+    share = int((timeline.steps_before + timeline.steps).max())
+    if not ruled:
+        if "local_steps" in given:
+            most = timeline.local_steps
+            local_steps = whole_number("local_steps", local_steps, most, most, "the most of a phase in the timeline")
+        local_steps = timeline.local_steps
+    asked = _gradient_steps(merged, examples, batch_size) if _has_work(merged) else 0
+    if asked // timeline.workers >= share and (ruled or asked // timeline.workers == share):
+        return local_steps, asked
+    whole = timeline.workers * share
+    for option in ("epochs", "gradient_steps"):
+        if option in given:
+            problem = f"not the up to {share} local steps that the timeline's workers make"
+            accepted = f"`gradient_steps={whole}`, or neither `epochs` nor `gradient_steps`"
+            raise BadInput(option, given[option], problem, accepted)
+    if share > MAX_IMAGES_DRAWN // batch_size // timeline.workers:
+        problem = f"{timeline.workers} workers with up to {share} local steps are more than a run can hold"
+        raise BadInput("timeline", trace.name, problem, "a shorter timeline")
+    return local_steps, whole
 
 
 def _open_work(merged: Mapping[str, object], examples: int, batch_size: int) -> tuple[int, int, int | None]:

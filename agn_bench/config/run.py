@@ -13,6 +13,7 @@ from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import whole_number
 from agn_bench.config.options import MAX_SEED, takes_options
 from agn_bench.optimizers import LocalOptimizer, Optimizer
+from agn_bench.optimizers.local_steps import LocalStepsRule
 from agn_bench.optimizers.schedules import Schedule
 from agn_bench.problems import Problem
 from agn_bench.problems.data import Data
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # NumPy is imported when there is a configuration, and not fo
     from agn_bench.clock.rules import Rules
     from agn_bench.clock.stops import Stop
     from agn_bench.clock.trace import Trace
+    from agn_bench.config.plan import Plan
 
 SEMANTICS_VERSION = 2
 """Raised when the same configuration gives other results than before."""
@@ -78,6 +80,8 @@ class RunConfig:
     """The share of the weights that workers add to a gradient."""
     products: str = "float32"
     """With how many digits matrices are multiplied (see defaults.PRODUCTS)."""
+    local_steps_rule: Chosen[LocalStepsRule] | None = None
+    """By what a phase's λ differs from `local_steps`; None: it does not."""
 
     @classmethod
     @takes_options
@@ -130,6 +134,20 @@ class RunConfig:
         return Stop(seconds=self.seconds, gradient_steps=None if self.shares == "equal" else self.gradient_steps)
 
     @property
+    def simulated(self) -> bool:
+        """Whether its timeline is simulated, and not recorded."""
+        from agn_bench.clock import Profile
+
+        return isinstance(self.delays, Profile)
+
+    @property
+    def plan(self) -> Plan:
+        """Of a simulated run whose λ goes by a rule: its phases, those of open shares about."""
+        from agn_bench.config.plan import planned
+
+        return planned(self)
+
+    @property
     def channels(self) -> int:
         """How many exchanges the server serves at once."""
         from agn_bench.clock import Profile
@@ -143,6 +161,8 @@ class RunConfig:
         """Local phases of each worker, the most if they differ; the rest of its share is not trained. Of open shares
         about.
         """
+        if self.local_steps_rule is not None and self.simulated:
+            return int(self.plan.phases.max())
         return max(1, self.exchanges // self.workers) if self.shares == "open" else self._share
 
     @property
@@ -159,6 +179,8 @@ class RunConfig:
 
         if isinstance(self.delays, Trace):
             return self.delays.timeline.exchanges
+        if self.local_steps_rule is not None:
+            return int(self.plan.phases.sum())
         if self.shares == "equal":
             return self.workers * self._share
         most = [] if self.gradient_steps is None else [self.gradient_steps // self.local_steps]
@@ -170,6 +192,8 @@ class RunConfig:
     @property
     def steps(self) -> int:
         """The gradient steps of these exchanges, or those asked for."""
+        if self.local_steps_rule is not None and self.shares == "open":
+            return int(self.plan.steps.sum())
         return self.exchanges * self.local_steps if self.shares == "open" else self.gradient_steps or 0
 
     @property
@@ -193,6 +217,7 @@ class RunConfig:
             self.clip is None,
             self.weight_decay is None,
             self.schedule is None,
+            None if self.local_steps_rule is None else self.local_steps_rule.program,
             self.products,
             self.reset_local_optimizer,
             self.optimizer.program,
@@ -209,7 +234,11 @@ class RunConfig:
         """Memory for the run, about, beside the program itself and the data set."""
         indices = 4 * self.steps * self.batch_size
         # Of an exchange its times, its row in commits.csv and the text of that; of a step its loss and its time.
-        records = _EXCHANGE_BYTES * (self.steps // self.local_steps) + _STEP_BYTES * self.steps
+        exchanges, most_steps = self.steps // self.local_steps, self.local_steps
+        if self.local_steps_rule is not None and self.simulated:  # there is room for the longest phase in every one
+            exchanges, most_steps = len(self.plan.steps), int(self.plan.steps.max())
+        room = max(self.steps, exchanges * most_steps)
+        records = _EXCHANGE_BYTES * exchanges + _STEP_BYTES * room
         # The center and the worker being trained are there twice; the indices too, while they are shuffled.
         server = self.message_bytes * self.optimizer.thing.server_slots
         return (self.workers + 2) * self.worker_bytes + server + 2 * indices + records

@@ -131,6 +131,7 @@ def _short(config: RunConfig, local_steps: int, phases: int) -> RunConfig:
         seconds=None,
         until=None,
         local_steps=local_steps,
+        local_steps_rule=None,
         gradient_steps=local_steps * phases,
         eval_every=phases,
         window=1e6,

@@ -38,8 +38,8 @@ class Commit(NamedTuple):
 
     start: Params
     """What the local phase began from: the center that the worker pulled, or what `reply` gave instead."""
-    steps: int
-    """λ of this phase."""
+    steps: jax.Array | int
+    """λ of this phase; where λ varies, an int32 scalar that is not known when it is compiled."""
     staleness: jax.Array
     """τ, versions the center gained since the worker's pull, int32 scalar."""
     workers: jax.Array | int

@@ -52,6 +52,10 @@ def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
         if options.get(name) is not None:
             accepted = f"one of `exchanges` and `{name}`"
             raise BadInput(name, options[name], "given together with `exchanges`", accepted)
+    rule = OPTIONS["local_steps_rule"].read(options.get("local_steps_rule") or "fixed")
+    if rule.thing.changes:
+        problem = "changes over a run's work, and `exchanges` asks for workers that never stop"
+        raise BadInput("local_steps_rule", rule.spelled, problem, "fixed or by-speed, or no `exchanges`")
     config = resolve({**options, "optimizer": None, "workers": None, "local_steps": None})
     given = options.get("workers")
     workers = config.workers if given is None else whole_number("workers", given, 1, MOST_WORKERS)

@@ -77,6 +77,7 @@ def survey(
             "optimizer": config.optimizer.text,
             "workers": config.workers,
             "local_steps": config.local_steps,
+            **({} if config.local_steps_rule is None else {"local_steps_rule": config.local_steps_rule.text}),
             "delays": config.delays.name,
             "seed": config.seed,
         }

@@ -81,12 +81,16 @@ class Training:
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
         check_local_optimizer(self._local, initial)
-        self.shares_center = sharing = check_optimizer(self._optimizer, initial, timeline.local_steps, timeline.workers)
+        varied = timeline.own_steps is not None
+        self.shares_center = sharing = check_optimizer(
+            self._optimizer, initial, timeline.local_steps, timeline.workers, varied
+        )
         self._alone = sharing and timeline.workers == 1 and self._plan.plain
         self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
-        self._block_sizes = _block_sizes(timeline.workers, initial, timeline.local_steps, together, self._plan.plain)
-        self.segment_size = _segment_size(initial, timeline.local_steps, together, self._block_sizes)
+        usual = max(1, round(timeline.own_steps.mean())) if timeline.own_steps is not None else timeline.local_steps
+        self._block_sizes = _block_sizes(timeline.workers, initial, usual, together, self._plan.plain)
+        self.segment_size = _segment_size(initial, usual, together, self._block_sizes)
         rules = {"optimizer": self._optimizer, "local": self._local, "reset_local_optimizer": reset_local_optimizer}
         self._answer_later = partial(answer_later, **rules)
         self._exchange = partial(
@@ -355,17 +359,23 @@ def _segment(
     timeline: Timeline, batches: np.ndarray, factors: np.ndarray | None, first: int, last: int, size: int
 ) -> Work:
     """What exchanges [first, last) work on, with room for `size` exchanges."""
-    local_steps = timeline.local_steps
-    worker, phase = timeline.worker[first:last, None], timeline.phase[first:last, None]
+    local_steps, varied = timeline.local_steps, timeline.own_steps
+    worker, before = timeline.worker[first:last, None], timeline.steps_before[first:last, None]
     indices = np.zeros((size, local_steps, batches.shape[-1]), np.int32)
-    indices[: last - first] = batches[worker, phase * local_steps + np.arange(local_steps)]
+    step = before + np.arange(local_steps)
+    # Beyond a phase that is shorter than the longest there may be no mini-batch, and none is needed.
+    indices[: last - first] = batches[worker, step if varied is None else np.minimum(step, batches.shape[1] - 1)]
     staleness = np.zeros(size, np.int32)
     staleness[: last - first] = timeline.staleness[first:last]
     rates = None
     if factors is not None:
         rates = np.zeros((size, local_steps), np.float32)
         rates[: last - first] = factors[first:last]
-    return Work(*jax.device_put((indices, staleness, rates)))
+    steps = None
+    if varied is not None:
+        steps = np.zeros(size, np.int32)
+        steps[: last - first] = varied[first:last]
+    return Work(*jax.device_put((indices, staleness, rates, steps)))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -19,8 +19,11 @@ from agn_bench.training.records import Params
 from agn_bench.training.task import Task
 
 
-def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, workers: int) -> bool:
+def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, workers: int, varied: bool = False) -> bool:
     """Whether workers go on from the very arrays of the center. Computes shapes only.
+
+    Args:
+        varied: a commit's λ is a number that is not known when it is compiled.
 
     Raises:
         UserCodeError: it is a user's, and a function of it fails or gives something else than what it should.
@@ -58,10 +61,13 @@ def check_optimizer(optimizer: Optimizer, params: Params, local_steps: int, work
         given = f"gradient, params and start: {shapes(params)}; memory: {shapes(own)}"
         call(f"gradient({given})", optimizer.gradient, end, end, commit.start, own, like=params)
 
-    def begin(optimizer: Optimizer, center: Params, start: Params, end: Params, *numbers: jax.Array) -> None:
-        moments(optimizer, center, end, Commit(start, local_steps, *numbers))
+    def begin(
+        optimizer: Optimizer, center: Params, start: Params, end: Params, own: jax.Array, *numbers: jax.Array
+    ) -> None:
+        moments(optimizer, center, end, Commit(start, own if varied else local_steps, *numbers))
 
-    jax.eval_shape(begin, optimizer, params, params, params, np.int32(0), np.int32(workers), np.float32(0))
+    numbers = (np.int32(number) for number in (local_steps, 0, workers))
+    jax.eval_shape(begin, optimizer, params, params, params, *numbers, np.float32(0))
     return shared[0]
 
 

@@ -83,6 +83,7 @@ OWNERS = {
     "data_split": "split_",
     "problem": "problem_",
     "schedule": "schedule_",
+    "local_steps_rule": "rule_",
 }
 """Columns of what declares numbers, and what the columns of these begin with; an optimizer's where need be."""
 _OF_OTHERS = tuple(prefix for owner, prefix in OWNERS.items() if owner != "optimizer")
@@ -96,6 +97,7 @@ NAMES = (
     "delays",
     "data_split",
     "schedule",
+    "local_steps_rule",
     "shares",
     "until",
     "products",
@@ -213,7 +215,8 @@ def _last_of_workers(result: RunResult, measure: str) -> float:
     """A measure of every worker's last mini-batch, the mean over workers."""
     timeline, replay, config = result.timeline, result.replay, result.config
     per_step = replay.losses if measure == LOSS else replay.measured[measure]
-    last = {int(worker): steps[-1].item() for worker, steps in zip(timeline.worker, per_step, strict=False)}
+    rows = zip(timeline.worker, timeline.steps, per_step, strict=False)
+    last = {int(worker): steps[count - 1].item() for worker, count, steps in rows}
     return float(np.mean(list(last.values()))) / (1 if measure == LOSS else config.batch_size)
 
 
@@ -250,7 +253,8 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
     no two are called the same.
     """
     owners = {
-        name: getattr(config, name) for name in ("problem", "schedule", "local_optimizer", "data_split", "optimizer")
+        name: getattr(config, name)
+        for name in ("problem", "schedule", "local_steps_rule", "local_optimizer", "data_split", "optimizer")
     }
     own = {
         number_column(owner, name): _cell(value)
@@ -300,9 +304,9 @@ def curve(result: RunResult) -> dict[str, np.ndarray]:
         for name in config.trains.measures
     }
     return learning_curve(
-        timeline.step_times_s()[:kept],
-        replay.losses,
-        replay.measured,
+        timeline.of_steps(timeline.step_times_s()[:kept]),
+        timeline.of_steps(replay.losses),
+        {name: timeline.of_steps(sums) for name, sums in replay.measured.items()},
         batch_size=config.batch_size,
         window=config.window,
         end_s=timeline.end_s if result.diverged_s is None else result.diverged_s,

@@ -1,7 +1,7 @@
 """What is compiled: local phases and the exchanges that end them, a few of different workers in one call.
 
 Pure functions on arrays. Shapes (λ, batch, parameters) and the classes of optimizer and problem compile; numbers do
-not.
+not. Where λ varies there is room for the longest phase, and a phase's own λ is a number.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class Work(NamedTuple):
     """(exchanges,) int32."""
     factors: jax.Array | None = None
     """(exchanges, λ), by what the learning rate is multiplied at each step; None: it is constant."""
+    steps: jax.Array | None = None
+    """(exchanges,) int32, λ of each phase; None: as many as there is room for."""
 
 
 class Record(NamedTuple):
@@ -83,6 +85,7 @@ def local_phase(
     task: Task,
     optimizer: Optimizer | None = None,
     factors: jax.Array | None = None,
+    steps: jax.Array | None = None,
 ) -> tuple[WorkerState, jax.Array, dict[str, jax.Array]]:
     """A worker's λ steps: the worker after them; the losses before each, (λ,); the sums of other measures, (λ,) each.
 
@@ -90,6 +93,7 @@ def local_phase(
         batches: indices of training examples, (λ, batch).
         optimizer: may change what the local optimizer is given.
         factors: by what the learning rate is multiplied, (λ,).
+        steps: how many are made, int32; what follows them is 0. None: all.
     """
     transformation = local.transformation()
     gradient = jax.value_and_grad(task.loss, has_aux=True)
@@ -104,8 +108,28 @@ def local_phase(
             updates = jax.tree.map(lambda update: rate * update, updates)
         return (optax.apply_updates(params, updates), local_state), (value, measured)
 
-    (params, local_state), (losses, measured) = lax.scan(step, (worker.params, worker.local_state), (batches, factors))
+    begin, every = (worker.params, worker.local_state), (batches, factors)
+    if steps is None:
+        (params, local_state), (losses, measured) = lax.scan(step, begin, every)
+    else:
+        (params, local_state), (losses, measured) = _first(steps, step, begin, every)
     return WorkerState(params, local_state, worker.memory), losses, measured
+
+
+def _first(steps: jax.Array, step: Any, begin: Any, every: Any) -> tuple[Any, Any]:
+    """lax.scan of the first so many steps, a number that need not be known when it is compiled. What is noted of the
+    others is 0.
+    """
+    room = len(jax.tree.leaves(every)[0])
+    _, one = jax.eval_shape(step, begin, jax.tree.map(lambda leaf: leaf[0], every))
+    noted = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), one)
+
+    def turn(number: jax.Array, carried: tuple[Any, Any]) -> tuple[Any, Any]:
+        state, noted = carried
+        state, now = step(state, jax.tree.map(lambda leaf: leaf[number], every))
+        return state, jax.tree.map(lambda leaf, new: leaf.at[number].set(new), noted, now)
+
+    return lax.fori_loop(0, steps, turn, (begin, noted))
 
 
 def _apply_exchanges(
@@ -149,8 +173,9 @@ def _apply_exchanges(
         positions = record.position + jnp.arange(len(workers))
         all_of_them = jax.tree.map(lambda *leaves: jnp.stack(leaves), *workers)
         factors = None if work.factors is None else work.factors[positions]
-        stacked = jax.vmap(lambda worker, batches, rates: phase(worker, batches, factors=rates))(
-            all_of_them, work.batches[positions], factors
+        steps = None if work.steps is None else work.steps[positions]
+        stacked = jax.vmap(lambda worker, batches, rates, steps: phase(worker, batches, factors=rates, steps=steps))(
+            all_of_them, work.batches[positions], factors, steps
         )
         ends = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(workers))]
     rate = getattr(local, "learning_rate", jnp.nan)
@@ -159,10 +184,12 @@ def _apply_exchanges(
         position = record.position
         batches = work.batches[position]
         factors = None if work.factors is None else work.factors[position]
-        end, losses, measured = ends[index] if together else phase(worker, batches, factors=factors)
+        steps = None if work.steps is None else work.steps[position]
+        made = len(batches) if steps is None else steps
+        end, losses, measured = ends[index] if together else phase(worker, batches, factors=factors, steps=steps)
         if kind.accepted:
-            last_rate = rate if factors is None else rate * factors[-1]
-            commit = Commit(worker.params, len(batches), work.staleness[position], count, last_rate)
+            last_rate = rate if factors is None else rate * factors[made - 1]
+            commit = Commit(worker.params, made, work.staleness[position], count, last_rate)
             server, committed = optimizer.commit(server, Worker(end.params, worker.memory), commit)
             end = end._replace(params=committed.params, memory=committed.memory)
         if kind.versions(last=index == len(workers) - 1):

@@ -57,7 +57,7 @@ class Replay:
     center: Params
     """The final one, NumPy arrays; None where nobody wanted it (see execution.one)."""
     losses: np.ndarray
-    """(exchanges, λ)."""
+    """(exchanges, λ); where λ varies see Timeline.of_steps."""
     measured: Mapping[str, np.ndarray]
     """By measure (exchanges, λ), the sum over each mini-batch, as of the images that were classified correctly."""
     evaluations: list[Evaluation]
@@ -104,7 +104,7 @@ class RunResult:
     @property
     def gradient_steps(self) -> int:
         """Trained, of all workers together; config.gradient_steps are those that were asked for."""
-        return self.replay.exchanges * self.config.local_steps
+        return int(self.timeline.steps[: self.replay.exchanges].sum(dtype=np.int64))
 
     @property
     def remarks(self) -> list[str]:

@@ -31,6 +31,8 @@ def of_plan(config: RunConfig) -> list[str]:
     asked, steps, whole = config.gradient_steps, config.local_steps, _whole_phases(config)
     if asked is None or whole is None or asked - whole <= NOTABLE_WORK * asked:
         return []
+    if config.local_steps_rule is not None:
+        return [f"{whole} of {asked} gradient steps are trained, since workers make whole phases."]
     shared = config.shares == "equal"
     said = f"{whole} of {asked} gradient steps are trained, since workers make whole phases of {steps} steps"
     more = f"`gradient_steps={whole + _unit(config)}` are whole phases"
@@ -49,6 +51,8 @@ def _whole_phases(config: RunConfig) -> int | None:
     """The gradient steps of the work's whole phases; None if none is asked for, or a recorded timeline has it."""
     if config.gradient_steps is None or isinstance(config.delays, Trace):
         return None
+    if config.local_steps_rule is not None:
+        return int(config.plan.steps.sum()) if config.shares == "equal" else None
     return config.gradient_steps // _unit(config) * _unit(config)
 
 

@@ -45,7 +45,8 @@ def replay_timeline(
         test: the test set, if there is one.
         evaluate_at: after how many exchanges to evaluate the center, 0 and all of them allowed.
         target: end with the first evaluation, but for one at the start, that reaches this.
-        factors: by what the learning rate is multiplied at each step, (exchanges, λ); None: it is constant.
+        factors: by what the learning rate is multiplied at each step, (exchanges, λ); None: it is constant. Where λ
+            varies, there is room for the longest phase, here and in what is given back (see Timeline.of_steps).
         on_progress: told now and then how far the replay is. If it answers True the replay ends after what is being
             computed meanwhile.
     """
@@ -120,8 +121,11 @@ def _replay(
                 exchanges=last,
                 exchanges_total=timeline.exchanges,
                 sim_time_s=float(timeline.applied_s[last - 1]),
-                batch={"loss": float(losses[-1].mean())}
-                | {name: float(parts[-1].mean()) / training.batches.shape[-1] for name, parts in measured.items()},
+                batch={"loss": float(timeline.of_steps(losses[-1], first).mean())}
+                | {
+                    name: float(timeline.of_steps(parts[-1], first).mean()) / training.batches.shape[-1]
+                    for name, parts in measured.items()
+                },
                 center=evaluations[-1].values if evaluations else {},
             )
             stopping = stopping or on_progress(progress) is True

@@ -67,7 +67,7 @@ def _simulate(
         config.seed,
         _labels(config, train),
         config.workers,
-        pooled // config.workers if pooled else (int(timeline.phase.max()) + 1) * config.local_steps,
+        pooled // config.workers if pooled else int((timeline.steps_before + timeline.steps).max()),
         config.batch_size,
         pooled_steps=pooled,
     )
@@ -126,17 +126,21 @@ def _labels(config: RunConfig, train: Batch) -> np.ndarray:
 
 def _factors(config: RunConfig, timeline: Timeline) -> np.ndarray | None:
     """By what the learning rate is multiplied at each step, (exchanges, λ): over the run's time where time ends it,
-    else over each worker's share of the work.
+    else over each worker's share of the work. See Timeline.of_steps.
     """
     if config.schedule is None:
         return None
-    step = np.arange(config.local_steps) / config.local_steps
+    number = np.arange(timeline.local_steps)
+    step = number / (timeline.local_steps if timeline.own_steps is None else timeline.own_steps[:, None])
     if config.seconds is not None:
         lasts = timeline.compute_end_s - timeline.start_s
         progress = (timeline.start_s[:, None] + lasts[:, None] * step) / config.seconds
     else:
         share = config.steps / config.workers
-        progress = (timeline.phase[:, None] + step) * config.local_steps / share
+        if timeline.own_before is None:
+            progress = (timeline.phase[:, None] + step) * timeline.local_steps / share
+        else:
+            progress = (timeline.own_before[:, None] + number) / share
     return config.schedule.thing.factors(np.minimum(progress, 1))
 
 

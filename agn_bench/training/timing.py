@@ -15,6 +15,7 @@ from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import Stop, cut, used
 from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
 from agn_bench.clock.trace import Trace
+from agn_bench.config.plan import phase_steps
 from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import Optimizer
 
@@ -33,9 +34,8 @@ def timeline_of(config: RunConfig) -> Timeline:
         timeline = config.delays.under(rules, config.local_steps)
         timeline = cut(timeline, None, stop)
     elif config.shares == "equal":
-        draws = draw_delays(
-            config.delays, config.seed, config.workers, config.phases, config.local_steps, config.message_bytes
-        )
+        phases = config.phases if config.local_steps_rule is None else config.plan.phases
+        draws = _draws(config, phases)
         timeline = cut(_simulated(config, draws, stop), draws, stop)
     else:
         timeline = _endless_of(config, stop, config.exchanges)
@@ -48,7 +48,7 @@ def timeline_of(config: RunConfig) -> Timeline:
         missing = f"the {rules.quorum} commits of a version" if rules.quorum > 1 else "the commits of a version"
         problem = f"{missing} are never there in {timeline.exchanges} exchanges"
         raise BadInput("optimizer", config.optimizer.spelled, problem, "more work or time, or fewer commits a version")
-    return timeline
+    return _alike(timeline)
 
 
 def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Timeline:
@@ -58,20 +58,45 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
         size: bytes of a message.
     """
     stop = Stop(exchanges)
-    simulate = partial(simulate_timeline, stop=stop)
-    return _endless(simulate, profile, seed, workers, local_steps, size, stop, exchanges)
+    rates = profile.rates(seed, workers, local_steps, size)
+
+    def draw(phases: np.ndarray) -> Draws:
+        return draw_delays(profile, seed, workers, phases, local_steps, size)
+
+    return _endless(partial(simulate_timeline, stop=stop), draw, rates, stop, exchanges)
 
 
 def active_timeline_of(config: RunConfig, exchanges: int) -> Timeline:
     """The first so many exchanges of a configuration, of workers that never stop."""
-    return _endless_of(config, Stop(exchanges), exchanges)
+    return _alike(_endless_of(config, Stop(exchanges), exchanges))
 
 
 def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Timeline:
     assert isinstance(config.delays, Profile)
-    simulate = partial(_simulated, config, stop=stop)
-    known = config.delays, config.seed, config.workers, config.local_steps, config.message_bytes
-    return _endless(simulate, *known, stop, expected)
+    steps: int | np.ndarray = config.local_steps
+    if config.local_steps_rule is not None:
+        steps = phase_steps(config, np.ones(config.workers, int))
+    rates = config.delays.rates(config.seed, config.workers, steps, config.message_bytes)
+    return _endless(partial(_simulated, config, stop=stop), partial(_draws, config), rates, stop, expected)
+
+
+def _draws(config: RunConfig, phases: int | np.ndarray) -> Draws:
+    """The times of the first so many phases of each worker."""
+    assert isinstance(config.delays, Profile)
+    steps: int | np.ndarray = config.local_steps
+    if config.local_steps_rule is not None:
+        steps = phase_steps(config, np.broadcast_to(phases, (config.workers,)))
+    return draw_delays(config.delays, config.seed, config.workers, phases, steps, config.message_bytes)
+
+
+def _alike(timeline: Timeline) -> Timeline:
+    """The timeline; if all of its phases have as many steps, as one whose λ does not vary, which is replayed faster."""
+    if timeline.own_steps is None:
+        return timeline
+    steps = int(timeline.own_steps.max())
+    same = (timeline.own_steps == steps).all() and (timeline.steps_before == steps * timeline.phase).all()
+    timeline = replace(timeline, local_steps=steps)
+    return replace(timeline, own_steps=None, own_before=None) if same else timeline
 
 
 def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
@@ -83,16 +108,13 @@ def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
         timeline = config.optimizer.thing.timeline(draws, config.rules, stop)
     if not isinstance(timeline, Timeline):
         raise UserCodeError(f"{call} gave {type(timeline).__name__}, not a Timeline")
-    return timeline
+    return draws.with_steps(timeline)
 
 
 def _endless(
     simulate: Callable[[Draws], Timeline],
-    profile: Profile,
-    seed: int,
-    workers: int,
-    local_steps: int,
-    size: int,
+    draw: Callable[[np.ndarray], Draws],
+    rates: np.ndarray,
     stop: Stop,
     expected: int,
 ) -> Timeline:
@@ -102,12 +124,13 @@ def _endless(
     do not depend on how many there are, the timeline does not either.
 
     Args:
+        draw: the times of the first so many phases of each worker.
+        rates: of the exchanges that each worker would make, (workers,).
         expected: exchanges, of all workers together.
     """
-    rates = profile.rates(seed, workers, local_steps, size)
     phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
     while True:
-        draws = draw_delays(profile, seed, workers, phases, local_steps, size)
+        draws = draw(phases)
         timeline = cut(simulate(draws), draws, stop)
         ended = used(timeline) >= phases
         if not ended.any():
@@ -136,6 +159,10 @@ def recognised(config: RunConfig) -> RunConfig:
         possible = simulated.exchanges >= config.exchanges
         if possible and _same(timeline_of(simulated), timeline_of(config)):
             return simulated
+    if config.local_steps_rule is not None:
+        problem = f"not by what the phases of `timeline={trace.name}` have their steps, with these delays and this seed"
+        accepted = "the rule, delays, work and seed that it was simulated with, or no rule: it says the steps itself"
+        raise BadInput("local_steps_rule", config.local_steps_rule.spelled, problem, accepted)
     if trace.required:
         problem = f"not what `timeline={trace.name}` holds, with seed {config.seed}"
         accepted = "the delays that the timeline was simulated from, or none"
@@ -145,7 +172,11 @@ def recognised(config: RunConfig) -> RunConfig:
 
 def _same(one: Timeline, other: Timeline) -> bool:
     """Whether two timelines have the very same exchanges."""
-    columns = zip(one.rows().values(), other.rows().values(), strict=True)
-    return (one.workers, one.local_steps, one.exchanges) == (other.workers, other.local_steps, other.exchanges) and all(
-        np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f") for mine, theirs in columns
+    mine, theirs = one.rows(), other.rows()
+    for rows in (mine, theirs):
+        rows.pop("own_before", None)  # of phases that were interrupted a file does not say it
+    if mine.keys() != theirs.keys():
+        return False
+    return (one.workers, one.exchanges) == (other.workers, other.exchanges) and all(
+        np.array_equal(mine[name], theirs[name], equal_nan=mine[name].dtype.kind == "f") for name in mine
     )

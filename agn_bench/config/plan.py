@@ -1,0 +1,282 @@
+"""The phases of a run whose λ goes by a rule: how many each worker has, and how many local steps each of them.
+
+The clock needs them before the run. With equal shares, and no time that ends it, they go by a worker's own steps, and
+all is exact. Else they go by what the profile's means let expect. There a phase takes as long as on average if no
+message waits for another. But rounds of workers that wait for one another take as long as their slowest, and no phase
+is shorter than what the server needs for one of everybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from agn_bench.base.inputs import BadInput
+from agn_bench.base.user_code import UserCodeError, called, source_of
+from agn_bench.clock import Profile
+from agn_bench.clock.distributions import described
+from agn_bench.clock.speeds import slowness_of
+from agn_bench.clock.timeline import MOST_EXCHANGES
+from agn_bench.optimizers.local_steps import Moment
+
+if TYPE_CHECKING:
+    from agn_bench.config.run import RunConfig
+
+_LONGEST_PHASE = 10**6
+"""Local steps that a user's rule may ask for."""
+_LEAST_AHEAD, _MOST_AHEAD = 16, 1 << 16
+"""Phases that are looked at at once."""
+_MOMENTS = 1 << 16
+"""Of a run, at which its schedule is looked at. A look at each phase took half a minute for 40 workers."""
+
+
+class Plan(NamedTuple):
+    """The phases of a run."""
+
+    phases: np.ndarray
+    """Of each worker, (workers,) int64."""
+    steps: np.ndarray
+    """λ of each phase, worker by worker, (all phases,) int32."""
+
+
+@lru_cache(maxsize=16)
+def planned(config: RunConfig) -> Plan:
+    """The phases of a configuration's work; with open shares those that are expected until it ends.
+
+    Raises:
+        BadInput: there are more than can be held.
+        UserCodeError: its rule is a user's, and fails, or gives no numbers of steps that a share has room for.
+    """
+    cluster = _cluster(config)
+    if _rule(config).changes:
+        own = _of_each(config, lambda worker: _until_the_end(config, worker))
+        phases = np.array([len(steps) for steps in own])
+    else:
+        steps = _throughout(config)
+        phases = _whole_phases(cluster, steps) if config.shares == "equal" else _expected_phases(cluster, steps)
+        _check(config, int(phases.max()))
+        own = [np.repeat(steps, phases)]
+    if not phases.all():  # only with a rule of a user's own
+        worker = int(np.argmin(phases))
+        first = int(phase_steps(config, np.ones(config.workers, int))[worker])
+        problem = f"for the first phase of worker {worker}, whose share is {int(cluster.shares[worker])} steps"
+        raise UserCodeError(f"{type(_rule(config)).__name__}.steps gave {first} {problem}")
+    return Plan(phases, np.concatenate(own).astype(np.int32))
+
+
+def phase_steps(config: RunConfig, phases: np.ndarray) -> np.ndarray:
+    """λ of the first so many phases of each worker, flat, worker by worker, (all phases,) int32.
+
+    The first do not depend on how many there are.
+    """
+    if not _rule(config).changes:
+        return np.repeat(_throughout(config), phases).astype(np.int32)
+    own = _of_each(config, lambda worker: _first(config, worker, int(phases[worker])), phases)
+    return np.concatenate(own).astype(np.int32)
+
+
+def _rule(config: RunConfig) -> Any:
+    assert config.local_steps_rule is not None
+    return config.local_steps_rule.thing
+
+
+class _Cluster(NamedTuple):
+    """What is expected of a configuration's workers; arrays of shape (workers,)."""
+
+    slowness: np.ndarray
+    begin_s: np.ndarray
+    shares: np.ndarray
+    """Local steps until the run ends, of its work; infinite if time alone ends it."""
+    rate_share: float
+    """The same, by which the schedule of the learning rate goes."""
+    seconds: float
+    """When the run ends; infinite if its work alone ends it."""
+    step_s: float
+    """A step of a worker with factor 1."""
+    rest_s: float
+    """What an exchange takes besides."""
+    round_slowness: float
+    """Phases take at least as long as those of a worker with this factor."""
+    busy_s: float
+    """The server's, of one exchange of everybody."""
+
+    def lasts_s(self, slowness: Any, steps: Any) -> Any:
+        """How long a phase of so many steps takes, of a worker with such a factor, s."""
+        own = np.maximum(slowness, self.round_slowness) * self.step_s * steps + self.rest_s
+        return np.maximum(np.maximum(own, self.busy_s), np.finfo(float).tiny)
+
+
+@lru_cache(maxsize=16)
+def _cluster(config: RunConfig) -> _Cluster:
+    profile, workers, size, rules = config.delays, config.workers, config.message_bytes, config.rules
+    assert isinstance(profile, Profile)
+    slowness = slowness_of(profile.speeds, config.seed, workers)
+    waits_without_server = rules.waits and profile.collective is not None
+    work = math.inf if config.gradient_steps is None else float(config.gradient_steps)
+    cluster = _Cluster(
+        slowness=slowness,
+        begin_s=profile.start_interval * np.arange(workers),
+        shares=np.full(workers, work / workers),
+        rate_share=work / workers,
+        seconds=math.inf if config.seconds is None else config.seconds,
+        step_s=profile.step.moments().mean,
+        rest_s=profile.collective.round_s(rules.quorum, size)
+        if waits_without_server and profile.collective
+        else sum(profile.mean_s(part, size) for part in ("up", "down", "server")),
+        round_slowness=float(np.sort(slowness)[rules.quorum - 1]) if rules.waits else 0.0,
+        busy_s=0.0 if waits_without_server else workers * profile.mean_s("server", size) / profile.channels,
+    )
+    if config.shares == "equal" or config.gradient_steps is None:
+        return cluster
+    rates = 1 / cluster.lasts_s(slowness, config.local_steps)
+    return cluster._replace(shares=work * rates / rates.sum())
+
+
+def _throughout(config: RunConfig) -> np.ndarray:
+    """λ of each worker, where it does not change, (workers,)."""
+    cluster = _cluster(config)
+    return _steps(config, cluster.slowness, cluster.shares, np.zeros(config.workers), cluster.begin_s)
+
+
+def _whole_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
+    """How many phases of so many steps the shares hold."""
+    return np.floor(cluster.shares).astype(np.int64) // steps
+
+
+def _expected_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
+    """How many phases of so many steps are expected until the run ends, at least one."""
+    of_time = (cluster.seconds - cluster.begin_s) / cluster.lasts_s(cluster.slowness, steps)
+    return np.ceil(np.clip(np.minimum(cluster.shares / steps, of_time), 1, 1e15)).astype(np.int64)
+
+
+def _check(config: RunConfig, phases: int) -> None:
+    """Refuse more phases of a worker than can be held."""
+    most = 2 * MOST_EXCHANGES
+    if phases * config.workers > most + config.workers * _MOST_AHEAD:
+        option = "seconds" if config.gradient_steps is None else "gradient_steps"
+        accepted = f"an end after at most {most} phases, or longer phases"
+        raise BadInput(option, getattr(config, option), f"{phases} local phases of a worker, or more", accepted)
+
+
+def _of_each(
+    config: RunConfig, find: Callable[[int], np.ndarray], phases: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """What is found for each worker, found once for those who are alike."""
+    cluster = _cluster(config)
+    counts = np.zeros(config.workers, int) if phases is None else phases
+    alike: dict[tuple[Any, ...], np.ndarray] = {}
+    found = []
+    for worker, key in enumerate(zip(cluster.slowness, cluster.begin_s, cluster.shares, counts, strict=True)):
+        if key not in alike:
+            alike[key] = find(worker)
+        found.append(alike[key])
+    return found
+
+
+def _until_the_end(config: RunConfig, worker: int) -> np.ndarray:
+    """λ of the phases of a worker's work."""
+    cluster, found, count = _cluster(config), [], 0
+    share, equal = cluster.shares[worker], config.shares == "equal"
+    for steps, made, elapsed_s in _stretches(config, worker):
+        over = made + steps > np.floor(share) if equal else _progress(cluster, share, made, elapsed_s) >= 1
+        found.append(steps[: int(np.argmax(over))] if over.any() else steps)
+        count += len(found[-1])
+        if over.any():
+            break
+        _check(config, count)
+    return np.concatenate(found) if equal or count else _first(config, worker, 1)
+
+
+def _first(config: RunConfig, worker: int, count: int) -> np.ndarray:
+    """λ of a worker's first so many phases."""
+    found: list[np.ndarray] = []
+    for steps, _, _ in _stretches(config, worker):
+        found.append(steps[:count])
+        count -= len(found[-1])
+        if not count:
+            break
+    return np.concatenate(found)
+
+
+def _stretches(config: RunConfig, worker: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """A worker's phases, some at a time that have the same λ: their steps, the steps made before each, and when each
+    begins.
+
+    λ is taken to stay as it is, and then looked at for all of them at once.
+    """
+    cluster = _cluster(config)
+    slowness, share = cluster.slowness[worker], cluster.shares[worker]
+    made, elapsed_s, ahead = 0, float(cluster.begin_s[worker]), _LEAST_AHEAD
+
+    def steps_at(made: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
+        return _steps(config, np.full(len(made), slowness), np.full(len(made), share), made, elapsed_s)
+
+    now = int(steps_at(np.array([made]), np.array([elapsed_s]))[0])
+    while True:
+        lasts_s, number = float(cluster.lasts_s(slowness, now)), np.arange(ahead)
+        before, begins_s = made + now * number, elapsed_s + lasts_s * number
+        steps = steps_at(before, begins_s)
+        other = steps != now
+        length = max(1, int(np.argmax(other))) if other.any() else ahead - 1
+        yield steps[:length], before[:length], begins_s[:length]
+        made, elapsed_s, now = int(before[length]), float(begins_s[length]), int(steps[length])
+        ahead = max(_LEAST_AHEAD, length) if other.any() else min(2 * ahead, _MOST_AHEAD)
+
+
+def _progress(cluster: _Cluster, share: Any, made: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
+    """How much of the run is over, after so many of a share's steps and so many seconds; 1 and more: all of it."""
+    return np.maximum(made / share, elapsed_s / cluster.seconds)
+
+
+def _steps(
+    config: RunConfig, slowness: np.ndarray, share: np.ndarray, made: np.ndarray, elapsed_s: np.ndarray
+) -> np.ndarray:
+    """λ of phases; arrays of shape (phases,).
+
+    Args:
+        slowness, share: of the phase's worker.
+        made: the worker's local steps before it.
+        elapsed_s: when it begins, as is expected.
+    """
+    cluster, rule = _cluster(config), _rule(config)
+    step_s = np.maximum(slowness * cluster.step_s, np.finfo(float).tiny)
+    left = np.minimum(np.floor(share) - made, (cluster.seconds - elapsed_s) / step_s)
+    of_rate = made / cluster.rate_share if config.seconds is None else elapsed_s / cluster.seconds
+    moment = Moment(
+        local_steps=config.local_steps,
+        slowness=slowness / cluster.slowness.min(),
+        progress=np.minimum(_progress(cluster, share, made, elapsed_s), 1.0),
+        left=np.maximum(left, 0.0),
+        learning_rate=float(getattr(config.local_optimizer.thing, "learning_rate", math.nan)),
+        factor=_factors(config, np.minimum(of_rate, 1.0)) if rule.needs_rate else np.ones(len(made)),
+    )
+    kind = type(rule)
+    if source_of(kind) is None:
+        return np.asarray(rule.steps(moment))
+    call = f"{kind.__name__}.steps(moment of {len(made)} phases)"
+    with called(kind, call):
+        steps = np.asarray(rule.steps(moment))
+    most = max(_LONGEST_PHASE, config.local_steps)
+    whole = steps.shape == made.shape and np.issubdtype(steps.dtype, np.integer)
+    if not (whole and steps.min() >= 1 and steps.max() <= most):
+        raise UserCodeError(f"{call} gave {described(steps)}, not {len(made)} whole numbers from 1 to {most}")
+    return steps.astype(np.int64)
+
+
+def _factors(config: RunConfig, progress: np.ndarray) -> np.ndarray:
+    """By what the learning rate is multiplied, the largest from such moments of the run on."""
+    if config.schedule is None:
+        return np.ones(len(progress))
+    return _largest_to_come(config)[np.floor(progress * _MOMENTS).astype(int)]
+
+
+@lru_cache(maxsize=16)
+def _largest_to_come(config: RunConfig) -> np.ndarray:
+    """The largest factor of the learning rate from each of so many moments of the run on, and from its end."""
+    assert config.schedule is not None
+    factors = config.schedule.thing.factors(np.linspace(0, 1, _MOMENTS + 1)).astype(np.float64)
+    return np.maximum.accumulate(factors[::-1])[::-1]
