@@ -33,12 +33,14 @@ seeds = {seeds}
 model = "mlp-8"
 batch_size = 8
 local_steps = 2
-seconds = 80
+seconds = 40
 eval_every = 20
+workers = 10
 [[cells]]
 optimizer = ["agn", "ringmaster:threshold=8:stops=yes"]
-workers = [10, 20]
+learning_rate = [0.1, 0.3]
 """
+"""Two programs, which each process compiles anew: of numbers alone there is none."""
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 SMALL = """
