@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import hashlib
 import os
 import shutil
@@ -138,15 +137,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items
             if "figure" in getattr(item, "fixturenames", ()) or item.get_closest_marker("kind") is not None
         ]
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is there now stays to the end. Python's garbage collector would look through it again and again, all of JAX
-    included, which takes it 5 % of the tests' time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
