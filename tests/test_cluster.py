@@ -1,4 +1,4 @@
-"""Sweeps on a real Dask cluster: a scheduler and three workers, each a process of its own, on the loopback."""
+"""Sweeps on a real Dask cluster: a scheduler and workers, each a process of its own, on the loopback."""
 
 from __future__ import annotations
 
@@ -134,11 +134,17 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
-    command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
+    command: Command,
+    local: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Figure,
+    at_full_size: bool,
 ) -> None:
+    """Of two, or of three if the figures are wanted: each imports and compiles the same for long."""
     file, expected = local
     with cluster(tmp_path) as (address, _, start_worker):
-        workers = [start_worker() for _ in range(3)]
+        workers = [start_worker() for _ in range(3 if at_full_size else 2)]
         process = agn_bench("sweep", file, "--out", tmp_path / "out", "--scheduler", address)
         assert process.stdout is not None
         lines = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shlex
 from dataclasses import fields, replace
 
@@ -155,3 +156,13 @@ def test_the_largest_number_of_workers_named_is_the_largest_that_works() -> None
     assert resolve({"workers": most}).phases >= 1
     with pytest.raises(BadInput):
         resolve({"workers": most + 1})
+
+
+def test_another_process_hashes_a_configuration_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have another version, for which the same configuration has another name."""
+    one = resolve({"workers": 3})
+    name = one.run_id
+    sent = pickle.dumps(one)
+    monkeypatch.setattr(config, "SEMANTICS_VERSION", config.SEMANTICS_VERSION + 1)
+    assert pickle.loads(sent) == one
+    assert pickle.loads(sent).run_id != name

@@ -106,7 +106,8 @@ def drawn_elsewhere(folder: Path, environment: dict[str, str]) -> tuple[str, ...
     done = subprocess.run(
         [sys.executable, "-c", DRAWING, "pictures/drawn"],
         cwd=folder,
-        env={**there, "PYTHONPATH": str(ROOT), **environment},
+        # What it finds out about the fonts that are there is kept for the next of these processes.
+        env={**there, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder.parent), **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -125,6 +125,8 @@ def test_a_sweep_of_thousands_of_tiny_cells(tmp_path: Path, figure: Figure, at_f
         assert lines[-1].startswith(f"[{runs}/{runs}]")
         assert len(pd.read_csv(out / "summary.csv")) == runs
         assert not list(out.glob(".*"))
+        if not at_full_size:  # the sweep has collected them, and of so few there is nothing to measure
+            continue
         collected[runs] = agn_bench(tmp_path / "log", "sweep", file, "--collect", "--out", out)
         figure(
             "load",

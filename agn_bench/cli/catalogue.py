@@ -216,8 +216,7 @@ def _experiments() -> list[Row]:
             experiment = read_experiment_file(path)
             runs, what = str(len(experiment.configs)), experiment.description
             if experiment.sizes:
-                counts = {size: len(read_experiment_file(path, size=size).configs) for size in experiment.sizes}
-                runs = ", ".join(f"{size} {count}" for size, count in counts.items())
+                runs = ", ".join(f"{size} {count}" for size, count in experiment.runs_at.items())
         except BadInput as error:
             runs, what = "–", reason_of(error)
         rows.append({"experiment": name, "runs": runs, "what": what})

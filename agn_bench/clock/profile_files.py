@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,24 @@ def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
         BadInput: there is no such profile or file, or something in it cannot be used.
     """
     if name in profile_names():
-        called, folder = name, None
-        content = (resources.files("agn_bench.clock") / "profiles" / f"{name}.toml").read_bytes()
-    elif name.endswith(".toml") or "/" in name or "\\" in name:
+        return parse_profile(name, _shipped_content(name), settings) if settings else _shipped(name)
+    if name.endswith(".toml") or "/" in name or "\\" in name:
         folder = in_home(name).parent
         content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
         called = f"{printable(Path(name).stem)}-{content_hash(content)}"
     else:
         choose("delays", name, [*profile_names(), "a TOML file"])
     return parse_profile(called, content, settings, file=name, folder=folder)
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    """Read once: an experiment has many cells, and most of them name one of these few."""
+    return parse_profile(name, _shipped_content(name))
+
+
+def _shipped_content(name: str) -> bytes:
+    return (resources.files("agn_bench.clock") / "profiles" / f"{name}.toml").read_bytes()
 
 
 def parse_profile(

@@ -67,6 +67,8 @@ class Experiment:
     """Which of the file's cells a configuration (RunConfig.configuration) is of; earlier ones are made first."""
     sizes: tuple[str, ...] = ()
     """At which its file can be read."""
+    runs_at: Mapping[str, int] = field(default_factory=dict)
+    """How many runs the file has at each of these."""
 
 
 def read_experiment_file(path: Path, seeds: object = None, size: str | None = None) -> Experiment:
@@ -85,14 +87,17 @@ def read_experiment_file(path: Path, seeds: object = None, size: str | None = No
     reader = _Reader(path, places, tables, size)
     experiment = reader.experiment(seeds)
     problems = dict.fromkeys(reader.problems)
+    runs_at = {}
     for other in experiment.sizes:  # what is wrong with another size is wrong with the file
+        one = experiment
         if experiment.name != f"{tables.get('name')}-{other}":
-            one = _Reader(path, places, tables, other)
-            one.experiment(None)
-            problems |= dict.fromkeys(one.problems)
+            at_other = _Reader(path, places, tables, other)
+            one = at_other.experiment(None)
+            problems |= dict.fromkeys(at_other.problems)
+        runs_at[other] = len(one.configs)
     if problems:
         raise BadFile("FILE", path, sorted(problems, key=_line_in))
-    return experiment
+    return replace(experiment, runs_at=runs_at)
 
 
 def _line_in(problem: str) -> int:
@@ -300,9 +305,10 @@ class _Reader:
         return f"{key}={self._path.parent / in_home(value.strip())}"
 
     def _is_new(self, config: RunConfig, index: int) -> bool:
-        first = self._cell_of.get(config.configuration)
+        configuration = config.configuration  # a hash, which takes as long as half of the rest
+        first = self._cell_of.get(configuration)
         if first is None:
-            self._cell_of[config.configuration] = index
+            self._cell_of[configuration] = index
             return True
         what = f"cell {index + 1} ({config.optimizer}, {config.workers} workers, {config.local_steps} local steps)"
         problem = "is in it twice" if first == index else f"is in cell {first + 1} already"

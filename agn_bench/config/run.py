@@ -7,6 +7,7 @@ import json
 import math
 import shlex
 from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.base.chosen import Chosen
@@ -252,15 +253,19 @@ class RunConfig:
     def run_id(self) -> str:
         return f"{self.optimizer}-n{self.workers}-l{self.local_steps}-s{self.seed}-{self.digest}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """8 hex digits of the hash of the configuration and the semantics version."""
         return digest_of(self.as_dict())
 
-    @property
+    @cached_property
     def configuration(self) -> str:
         """The same without the seed: what runs have in common that may be averaged."""
         return digest_of({name: value for name, value in self.as_dict().items() if name != "seed"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the hashes: another process, which may have another version, takes its own."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def as_dict(self) -> dict[str, Any]:
         """What tells this run from all others, as in its run.json: only what applies, and of what came later only what
