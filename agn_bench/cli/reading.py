@@ -287,7 +287,8 @@ def list_names(
         return
     for name in catalogue.SECTIONS if what is None else [choose("WHAT", what, _listed())]:
         rows = catalogue.SECTIONS[name]()
-        if rows:
-            show_rows(terminal, name, rows)
-        elif what is not None:
+        tables = rows if isinstance(rows, dict) else {name: rows} if rows else {}
+        for title, members in tables.items():
+            show_rows(terminal, title, members)
+        if not tables and what is not None:
             terminal.print(f"no {name} here")

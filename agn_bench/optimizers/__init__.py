@@ -66,6 +66,8 @@ class Optimizer(ABC):
     Memory is a pytree of arrays, whose shapes and types never change; where there is none, `()`, it costs nothing.
     """
 
+    family: ClassVar[str] = ""
+    """Under which of FAMILIES lists show a shipped one."""
     source: ClassVar[str] = ""
     """Where it is from."""
     server_slots: ClassVar[int] = 0
@@ -193,6 +195,19 @@ def length(tree: Params) -> jax.Array:
     return optax.tree.norm(tree)
 
 
+FAMILIES = {
+    "additive": "A commit is added to the center as it is, or left out.",
+    "normalized": "A commit is divided by its number of local steps, so that it is as long as one.",
+    "weighted by staleness": "A commit counts the less the more versions it has missed.",
+    "corrected by distance": "A commit is changed weight by weight, by how far the center has moved since the pull.",
+    "elastic": "A worker keeps parameters of its own; center and worker draw each other closer.",
+    "server momentum": "A momentum at the server, of all workers or of each, carries commits on.",
+    "barrier": "Several commits make a version, their mean, and their workers wait for it.",
+    "buffer": "Several commits make a version, their mean, and nobody waits for it.",
+    "server optimizer": "What another optimizer would add to the center is the gradient of a rule at the server.",
+}
+"""Of the shipped optimizers, in the order of lists, and what each has in common. Rules are those at the defaults."""
+
 OPTIMIZERS: Named[Optimizer] = Named(
     "optimizer",
     Optimizer,  # type: ignore[type-abstract]
@@ -262,6 +277,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "FAMILIES",
     "LOCAL_OPTIMIZERS",
     "OPTIMIZERS",
     "Commit",

@@ -32,6 +32,7 @@ RULES = ("sgd", "momentum", "nesterov", "adam", "adagrad", "yogi", "rmsprop", "l
 class Stepping(Optimizer):
     """c ← c + the server rule's step along what another optimizer would have added to the center."""
 
+    family: ClassVar[str] = "server optimizer"
     source: ClassVar[str] = "Reddi et al. 2021, arXiv 2003.00295"
 
     def inner(self) -> Optimizer:

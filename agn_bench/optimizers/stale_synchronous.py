@@ -16,6 +16,7 @@ class StaleSynchronous(Optimizer):
     updates up, as DOWNPOUR does.
     """
 
+    family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1
