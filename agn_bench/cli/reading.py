@@ -286,9 +286,10 @@ def list_names(
     if found:
         return
     for name in catalogue.SECTIONS if what is None else [choose("WHAT", what, _listed())]:
-        rows = catalogue.SECTIONS[name]()
-        tables = rows if isinstance(rows, dict) else {name: rows} if rows else {}
+        listed = catalogue.SECTIONS[name]()
+        tables = listed if isinstance(listed, dict) else {name: listed}
         for title, members in tables.items():
-            show_rows(terminal, title, members)
-        if not tables and what is not None:
+            if members:
+                show_rows(terminal, title, members)
+        if not listed and what is not None:
             terminal.print(f"no {name} here")

@@ -15,7 +15,6 @@ from agn_bench.optimizers import (
     Params,
     Server,
     Worker,
-    as_pytree,
     choice,
     each,
     factor,
@@ -118,7 +117,7 @@ class ServerOptimizer(Stepping):
         return self.inner().worker_slots
 
     def inner(self) -> Optimizer:
-        return as_pytree(OPTIMIZERS.choose(self.commits).thing)
+        return OPTIMIZERS.choose(self.commits).thing
 
     def transformation(self) -> optax.GradientTransformation:
         return server_rule(self.rule, self.rate, self.momentum)

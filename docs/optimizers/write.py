@@ -43,7 +43,10 @@ def _shown(row: dict[str, str]) -> list[str]:
 def own_defaults() -> str:
     """Optimizers that train with other options than the preset's."""
     rows = [
-        [_code(name), ", ".join(_code(f"--{key.replace('_', '-')} {value}") for key, value in kind.trained_with.items())]
+        [
+            _code(name),
+            ", ".join(_code(f"--{key.replace('_', '-')} {value}") for key, value in kind.trained_with.items()),
+        ]
         for name, kind in OPTIMIZERS.items()
         if kind.trained_with
     ]
@@ -108,7 +111,9 @@ TREE: dict[str, dict[str, Branch]] = {
             "Nobody waits, but with stale-synchronous those who are too far ahead do.",
             "It changes nothing, but ringmaster and picky leave commits out.",
         ),
-        "normalized": Branch("Δ / λ is added.", NOBODY, "It changes nothing in agn; adag-agn corrects by distance too."),
+        "normalized": Branch(
+            "Δ / λ is added.", NOBODY, "It changes nothing in agn; adag-agn corrects by distance too."
+        ),
         "weighted by staleness": Branch(
             "A share of Δ is added; fedasync draws the center to the worker.",
             NOBODY,
@@ -179,7 +184,9 @@ def draw_tree() -> None:
             middle = sum(rows) / len(rows)
             say(_BRANCH, middle, rule, 1.05, weight="bold", color=colour)
             for y, (family, branch) in zip(rows, families.items(), strict=True):
-                axes.plot([_FORK - 0.2, _FORK, _FORK, _FAMILY - 0.07], [middle, middle, y, y], color=colour, linewidth=1)
+                axes.plot(
+                    [_FORK - 0.2, _FORK, _FORK, _FAMILY - 0.07], [middle, middle, y, y], color=colour, linewidth=1
+                )
                 axes.text(_FAMILY, y - 0.17, family, fontsize=8.5, va="center", weight="bold", color=colour)
                 axes.text(
                     _FAMILY, y - 0.06, wrapped(figure, members[family], _FAMILY_WIDE, 7.5), fontsize=7.5, va="top"
