@@ -199,14 +199,16 @@ FAMILIES = {
     "additive": "A commit is added to the center as it is, or left out.",
     "normalized": "A commit is divided by its number of local steps, so that it is as long as one.",
     "weighted by staleness": "A commit counts the less the more versions it has missed.",
-    "corrected by distance": "A commit is changed weight by weight, by how far the center has moved since the pull.",
+    "corrected by distance": "A commit is changed weight by weight, and more where the center has moved farther.",
     "elastic": "A worker keeps parameters of its own; center and worker draw each other closer.",
-    "server momentum": "A momentum at the server, of all workers or of each, carries commits on.",
-    "barrier": "Several commits make a version, their mean, and their workers wait for it.",
-    "buffer": "Several commits make a version, their mean, and nobody waits for it.",
+    "server momentum": "Commits go into a momentum at the server, one for all workers or one for each.",
+    "barrier": "The mean of several commits makes a version, and their workers wait for it.",
+    "buffer": "The mean of several commits makes a version, and nobody waits for it.",
     "server optimizer": "What another optimizer would add to the center is the gradient of a rule at the server.",
 }
-"""Of the shipped optimizers, in the order of lists, and what each has in common. Rules are those at the defaults."""
+"""Of shipped optimizers, in the order of lists: what the members of each have in common where their numbers are the
+defaults.
+"""
 
 OPTIMIZERS: Named[Optimizer] = Named(
     "optimizer",

@@ -42,14 +42,11 @@ def _shown(row: dict[str, str]) -> list[str]:
 
 def own_defaults() -> str:
     """Optimizers that train with other options than the preset's."""
-    rows = [
-        [
-            _code(name),
-            ", ".join(_code(f"--{key.replace('_', '-')} {value}") for key, value in kind.trained_with.items()),
-        ]
-        for name, kind in OPTIMIZERS.items()
-        if kind.trained_with
-    ]
+    rows = []
+    for name, kind in OPTIMIZERS.items():
+        options = [_code(f"--{key.replace('_', '-')} {value}") for key, value in kind.trained_with.items()]
+        if options:
+            rows.append([_code(name), ", ".join(options)])
     return _table(["optimizer", "its defaults"], rows)
 
 
@@ -182,7 +179,7 @@ def draw_tree() -> None:
         for colour, (rule, families) in zip(COLOURS, TREE.items(), strict=False):
             rows = [_HEAD + _ROW * (row + index + 0.5) for index in range(len(families))]
             middle = sum(rows) / len(rows)
-            say(_BRANCH, middle, rule, 1.05, weight="bold", color=colour)
+            say(_BRANCH, middle, rule, 1.0, weight="bold", color=colour)
             for y, (family, branch) in zip(rows, families.items(), strict=True):
                 axes.plot(
                     [_FORK - 0.2, _FORK, _FORK, _FAMILY - 0.07], [middle, middle, y, y], color=colour, linewidth=1
