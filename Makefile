@@ -98,8 +98,9 @@ bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `
 	$(BIN)/agn-bench bench optimizers --repetitions 11 --out results/benchmarks
 	$(BIN)/agn-bench bench runs --out results/benchmarks
 
-docs: $(READY)  ## docs/commands.md from the program's own help
+docs: $(READY)  ## docs/commands.md from the program's own help, and the tables and pictures of docs/optimizers.md
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
+	$(BIN)/python docs/optimizers/write.py
 
 clean:
 	rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -21,6 +21,8 @@ from agn_bench import __version__, cli
 from agn_bench.base import machine
 from agn_bench.cli import reading
 from agn_bench.clock import load_profile
+from agn_bench.clock.rules import Rules, in_words
+from agn_bench.optimizers import FAMILIES, OPTIMIZERS
 from agn_bench.store import run_files
 from agn_bench.training import simulate
 
@@ -132,6 +134,55 @@ def test_list_shows_every_name(command: Command) -> None:
     assert "arXiv 1907.11612" in shown
 
 
+def test_list_has_every_optimizer_once_with_its_family_rules_numbers_and_source(command: Command) -> None:
+    out = command("list", "optimizers")[1]
+    named = re.findall(r"^│ (\S+) ", out, flags=re.MULTILINE)
+    assert sorted(named) == sorted(OPTIMIZERS)
+    families = re.findall(r"optimizers, ([a-z ]+):", out)
+    assert families == [*FAMILIES]
+    said = " ".join(out.replace("│", " ").split())
+    assert said.count("rules: ") == len(OPTIMIZERS)
+    for family, text in FAMILIES.items():
+        assert f"optimizers, {family}: {text.rstrip('.')}" in said
+    assert "rules: n / 2 commits make a version" in said
+    assert "rules: asynchronous; versions are made in a round's second half" in said
+    assert "size=10" in said and "arXiv 2106.06639" in said
+
+
+RULES = {
+    "asynchronous": lambda n: Rules(),
+    "7 commits make a version": lambda n: Rules(quorum=7),
+    "n + 2 commits make a version": lambda n: Rules(quorum=n + 2),
+    "n − 3 commits make a version, for which their workers wait": lambda n: Rules(quorum=n - 3, waits=True),
+    "n / 3 commits make a version": lambda n: Rules(quorum=n // 3),
+    "7 of 60 workers and 10 of 101 commits make a version": lambda n: Rules(quorum=int(n**0.5)),
+    "stale commits are dropped and such phases interrupted": lambda n: Rules(drop_at=1, cancels=True),
+    "commits of staleness n or more are dropped": lambda n: Rules(drop_at=n),
+    "nobody is more than n / 2 phases ahead of the slowest": lambda n: Rules(ahead=n // 2),
+    "who arrives within 0.5 s of a group's first goes on with it": lambda n: Rules(grace_s=0.5),
+}
+
+
+@pytest.mark.parametrize("words", RULES)
+def test_rules_in_words(words: str) -> None:
+    assert in_words(RULES[words]) == words
+
+
+def test_list_shows_optimizers_of_other_packages_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a family, a source or a docstring, and where the rules fail."""
+
+    class Mine(OPTIMIZERS["downpour"]):  # type: ignore[misc]
+        family = source = ""
+
+        def rules(self, workers: int) -> Rules:
+            raise ZeroDivisionError
+
+    monkeypatch.setitem(OPTIMIZERS.shipped, "mine", Mine)
+    code, out, err = command("list", "optimizers")
+    assert (code, err) == (0, "")
+    assert re.search(r"of other packages.*│ mine .*rules: –", out, flags=re.DOTALL)
+
+
 def test_a_name_is_shown_with_the_lines_of_its_docstring(command: Command) -> None:
     first, blank, second, *_ = command("list", "easgd")[1].split("\n")
     assert first.endswith("the worker goes on from end − e.")
@@ -241,7 +292,7 @@ def test_without_colours_none_are_sent_to_a_terminal(tmp_path: Path) -> None:
     [
         ("ru", "run"),
         ("run --opt", "--optimizer"),
-        ("run --optimizer d", "dynsgd downpour dana"),
+        ("run --optimizer ea", "easgd eamsgd"),
         ("run --delays w", "wide-area"),
         ("run --dataset mnist-", "mnist-5k"),
         ("run --data-split di", "dirichlet"),
@@ -512,7 +563,7 @@ BAD_VALUES = [
     (["--local-steps", "521"], "--local-steps 521", "from 1 to 520, or auto"),
     (["--local-steps", "261", "--workers", "40"], "--workers 40", "from 1 to 39"),
     (["--local-steps", "few"], "--local-steps few", "or auto"),
-    (["--optimizer", "agm"], "--optimizer agm", "did you mean agn?"),
+    (["--optimizer", "agnn"], "--optimizer agnn", "did you mean agn?"),
     (["--optimizer", "xyz"], "--optimizer xyz", "agn, easgd, dynsgd, downpour"),
     (["--local-optimizer", "addam"], "--local-optimizer addam", "did you mean adam?"),
     (["--model", "mlp-smal"], "--model mlp-smal", "did you mean mlp-small?"),

@@ -11,7 +11,9 @@ import textwrap
 import tomllib
 from functools import partial
 from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ import pandas as pd
 import pytest
 
 from agn_bench.analysis import comparison
+from agn_bench.base.quantities import declared_numbers
+from agn_bench.optimizers import FAMILIES, OPTIMIZERS, Commit, Server, Worker
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,6 +73,58 @@ def test_the_commands_page_is_the_programs_own_help() -> None:
     command = [sys.executable, "-m", "typer", "agn_bench.cli", "utils", "docs", "--name", "agn-bench"]
     made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").strip() == made.strip()
+
+
+@pytest.fixture(scope="module")
+def writing() -> ModuleType:
+    """The script that writes the tables and pictures of the page of optimizers."""
+    spec = spec_from_file_location("write", ROOT / "docs" / "optimizers" / "write.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_the_page_of_optimizers_are_what_the_program_says(writing: ModuleType) -> None:
+    """`make docs` rewrites them."""
+    text = page("optimizers")
+    assert writing.written(text) == text
+    for name, kind in OPTIMIZERS.items():
+        (row,) = re.findall(
+            rf"^\| `{name}` \| .* \| .* \| (.*) \| {re.escape(kind.source)} \|$", text, flags=re.MULTILINE
+        )
+        assert re.findall(r"`(\w+)=", row) == [*declared_numbers(kind)]
+
+
+def test_every_optimizer_is_in_a_family_and_every_family_in_the_tree(writing: ModuleType) -> None:
+    assert {kind.family for kind in OPTIMIZERS.values()} == set(FAMILIES)
+    assert [family for families in writing.TREE.values() for family in families] == [*FAMILIES]
+    members = {family: {row["optimizer"] for row in rows} for family, rows in writing.optimizers().items()}
+    named = [
+        (family, name)
+        for families in writing.TREE.values()
+        for family, branch in families.items()
+        for name in re.findall(r"[a-z0-9-]+", " ".join(branch))
+        if name in OPTIMIZERS
+    ]
+    assert named and all(name in members[family] for family, name in named)
+
+
+def test_the_page_of_optimizers_says_of_each_where_it_was_read() -> None:
+    table = page("optimizers").split("## What was read, and what was chosen")[1]
+    rows = re.findall(r"^\| (`.*?`) \| [^|]+ \| [^|]+ \|$", table, flags=re.MULTILINE)
+    assert sorted(re.findall(r"`([\w-]+)`", ", ".join(rows))) == sorted(OPTIMIZERS)
+    assert f"[{len(OPTIMIZERS)} methods](docs/optimizers.md)" in README
+
+
+def test_the_optimizer_of_the_page_on_methods_shortens_long_commits() -> None:
+    (code,) = re.findall(r"```python\n(# shorter\.py\n.*?)```", page("bring-a-method"), flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "shorter"}
+    exec(code, names)
+    zero, commit = np.zeros(2), Commit(np.zeros(2), 4, np.int32(0), 1, 0.1)
+    for end, moved in (([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
+        server, _ = names["Shorter"]().commit(Server(zero, ()), Worker(np.array(end), ()), commit)
+        assert server.center == pytest.approx(np.array(moved), rel=1e-6)
 
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -113,7 +114,7 @@ def _of_the_machine(error: Exception) -> str:
     return ""
 
 
-_PLAIN = str.maketrans("λτΔαγηΣ√ᵢ²áθ–—−±≥≤…←→·×“”’§", 'ltDageSVi2aa---~><.<>.x""\'S')
+_PLAIN = str.maketrans("λτΔαβγεηκμπρΣθ√⊙⊘‖′–—−±≥≤…←→·×“”’§", "ltDabgehkmprSaV*/|'---~><.<>.x\"\"'S")
 
 
 def _print_in_any_encoding() -> None:
@@ -121,13 +122,21 @@ def _print_in_any_encoding() -> None:
 
     def plain(error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeEncodeError)
-        text = error.object[error.start : error.end].translate(_PLAIN)
+        text = "".join(map(_without_accent, error.object[error.start : error.end])).translate(_PLAIN)
         return text.encode("ascii", "replace").decode(), error.end
 
     codecs.register_error("agn_bench.plain", plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="agn_bench.plain")
+
+
+def _without_accent(character: str) -> str:
+    """What a character is without what stands above or below it, as wide as it: g of ĝ, 7 of ⁷, nothing of a mere
+    accent, which has no width of its own.
+    """
+    plain = [part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part)]
+    return "".join(plain) if len(plain) < 2 else character
 
 
 def as_flag(name: str, value: str) -> str:

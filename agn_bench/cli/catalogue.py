@@ -12,11 +12,12 @@ from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import load_profile, profile_names
 from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.rules import in_words
 from agn_bench.clock.speeds import SPEEDS
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.shipped import CLAIMS, shipped_experiments
-from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
+from agn_bench.optimizers import FAMILIES, LOCAL_OPTIMIZERS, OPTIMIZERS, Optimizer
 from agn_bench.optimizers.local_steps import LOCAL_STEPS_RULES
 from agn_bench.optimizers.schedules import SCHEDULES
 from agn_bench.paper.artefacts import ARTEFACTS
@@ -26,16 +27,45 @@ from agn_bench.problems.catalogue import DATASETS, MODELS, SPLITS
 Row = dict[str, str]
 
 
-def _optimizers() -> list[Row]:
-    return [
-        {
+def optimizers() -> dict[str, list[Row]]:
+    """All optimizers by their family: first the families that are shipped, in their order, then others."""
+    rows: dict[str, list[Row]] = {family: [] for family in FAMILIES}
+    for name, found in _all(OPTIMIZERS):
+        row = {
             "optimizer": name,
             "equation": _about(found),
+            "rules": _rules(found),
             "numbers": _numbers(found),
             "source": str(getattr(found, "source", "")),
         }
-        for name, found in _all(OPTIMIZERS)
-    ]
+        rows.setdefault(str(getattr(found, "family", "")) or "of other packages", []).append(row)
+    return {family: members for family, members in rows.items() if members}
+
+
+def _rules(kind: Any) -> str:
+    """What an optimizer with its numbers at their defaults asks of the clock, in words; a dash if that is not known."""
+    if getattr(kind, "timeline", Optimizer.timeline) is not Optimizer.timeline:
+        about = _about(kind.timeline) or "a clock of its own"
+        return about[0].lower() + about[1:]
+    try:
+        return in_words(kind().rules)
+    except Exception:  # of other packages: a number has no default, or something is wrong that a run will say
+        return "–"
+
+
+def _optimizers() -> dict[str, list[Row]]:
+    """In two columns, as five are too many for a terminal."""
+    tables = {}
+    for family, rows in optimizers().items():
+        about = f": {FAMILIES[family]}".rstrip(".") if family in FAMILIES else ""
+        tables[f"optimizers, {family}{about}"] = [
+            {
+                "optimizer": "\n".join([row["optimizer"], *(f"  {number}" for number in row["numbers"].split())]),
+                "equation, rules and source": f"{row['equation']}\nrules: {row['rules']}\n{row['source']}".rstrip(),
+            }
+            for row in rows
+        ]
+    return tables
 
 
 def _local_optimizers() -> list[Row]:
@@ -230,7 +260,7 @@ def _artefacts() -> list[Row]:
     ]
 
 
-SECTIONS: dict[str, Callable[[], list[Row]]] = {
+SECTIONS: dict[str, Callable[[], list[Row] | dict[str, list[Row]]]] = {
     "optimizers": _optimizers,
     "local-optimizers": _local_optimizers,
     "schedules": _schedules,
@@ -246,3 +276,4 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "experiments": _experiments,
     "artefacts": _artefacts,
 }
+"""What can be listed: a table, or several by their titles."""

@@ -286,8 +286,10 @@ def list_names(
     if found:
         return
     for name in catalogue.SECTIONS if what is None else [choose("WHAT", what, _listed())]:
-        rows = catalogue.SECTIONS[name]()
-        if rows:
-            show_rows(terminal, name, rows)
-        elif what is not None:
+        listed = catalogue.SECTIONS[name]()
+        tables = listed if isinstance(listed, dict) else {name: listed}
+        for title, members in tables.items():
+            if members:
+                show_rows(terminal, title, members)
+        if not listed and what is not None:
             terminal.print(f"no {name} here")

@@ -6,6 +6,7 @@ words and with pictures what each does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 MOST = 2**31 - 1
@@ -55,3 +56,41 @@ def _whole(value: object, least: int) -> bool:
 
 
 ASYNCHRONOUS = Rules()
+
+_FEW, _MANY = 60, 101
+"""Numbers of workers that tell n, n − 1, n / 2 and numbers that do not depend on n apart."""
+
+
+def in_words(of: Callable[[int], Rules]) -> str:
+    """What rules say, for any number of workers n.
+
+    Args:
+        of: the rules for so many workers.
+    """
+    few, many = of(_FEW), of(_MANY)
+    said = []
+    if (few.quorum, many.quorum) != (1, 1):
+        waits = ", for which their workers wait" if many.waits else ""
+        said.append(f"{_in_terms_of_n(few.quorum, many.quorum)} commits make a version{waits}")
+    if few.drop_at is not None and many.drop_at is not None:
+        least = _in_terms_of_n(few.drop_at, many.drop_at)
+        which = "stale commits" if least == "1" else f"commits of staleness {least} or more"
+        said.append(f"{which} are dropped" + (" and such phases interrupted" if many.cancels else ""))
+    if few.ahead is not None and many.ahead is not None:
+        said.append(f"nobody is more than {_in_terms_of_n(few.ahead, many.ahead)} phases ahead of the slowest")
+    if many.grace_s:
+        said.append(f"who arrives within {many.grace_s:g} s of a group's first goes on with it")
+    return "; ".join(said) or "asynchronous"
+
+
+def _in_terms_of_n(few: int, many: int) -> str:
+    """A number of the rules for _FEW and for _MANY workers, as a formula if it is a simple one."""
+    if few == many:
+        return str(few)
+    more = few - _FEW
+    if more == many - _MANY:
+        return f"n {'−' if more < 0 else '+'} {abs(more)}" if more else "n"
+    part = round(_FEW / few) if few else 0
+    if part > 1 and few == -(-_FEW // part) and many in (_MANY // part, -(-_MANY // part)):
+        return f"n / {part}"
+    return f"{few} of {_FEW} workers and {many} of {_MANY}"

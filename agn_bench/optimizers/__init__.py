@@ -66,6 +66,8 @@ class Optimizer(ABC):
     Memory is a pytree of arrays, whose shapes and types never change; where there is none, `()`, it costs nothing.
     """
 
+    family: ClassVar[str] = ""
+    """Under which of FAMILIES lists show a shipped one."""
     source: ClassVar[str] = ""
     """Where it is from."""
     server_slots: ClassVar[int] = 0
@@ -193,6 +195,21 @@ def length(tree: Params) -> jax.Array:
     return optax.tree.norm(tree)
 
 
+FAMILIES = {
+    "additive": "A commit is added to the center as it is, or left out.",
+    "normalized": "A commit is divided by its number of local steps, so that it is as long as one.",
+    "weighted by staleness": "A commit counts the less the more versions it has missed.",
+    "corrected by distance": "A commit is changed weight by weight, and more where the center has moved farther.",
+    "elastic": "A worker keeps parameters of its own; center and worker draw each other closer.",
+    "server momentum": "Commits go into a momentum at the server, one for all workers or one for each.",
+    "barrier": "The mean of several commits makes a version, and their workers wait for it.",
+    "buffer": "The mean of several commits makes a version, and nobody waits for it.",
+    "server optimizer": "What another optimizer would add to the center is the gradient of a rule at the server.",
+}
+"""Of shipped optimizers, in the order of lists: what the members of each have in common where their numbers are the
+defaults.
+"""
+
 OPTIMIZERS: Named[Optimizer] = Named(
     "optimizer",
     Optimizer,  # type: ignore[type-abstract]
@@ -262,6 +279,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "FAMILIES",
     "LOCAL_OPTIMIZERS",
     "OPTIMIZERS",
     "Commit",

@@ -21,6 +21,7 @@ class Adag(Optimizer):
     Where the center has not moved since the pull, the commit counts whole.
     """
 
+    family: ClassVar[str] = "corrected by distance"
     source: ClassVar[str] = "Hermans 2017, thesis, Maastricht University"
 
     scale: float = factor("Square of the distance at which a weight's step is halved, γ.", default=1e-4)
@@ -34,6 +35,7 @@ class Adag(Optimizer):
 class AdagAgn(Optimizer):
     """c ← c + (Δ / λ) ⊘ ((c − p)² / γ + 1), weight by weight; p is the center that the worker pulled."""
 
+    family: ClassVar[str] = "normalized"
     source: ClassVar[str] = "Hermans 2017, thesis, Maastricht University"
 
     scale: float = factor("Square of the distance at which a weight's step is halved, γ.", default=1e-4)

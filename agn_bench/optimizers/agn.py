@@ -14,6 +14,7 @@ class Agn(Optimizer):
     The commit is the mean of the λ local updates, so it is as long as one step, in a better direction.
     """
 
+    family: ClassVar[str] = "normalized"
     source: ClassVar[str] = "Hermans et al. 2017, arXiv 1710.02368"
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:

@@ -16,6 +16,7 @@ class BackupWorkers(Averaging):
     A worker that comes later is dropped, and goes on at once from the center as it is. The paper has λ = 1.
     """
 
+    family: ClassVar[str] = "barrier"
     source: ClassVar[str] = "Chen et al. 2016, arXiv 1604.00981"
 
     backups: int = quantity(0, 1e9, whole=True, default=1, help="Workers that a round does not wait for, b.")

@@ -34,6 +34,7 @@ class Dana(Optimizer):
     This is DANA-Zero.
     """
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1
@@ -84,6 +85,7 @@ class DanaDc(Dana):
 class _OfEachWorker(Optimizer):
     """Momentum of each worker, without a look ahead."""
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     worker_slots: ClassVar[int] = 1
 
@@ -130,6 +132,7 @@ class NagAsgd(Optimizer):
     One momentum for all workers, with Nesterov's look ahead of one step. DANA's authors compare with it.
     """
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     server_slots: ClassVar[int] = 1
 

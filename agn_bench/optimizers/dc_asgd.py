@@ -29,6 +29,7 @@ class DcAsgd(Optimizer):
     defined so here.
     """
 
+    family: ClassVar[str] = "corrected by distance"
     source: ClassVar[str] = "Zheng et al. 2017, arXiv 1609.08326"
     needs_learning_rate: ClassVar[bool] = True
 
@@ -50,6 +51,7 @@ class DcAsgdAdaptive(Optimizer):
     As `dc-asgd`, with a compensation that is the weaker the larger the worker's gradients are, weight by weight.
     """
 
+    family: ClassVar[str] = "corrected by distance"
     source: ClassVar[str] = "Zheng et al. 2017, arXiv 1609.08326"
     needs_learning_rate: ClassVar[bool] = True
     worker_slots: ClassVar[int] = 1

@@ -15,6 +15,7 @@ class DelayAdaptive(Optimizer):
     worker pulls before its own commit is applied.
     """
 
+    family: ClassVar[str] = "weighted by staleness"
     source: ClassVar[str] = "Mishchenko et al. 2022, arXiv 2206.07638"
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:

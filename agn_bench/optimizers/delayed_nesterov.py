@@ -32,6 +32,7 @@ class DelayedNesterov(Optimizer):
     together. The paper combines it with λ by speed, `--local-steps-rule by-speed`.
     """
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Liu et al. 2024, arXiv 2401.09135"
     server_slots: ClassVar[int] = 2
 

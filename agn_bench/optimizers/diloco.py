@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from agn_bench.optimizers import Optimizer, as_pytree, factor, optimizer, quantity
+from agn_bench.optimizers import Optimizer, factor, optimizer, quantity
 from agn_bench.optimizers.local_sgd import LocalSgd
 from agn_bench.optimizers.server_optimizer import Stepping, server_rule
 
@@ -29,7 +29,7 @@ class Diloco(Stepping):
     momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, μ.")
 
     def inner(self) -> Optimizer:
-        return as_pytree(LocalSgd())
+        return LocalSgd()
 
     def transformation(self) -> optax.GradientTransformation:
         return server_rule("nesterov", self.rate, self.momentum)

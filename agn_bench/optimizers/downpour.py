@@ -11,6 +11,7 @@ from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, optimi
 class Downpour(Optimizer):
     """c ← c + Δ; the worker goes on from the new center."""
 
+    family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Dean et al. 2012, NeurIPS"
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:

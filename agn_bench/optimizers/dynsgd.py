@@ -14,6 +14,7 @@ class Dynsgd(Optimizer):
     A commit counts the less the staler it is; one that is not stale (τ = 0) goes in whole.
     """
 
+    family: ClassVar[str] = "weighted by staleness"
     source: ClassVar[str] = "Jiang et al. 2017, SIGMOD"
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:

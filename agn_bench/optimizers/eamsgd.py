@@ -18,6 +18,7 @@ class Eamsgd(Optimizer):
     communication; here it comes after it.
     """
 
+    family: ClassVar[str] = "elastic"
     source: ClassVar[str] = "Zhang et al. 2015, arXiv 1412.6651"
     trained_with: ClassVar[Mapping[str, object]] = {"local_optimizer": "nesterov:learning_rate=0.01:momentum=0.99"}
 

@@ -15,6 +15,7 @@ class Easgd(Optimizer):
     learning rate times the elasticity ρ.
     """
 
+    family: ClassVar[str] = "elastic"
     source: ClassVar[str] = "Zhang et al. 2015, arXiv 1412.6651"
 
     alpha: float = factor("Elastic force α, a fraction.", high=1.0, default=0.05)

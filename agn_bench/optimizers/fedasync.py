@@ -19,6 +19,7 @@ class Fedasync(Optimizer):
     ρ (x − p) to the gradient. τ is 0 for a commit that nobody overtook, as in the authors' program.
     """
 
+    family: ClassVar[str] = "weighted by staleness"
     source: ClassVar[str] = "Xie et al. 2020, arXiv 1903.03934"
 
     mixing: float = factor("Share of a commit that is not stale, α.", high=1.0, default=0.6)

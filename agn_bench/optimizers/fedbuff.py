@@ -14,6 +14,7 @@ from agn_bench.optimizers import Commit, Optimizer, Params, Server, Worker, each
 class Fedbuff(Optimizer):
     """c ← c + η m / K, m the sum of K commits, each Δ / √(1 + τ); workers go on at once from the center as it is."""
 
+    family: ClassVar[str] = "buffer"
     source: ClassVar[str] = "Nguyen et al. 2022, arXiv 2106.06639"
     server_slots: ClassVar[int] = 1
 

@@ -30,6 +30,7 @@ class GapAware(Optimizer):
     so here.
     """
 
+    family: ClassVar[str] = "corrected by distance"
     source: ClassVar[str] = "Barkai et al. 2020, arXiv 1909.10802"
     needs_learning_rate: ClassVar[bool] = True
     server_slots: ClassVar[int] = 2

@@ -32,6 +32,7 @@ class Gem(Optimizer):
     own Δ. The paper has λ = 1; Δ takes the place of its −η g.
     """
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Hermans, Louppe 2018, arXiv 1805.08469"
     worker_slots: ClassVar[int] = 2
 

@@ -17,6 +17,7 @@ class KAsync(Averaging):
     With batch=yes nobody waits, so that a fast worker may bring several of the K.
     """
 
+    family: ClassVar[str] = "barrier"
     source: ClassVar[str] = "Dutta et al. 2018, arXiv 1803.01113"
 
     size: int = quantity(0, 1e9, whole=True, default=0, help="Commits of a version, K; 0 stands for n / 2, rounded up.")

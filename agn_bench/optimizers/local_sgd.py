@@ -17,6 +17,7 @@ class LocalSgd(Averaging):
     local SGD it is synchronous SGD.
     """
 
+    family: ClassVar[str] = "barrier"
     source: ClassVar[str] = "Stich 2019, arXiv 1805.09767; backup workers: Chen et al. 2016, arXiv 1604.00981"
 
     backups: int = quantity(

@@ -51,6 +51,7 @@ class Malenia(Optimizer):
     stale ones are dropped, and nobody waits. The paper has λ = 1, and lets workers be stopped at a version instead.
     """
 
+    family: ClassVar[str] = "buffer"
     source: ClassVar[str] = "Tyurin, Richtárik 2023, arXiv 2305.12387"
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1

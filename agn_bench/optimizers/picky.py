@@ -29,6 +29,7 @@ class Picky(Optimizer):
     versions ago that was. The rule was read in others' descriptions of the paper, not in the paper itself.
     """
 
+    family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Cohen et al. 2021, arXiv 2106.11879"
 
     threshold: float = factor("Euclidean distance up to which a commit counts; it has to be tuned.", default=1.0)

@@ -17,6 +17,7 @@ class Rennala(Averaging):
     begins again from the new center; the authors' two programs differ in this.
     """
 
+    family: ClassVar[str] = "buffer"
     source: ClassVar[str] = "Tyurin, Richtárik 2023, arXiv 2305.12387"
 
     size: int = quantity(0, 1e9, whole=True, default=0, help="Commits of a version, B; 0 stands for n.")

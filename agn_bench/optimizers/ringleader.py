@@ -63,6 +63,7 @@ class Ringleader(Optimizer):
     has λ = 1; a worker that brings two commits goes on from the center as it is, as in the authors' program.
     """
 
+    family: ClassVar[str] = "buffer"
     source: ClassVar[str] = "Maranjyan, Richtárik 2025, arXiv 2509.22860"
     server_slots: ClassVar[int] = 2
     worker_slots: ClassVar[int] = 2

@@ -15,7 +15,6 @@ from agn_bench.optimizers import (
     Params,
     Server,
     Worker,
-    as_pytree,
     choice,
     each,
     factor,
@@ -32,6 +31,7 @@ RULES = ("sgd", "momentum", "nesterov", "adam", "adagrad", "yogi", "rmsprop", "l
 class Stepping(Optimizer):
     """c ← c + the server rule's step along what another optimizer would have added to the center."""
 
+    family: ClassVar[str] = "server optimizer"
     source: ClassVar[str] = "Reddi et al. 2021, arXiv 2003.00295"
 
     def inner(self) -> Optimizer:
@@ -117,7 +117,7 @@ class ServerOptimizer(Stepping):
         return self.inner().worker_slots
 
     def inner(self) -> Optimizer:
-        return as_pytree(OPTIMIZERS.choose(self.commits).thing)
+        return OPTIMIZERS.choose(self.commits).thing
 
     def transformation(self) -> optax.GradientTransformation:
         return server_rule(self.rule, self.rate, self.momentum)

@@ -28,6 +28,7 @@ class Smega2(Optimizer):
     is constant.
     """
 
+    family: ClassVar[str] = "server momentum"
     source: ClassVar[str] = "Cohen et al. 2022, ICPP, doi 10.1145/3545008.3545010"
     server_slots: ClassVar[int] = 2
 

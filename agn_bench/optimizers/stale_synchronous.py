@@ -16,6 +16,7 @@ class StaleSynchronous(Optimizer):
     updates up, as DOWNPOUR does.
     """
 
+    family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
 
     ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be ahead of the slowest, s.")

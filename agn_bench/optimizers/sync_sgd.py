@@ -18,6 +18,7 @@ class SyncSgd(Averaging):
     `local-sgd`.
     """
 
+    family: ClassVar[str] = "barrier"
     source: ClassVar[str] = "Chen et al. 2016, arXiv 1604.00981, section 2.2"
     trained_with: ClassVar[Mapping[str, object]] = {"local_steps": 1}
 

@@ -52,7 +52,21 @@ def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_
 
     At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
     """
+    rows = min(workers, _MOST_ROWS)
+    with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
+        handles = activities(axes, commits, interrupted, workers, until_s)
+        axes.set_xlabel(TIME)
+        axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
+        foot(figure, handles, [])
+    return paths
+
+
+def activities(
+    axes: Axes, commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_s: float
+) -> dict[str, Any]:
+    """What `gantt` shows, on axes; by their names the handles of a legend. To be called inside of `picture`."""
     import pandas as pd
+    from matplotlib.collections import PolyCollection
 
     answered = commits["answered"].to_numpy()
     left = np.where(answered < 0, commits["applied_s"].max(), commits["applied_s"].to_numpy()[answered])
@@ -62,29 +76,22 @@ def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_
     if len(shown) > _MOST_EXCHANGES and shown["start_s"].iloc[_MOST_EXCHANGES] > 0:
         until_s = min(until_s, float(shown["start_s"].iloc[_MOST_EXCHANGES]))
     shown = shown[shown["start_s"] < until_s][:_MOST_EXCHANGES]
-    rows = min(workers, _MOST_ROWS)
     low, high = shown["worker"] - 0.4, shown["worker"] + 0.4
-    with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
-        from matplotlib.collections import PolyCollection
-
-        handles: dict[str, Any] = {}
-        for name, (begin, end), colour in _ACTIVITIES:
-            corners = ((begin, low), (end, low), (end, high), (begin, high))
-            bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
-            drawn = axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0))
-            if name != "wait for others" or (shown[begin] < shown[end]).any():
-                handles.setdefault(name, drawn)
-        lost = interrupted[(interrupted["worker"] < _MOST_ROWS) & (interrupted["start_s"] < until_s)][:_MOST_EXCHANGES]
-        if len(lost):
-            lasted = lost["end_s"] - lost["start_s"]
-            handles["interrupted"] = axes.barh(lost["worker"], lasted, 0.8, lost["start_s"], color=COLOURS[4])
-        axes.set_xlim(0, until_s)
-        axes.set_ylim(rows - 0.4, -0.6)
-        axes.set_xlabel(TIME)
-        axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
-        axes.grid(visible=False)
-        foot(figure, handles, [])
-    return paths
+    handles: dict[str, Any] = {}
+    for name, (begin, end), colour in _ACTIVITIES:
+        corners = ((begin, low), (end, low), (end, high), (begin, high))
+        bars = np.stack([np.stack([shown[x], y], axis=1) for x, y in corners], axis=1)
+        drawn = axes.add_collection(PolyCollection(list(bars), facecolors=colour, linewidths=0))
+        if name != "wait for others" or (shown[begin] < shown[end]).any():
+            handles.setdefault(name, drawn)
+    lost = interrupted[(interrupted["worker"] < _MOST_ROWS) & (interrupted["start_s"] < until_s)][:_MOST_EXCHANGES]
+    if len(lost):
+        lasted = lost["end_s"] - lost["start_s"]
+        handles["interrupted"] = axes.barh(lost["worker"], lasted, 0.8, lost["start_s"], color=COLOURS[4])
+    axes.set_xlim(0, until_s)
+    axes.set_ylim(min(workers, _MOST_ROWS) - 0.4, -0.6)
+    axes.grid(visible=False)
+    return handles
 
 
 def heat_maps(
