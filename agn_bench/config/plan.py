@@ -99,15 +99,25 @@ class _Cluster(NamedTuple):
     """A step of a worker with factor 1."""
     rest_s: float
     """What an exchange takes besides."""
-    round_slowness: float
-    """Phases take at least as long as those of a worker with this factor."""
+    quorum: int
+    """Of rounds of workers that wait for one another, how many of these end one; 0: they do not wait."""
     busy_s: float
     """The server's, of one exchange of everybody."""
 
     def lasts_s(self, slowness: Any, steps: Any) -> Any:
-        """How long a phase of so many steps takes, of a worker with such a factor, s."""
-        own = np.maximum(slowness, self.round_slowness) * self.step_s * steps + self.rest_s
+        """How long a phase of so many steps takes, of a worker with such a factor, if all make as many steps, s."""
+        own = np.maximum(slowness, self._of_round(self.slowness)) * self.step_s * steps + self.rest_s
         return np.maximum(np.maximum(own, self.busy_s), np.finfo(float).tiny)
+
+    def own_lasts_s(self, steps: np.ndarray) -> np.ndarray:
+        """How long a phase of each worker takes, each of its own number of steps, (workers,) s."""
+        own = self.slowness * self.step_s * steps + self.rest_s
+        own = np.maximum(np.maximum(own, self._of_round(own)), self.busy_s)
+        return np.maximum(own, np.finfo(float).tiny)
+
+    def _of_round(self, values: np.ndarray) -> float:
+        """Of the worker that ends a round; 0 if there are no rounds."""
+        return float(np.sort(values)[self.quorum - 1]) if self.quorum else 0.0
 
 
 @lru_cache(maxsize=16)
@@ -127,7 +137,7 @@ def _cluster(config: RunConfig) -> _Cluster:
         rest_s=profile.collective.round_s(rules.quorum, size)
         if waits_without_server and profile.collective
         else sum(profile.mean_s(part, size) for part in ("up", "down", "server")),
-        round_slowness=float(np.sort(slowness)[rules.quorum - 1]) if rules.waits else 0.0,
+        quorum=rules.quorum if rules.waits else 0,
         busy_s=0.0 if waits_without_server else workers * profile.mean_s("server", size) / profile.channels,
     )
     if config.shares == "equal" or config.gradient_steps is None:
@@ -149,8 +159,10 @@ def _whole_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
 
 def _expected_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
     """How many phases of so many steps are expected until the run ends, at least one."""
-    of_time = (cluster.seconds - cluster.begin_s) / cluster.lasts_s(cluster.slowness, steps)
-    return np.ceil(np.clip(np.minimum(cluster.shares / steps, of_time), 1, 1e15)).astype(np.int64)
+    lasts_s = cluster.own_lasts_s(steps)
+    through_s = cluster.rate_share * len(steps) / (steps / lasts_s).sum()  # with all work
+    phases = (min(cluster.seconds, through_s) - cluster.begin_s) / lasts_s
+    return np.ceil(np.clip(phases, 1, 1e15)).astype(np.int64)
 
 
 def _check(config: RunConfig, phases: int) -> None:
