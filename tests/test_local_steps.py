@@ -308,6 +308,8 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
     assert waits[1] < 0.05 * waits[0]
     assert even.version[-1] >= 3.5 * slow.version[-1]
     assert not even.stranded
+    expected = of(**options, local_steps_rule="by-speed").exchanges
+    assert abs(expected - even.exchanges) <= 8  # of some hundred
 
 
 # --- replay ---

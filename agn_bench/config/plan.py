@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +29,8 @@ _LONGEST_PHASE = 10**6
 """Local steps that a user's rule may ask for."""
 _LEAST_AHEAD, _MOST_AHEAD = 16, 1 << 16
 """Phases that are looked at at once."""
+_KEPT = 16
+"""Plans, in memory."""
 _MOMENTS = 1 << 16
 """Of a run, at which its schedule is looked at. A look at each phase took half a minute for 40 workers."""
 
@@ -43,7 +44,10 @@ class Plan(NamedTuple):
     """λ of each phase, worker by worker, (all phases,) int32."""
 
 
-@lru_cache(maxsize=16)
+_planned: dict[str, Plan] = {}
+"""The last few, by run: a configuration is asked for its phases again and again."""
+
+
 def planned(config: RunConfig) -> Plan:
     """The phases of a configuration's work; with open shares those that are expected until it ends.
 
@@ -51,12 +55,22 @@ def planned(config: RunConfig) -> Plan:
         BadInput: there are more than can be held.
         UserCodeError: its rule is a user's, and fails, or gives no numbers of steps that a share has room for.
     """
+    key = config.run_id
+    plan = _planned.get(key)
+    if plan is None:
+        while len(_planned) >= _KEPT:
+            _planned.pop(next(iter(_planned)), None)
+        plan = _planned[key] = _plan(config)
+    return plan
+
+
+def _plan(config: RunConfig) -> Plan:
     cluster = _cluster(config)
-    if _rule(config).changes:
-        own = _of_each(config, lambda worker: _until_the_end(config, worker))
+    if cluster.rule.changes:
+        own = _of_each(cluster, lambda worker: _until_the_end(cluster, worker))
         phases = np.array([len(steps) for steps in own])
     else:
-        steps = _throughout(config)
+        steps = _throughout(cluster)
         phases = _whole_phases(cluster, steps) if config.shares == "equal" else _expected_phases(cluster, steps)
         _check(config, int(phases.max()))
         own = [np.repeat(steps, phases)]
@@ -64,7 +78,7 @@ def planned(config: RunConfig) -> Plan:
         worker = int(np.argmin(phases))
         first = int(phase_steps(config, np.ones(config.workers, int))[worker])
         problem = f"for the first phase of worker {worker}, whose share is {int(cluster.shares[worker])} steps"
-        raise UserCodeError(f"{type(_rule(config)).__name__}.steps gave {first} {problem}")
+        raise UserCodeError(f"{type(cluster.rule).__name__}.steps gave {first} {problem}")
     return Plan(phases, np.concatenate(own).astype(np.int32))
 
 
@@ -73,20 +87,18 @@ def phase_steps(config: RunConfig, phases: np.ndarray) -> np.ndarray:
 
     The first do not depend on how many there are.
     """
-    if not _rule(config).changes:
-        return np.repeat(_throughout(config), phases).astype(np.int32)
-    own = _of_each(config, lambda worker: _first(config, worker, int(phases[worker])), phases)
+    cluster = _cluster(config)
+    if not cluster.rule.changes:
+        return np.repeat(_throughout(cluster), phases).astype(np.int32)
+    own = _of_each(cluster, lambda worker: _first(cluster, worker, int(phases[worker])), phases)
     return np.concatenate(own).astype(np.int32)
 
 
-def _rule(config: RunConfig) -> Any:
-    assert config.local_steps_rule is not None
-    return config.local_steps_rule.thing
-
-
 class _Cluster(NamedTuple):
-    """What is expected of a configuration's workers; arrays of shape (workers,)."""
+    """A configuration, and what is expected of its workers; arrays of shape (workers,)."""
 
+    config: RunConfig
+    rule: Any
     slowness: np.ndarray
     begin_s: np.ndarray
     shares: np.ndarray
@@ -99,25 +111,39 @@ class _Cluster(NamedTuple):
     """A step of a worker with factor 1."""
     rest_s: float
     """What an exchange takes besides."""
-    round_slowness: float
-    """Phases take at least as long as those of a worker with this factor."""
+    quorum: int
+    """Of rounds of workers that wait for one another, how many of these end one; 0: they do not wait."""
     busy_s: float
     """The server's, of one exchange of everybody."""
+    to_come: np.ndarray
+    """By what the learning rate is multiplied, the largest from each of _MOMENTS of the run on, and from its end."""
 
     def lasts_s(self, slowness: Any, steps: Any) -> Any:
-        """How long a phase of so many steps takes, of a worker with such a factor, s."""
-        own = np.maximum(slowness, self.round_slowness) * self.step_s * steps + self.rest_s
+        """How long a phase of so many steps takes, of a worker with such a factor, if all make as many steps, s."""
+        own = np.maximum(slowness, self._of_round(self.slowness)) * self.step_s * steps + self.rest_s
         return np.maximum(np.maximum(own, self.busy_s), np.finfo(float).tiny)
 
+    def own_lasts_s(self, steps: np.ndarray) -> np.ndarray:
+        """How long a phase of each worker takes, each of its own number of steps, (workers,) s."""
+        own = self.slowness * self.step_s * steps + self.rest_s
+        own = np.maximum(np.maximum(own, self._of_round(own)), self.busy_s)
+        return np.maximum(own, np.finfo(float).tiny)
 
-@lru_cache(maxsize=16)
+    def _of_round(self, values: np.ndarray) -> float:
+        """Of the worker that ends a round; 0 if there are no rounds."""
+        return float(np.sort(values)[self.quorum - 1]) if self.quorum else 0.0
+
+
 def _cluster(config: RunConfig) -> _Cluster:
     profile, workers, size, rules = config.delays, config.workers, config.message_bytes, config.rules
-    assert isinstance(profile, Profile)
+    assert isinstance(profile, Profile) and config.local_steps_rule is not None
+    rule = config.local_steps_rule.thing
     slowness = slowness_of(profile.speeds, config.seed, workers)
     waits_without_server = rules.waits and profile.collective is not None
     work = math.inf if config.gradient_steps is None else float(config.gradient_steps)
     cluster = _Cluster(
+        config=config,
+        rule=rule,
         slowness=slowness,
         begin_s=profile.start_interval * np.arange(workers),
         shares=np.full(workers, work / workers),
@@ -127,8 +153,9 @@ def _cluster(config: RunConfig) -> _Cluster:
         rest_s=profile.collective.round_s(rules.quorum, size)
         if waits_without_server and profile.collective
         else sum(profile.mean_s(part, size) for part in ("up", "down", "server")),
-        round_slowness=float(np.sort(slowness)[rules.quorum - 1]) if rules.waits else 0.0,
+        quorum=rules.quorum if rules.waits else 0,
         busy_s=0.0 if waits_without_server else workers * profile.mean_s("server", size) / profile.channels,
+        to_come=_largest_to_come(config) if rule.needs_rate else np.ones(_MOMENTS + 1),
     )
     if config.shares == "equal" or config.gradient_steps is None:
         return cluster
@@ -136,10 +163,9 @@ def _cluster(config: RunConfig) -> _Cluster:
     return cluster._replace(shares=work * rates / rates.sum())
 
 
-def _throughout(config: RunConfig) -> np.ndarray:
+def _throughout(cluster: _Cluster) -> np.ndarray:
     """λ of each worker, where it does not change, (workers,)."""
-    cluster = _cluster(config)
-    return _steps(config, cluster.slowness, cluster.shares, np.zeros(config.workers), cluster.begin_s)
+    return _steps(cluster, cluster.slowness, cluster.shares, np.zeros(len(cluster.slowness)), cluster.begin_s)
 
 
 def _whole_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
@@ -149,8 +175,10 @@ def _whole_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
 
 def _expected_phases(cluster: _Cluster, steps: np.ndarray) -> np.ndarray:
     """How many phases of so many steps are expected until the run ends, at least one."""
-    of_time = (cluster.seconds - cluster.begin_s) / cluster.lasts_s(cluster.slowness, steps)
-    return np.ceil(np.clip(np.minimum(cluster.shares / steps, of_time), 1, 1e15)).astype(np.int64)
+    lasts_s = cluster.own_lasts_s(steps)
+    through_s = cluster.rate_share * len(steps) / (steps / lasts_s).sum()  # with all work
+    phases = (min(cluster.seconds, through_s) - cluster.begin_s) / lasts_s
+    return np.ceil(np.clip(phases, 1, 1e15)).astype(np.int64)
 
 
 def _check(config: RunConfig, phases: int) -> None:
@@ -163,11 +191,10 @@ def _check(config: RunConfig, phases: int) -> None:
 
 
 def _of_each(
-    config: RunConfig, find: Callable[[int], np.ndarray], phases: np.ndarray | None = None
+    cluster: _Cluster, find: Callable[[int], np.ndarray], phases: np.ndarray | None = None
 ) -> list[np.ndarray]:
     """What is found for each worker, found once for those who are alike."""
-    cluster = _cluster(config)
-    counts = np.zeros(config.workers, int) if phases is None else phases
+    counts = np.zeros(len(cluster.slowness), int) if phases is None else phases
     alike: dict[tuple[Any, ...], np.ndarray] = {}
     found = []
     for worker, key in enumerate(zip(cluster.slowness, cluster.begin_s, cluster.shares, counts, strict=True)):
@@ -177,24 +204,24 @@ def _of_each(
     return found
 
 
-def _until_the_end(config: RunConfig, worker: int) -> np.ndarray:
+def _until_the_end(cluster: _Cluster, worker: int) -> np.ndarray:
     """λ of the phases of a worker's work."""
-    cluster, found, count = _cluster(config), [], 0
-    share, equal = cluster.shares[worker], config.shares == "equal"
-    for steps, made, elapsed_s in _stretches(config, worker):
+    found, count = [], 0
+    share, equal = cluster.shares[worker], cluster.config.shares == "equal"
+    for steps, made, elapsed_s in _stretches(cluster, worker):
         over = made + steps > np.floor(share) if equal else _progress(cluster, share, made, elapsed_s) >= 1
         found.append(steps[: int(np.argmax(over))] if over.any() else steps)
         count += len(found[-1])
         if over.any():
             break
-        _check(config, count)
-    return np.concatenate(found) if equal or count else _first(config, worker, 1)
+        _check(cluster.config, count)
+    return np.concatenate(found) if equal or count else _first(cluster, worker, 1)
 
 
-def _first(config: RunConfig, worker: int, count: int) -> np.ndarray:
+def _first(cluster: _Cluster, worker: int, count: int) -> np.ndarray:
     """λ of a worker's first so many phases."""
     found: list[np.ndarray] = []
-    for steps, _, _ in _stretches(config, worker):
+    for steps, _, _ in _stretches(cluster, worker):
         found.append(steps[:count])
         count -= len(found[-1])
         if not count:
@@ -202,18 +229,17 @@ def _first(config: RunConfig, worker: int, count: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _stretches(config: RunConfig, worker: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _stretches(cluster: _Cluster, worker: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A worker's phases, some at a time that have the same λ: their steps, the steps made before each, and when each
     begins.
 
     λ is taken to stay as it is, and then looked at for all of them at once.
     """
-    cluster = _cluster(config)
     slowness, share = cluster.slowness[worker], cluster.shares[worker]
     made, elapsed_s, ahead = 0, float(cluster.begin_s[worker]), _LEAST_AHEAD
 
     def steps_at(made: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
-        return _steps(config, np.full(len(made), slowness), np.full(len(made), share), made, elapsed_s)
+        return _steps(cluster, np.full(len(made), slowness), np.full(len(made), share), made, elapsed_s)
 
     now = int(steps_at(np.array([made]), np.array([elapsed_s]))[0])
     while True:
@@ -233,7 +259,7 @@ def _progress(cluster: _Cluster, share: Any, made: np.ndarray, elapsed_s: np.nda
 
 
 def _steps(
-    config: RunConfig, slowness: np.ndarray, share: np.ndarray, made: np.ndarray, elapsed_s: np.ndarray
+    cluster: _Cluster, slowness: np.ndarray, share: np.ndarray, made: np.ndarray, elapsed_s: np.ndarray
 ) -> np.ndarray:
     """λ of phases; arrays of shape (phases,).
 
@@ -242,7 +268,7 @@ def _steps(
         made: the worker's local steps before it.
         elapsed_s: when it begins, as is expected.
     """
-    cluster, rule = _cluster(config), _rule(config)
+    config, rule = cluster.config, cluster.rule
     step_s = np.maximum(slowness * cluster.step_s, np.finfo(float).tiny)
     left = np.minimum(np.floor(share) - made, (cluster.seconds - elapsed_s) / step_s)
     of_rate = made / cluster.rate_share if config.seconds is None else elapsed_s / cluster.seconds
@@ -252,7 +278,7 @@ def _steps(
         progress=np.minimum(_progress(cluster, share, made, elapsed_s), 1.0),
         left=np.maximum(left, 0.0),
         learning_rate=float(getattr(config.local_optimizer.thing, "learning_rate", math.nan)),
-        factor=_factors(config, np.minimum(of_rate, 1.0)) if rule.needs_rate else np.ones(len(made)),
+        factor=cluster.to_come[np.floor(np.minimum(of_rate, 1.0) * _MOMENTS).astype(int)],
     )
     kind = type(rule)
     if source_of(kind) is None:
@@ -267,16 +293,9 @@ def _steps(
     return steps.astype(np.int64)
 
 
-def _factors(config: RunConfig, progress: np.ndarray) -> np.ndarray:
-    """By what the learning rate is multiplied, the largest from such moments of the run on."""
-    if config.schedule is None:
-        return np.ones(len(progress))
-    return _largest_to_come(config)[np.floor(progress * _MOMENTS).astype(int)]
-
-
-@lru_cache(maxsize=16)
 def _largest_to_come(config: RunConfig) -> np.ndarray:
-    """The largest factor of the learning rate from each of so many moments of the run on, and from its end."""
-    assert config.schedule is not None
+    """See _Cluster.to_come."""
+    if config.schedule is None:
+        return np.ones(_MOMENTS + 1)
     factors = config.schedule.thing.factors(np.linspace(0, 1, _MOMENTS + 1)).astype(np.float64)
     return np.maximum.accumulate(factors[::-1])[::-1]
