@@ -49,7 +49,7 @@ from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
 from agn_bench.training.carry import Training
 from agn_bench.training.checks import check_optimizer
-from agn_bench.training.records import RunResult
+from agn_bench.training.records import Progress, RunResult
 from agn_bench.training.simulate import simulate
 from agn_bench.training.task import task_of
 from agn_bench.training.timing import active_timeline_of, timeline_of
@@ -310,6 +310,11 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
     assert not even.stranded
     expected = of(**options, local_steps_rule="by-speed").exchanges
     assert abs(expected - even.exchanges) <= 8  # of some hundred
+    # A worker so slow that it needs longer for a step than others for λ: rounds take as long as its.
+    options |= {"local_steps": 3, "delay": ["workers.speeds=tiers:factors=1,20:weights=3,1"]}
+    slow, config = timeline_of(of(**options)), of(**options, local_steps_rule="by-speed")
+    assert abs(config.exchanges - timeline_of(config).exchanges) <= 8
+    assert config.exchanges > 2 * slow.exchanges
 
 
 # --- replay ---
@@ -462,6 +467,18 @@ def test_the_last_mini_batch_of_a_worker_is_that_of_its_own_phase() -> None:
         )
     }
     assert columns._last_of_workers(result, "loss") == pytest.approx(np.mean([*last.values()]))
+
+
+def test_progress_shows_the_steps_of_each_segment() -> None:
+    told: list[Progress] = []
+    config = of(problem="quadratic:noise=1", local_steps_rule="post-local", gradient_steps=800, batch_size=5)
+    result = simulate(config, load_once(config.trains, None), told.append)
+    ends = [0, *(progress.exchanges for progress in told)]
+    assert len(ends) > 4
+    for first, last, progress in zip(ends, ends[1:], told, strict=False):
+        losses = zip(result.replay.losses[first:last], result.timeline.steps[first:last], strict=True)
+        made = np.concatenate([own[:steps] for own, steps in losses])
+        assert progress.batch["loss"] == pytest.approx(made.mean(), rel=1e-5)
 
 
 def test_the_curve_is_that_of_the_plain_loop(varied: RunResult) -> None:
