@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
-from conftest import Figure, examples
+from conftest import Figure, examples, in_full
 from hypothesis import given
 from hypothesis import strategies as st
 from test_trace import KINDS, recorded, under
@@ -44,6 +44,7 @@ from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve, resolve_like
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.processes import portable
+from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS
 from agn_bench.store import folder as folders
@@ -131,7 +132,7 @@ COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
 RIGHT = {
     "optimizer": [
         "agn", "easgd:alpha=0.1", "dynsgd", "local-sgd:backups=1", "fedbuff:size=3", "ringmaster:stops=yes",
-        "stale-synchronous:ahead=0:commits=dana",
+        "stale-synchronous:ahead=0:commits=dana", "diloco", *in_full(OPTIMIZERS, ["malenia:size=2"]),
     ],
     "data_split": ["mixed", "sharded", "dirichlet:concentration=0.1"], "shares": ["equal", "open"],
     "until": ["test_accuracy=0.9"], "workers": ["1", "4", "10,20", "127"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -15,13 +16,14 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
-from conftest import Figure, built_once
+from conftest import Figure, built_once, in_full
 from test_cli import INTERRUPTED, TINY, agn_bench
 
 from agn_bench.base import files
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import estimate, sweep
+from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.store import folder as folders
 
 Command = Callable[..., tuple[int, str, str]]
@@ -37,10 +39,10 @@ seconds = 40
 eval_every = 20
 workers = 10
 [[cells]]
-optimizer = ["agn", "ringmaster:threshold=8:stops=yes"]
+optimizer = {optimizers}
 learning_rate = [0.1, 0.3]
 """
-"""Two programs, which each process compiles anew: of numbers alone there is none."""
+"""Of each optimizer a program, which each process compiles anew: of numbers alone there is none."""
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 SMALL = """
@@ -72,14 +74,15 @@ class Fast(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Fast:
-    """64 runs of some ten milliseconds if the figures are wanted, else 16."""
-    seeds = list(range(4 if request.config.getoption("figures") is None else 16))
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Fast:
+    """16 runs of some ten milliseconds; if the figures are wanted, two of every optimizer."""
+    optimizers = in_full(OPTIMIZERS, ["agn", "ringmaster:threshold=8:stops=yes"])
+    seeds = in_full([0], range(4))
 
     def build(folder: Path) -> None:
-        (folder / "fast.toml").write_text(FAST.format(seeds=seeds))
+        (folder / "fast.toml").write_text(FAST.format(seeds=seeds, optimizers=json.dumps(optimizers)))
         process = agn_bench("sweep", folder / "fast.toml", "--out", folder / "whole", "--jobs", 2)
-        at = [finished_run(process) for _ in range(4 * len(seeds))]
+        at = [finished_run(process) for _ in range(2 * len(optimizers) * len(seeds))]
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert f"{len(at)} runs made, 0 found finished, 0 failed" in out
