@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from conftest import exchanged
 
+from agn_bench.base.inputs import BadInput
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import declared_numbers
+from agn_bench.base.quantities import Accepted, Number, declared_numbers
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
+from agn_bench.config.resolving import resolve
 from agn_bench.optimizers import (
     LOCAL_OPTIMIZERS,
     OPTIMIZERS,
@@ -170,3 +173,41 @@ def test_its_memory_is_as_large_as_it_says(text: str) -> None:
         sizes = [np.size(leaf) for leaf in jax.tree.leaves(memory)]
         assert sizes.count(77) == slots
         assert set(sizes) <= {1, 77}
+
+
+EVERY_NUMBER = [(name, number) for name in OPTIMIZERS for number in declared_numbers(OPTIMIZERS[name]).values()]
+
+
+@pytest.mark.parametrize(("name", "number"), EVERY_NUMBER, ids=lambda value: getattr(value, "name", value))
+def test_a_number_that_is_none_of_its_kind_gets_a_line(name: str, number: Number) -> None:
+    accepted = number.accepted
+    bad = ["nan", "", "1e99", "-1", "two"] if isinstance(accepted, Accepted) else ["", "1", f"{accepted.words[0]}s"]
+    for value in bad:
+        with pytest.raises(BadInput) as refused:
+            OPTIMIZERS.choose(f"{name}:{number.name}={value}")
+        assert number.name in refused.value.problem
+        assert str(accepted) in refused.value.accepted
+
+
+def test_what_needs_a_learning_rate_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from agn_bench.optimizers import LocalOptimizer, optimizer\n\n\n@optimizer\nclass Own(LocalOptimizer):\n"
+        '    """a rule without a rate"""\n\n    def transformation(self):\n        import optax\n\n'
+        "        return optax.sgd(0.1)\n"
+    )
+    given = {"local_optimizer": f"{tmp_path / 'own.py'}:Own", "workers": 2, "gradient_steps": 100}
+    for name in OPTIMIZERS:
+        if OPTIMIZERS[name].needs_learning_rate:
+            with pytest.raises(BadInput, match="learning rate"):
+                resolve({**given, "optimizer": name})
+        else:
+            assert resolve({**given, "optimizer": name}).optimizer.name == name
+
+
+def test_defaults_of_an_optimizers_own_hold_where_nothing_is_said() -> None:
+    given = {"workers": 4, "gradient_steps": 400}
+    assert resolve({**given, "optimizer": "sync-sgd"}).local_steps == 1
+    assert resolve({**given, "optimizer": "sync-sgd", "local_steps": 5}).local_steps == 5
+    assert resolve({**given, "optimizer": "eamsgd"}).local_optimizer.text == "nesterov:learning_rate=0.01:momentum=0.99"
+    assert resolve({**given, "optimizer": "eamsgd", "local_optimizer": "sgd"}).local_optimizer.name == "sgd"
+    assert resolve({**given, "optimizer": "eamsgd", "preset": "quick"}).local_optimizer.name == "sgd"
