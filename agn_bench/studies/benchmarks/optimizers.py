@@ -45,11 +45,11 @@ def _measured(name: str, repetitions: int, on_step: Callable[[str], None]) -> di
             its, plain = other.next(), agn.next()
         steps.append(its)
         ratios.append(its / plain)
-    needs = [
-        f"{optimizer.server_slots} arrays of the parameters at the server" if optimizer.server_slots else "",
-        f"{optimizer.worker_slots} for each worker" if optimizer.worker_slots else "",
-        "" if other.shares else "each worker goes on from arrays of its own",
-    ]
+    kept = {"at the server": optimizer.server_slots, "for each worker": optimizer.worker_slots}
+    more = ", ".join(f"{count} {where}" for where, count in kept.items() if count)
+    needs = [f"memory, in times the parameters: {more}"] if more else []
+    if not other.shares:
+        needs.append("each worker goes on from parameters of its own")
     return {
         "optimizer": name,
         "workers": CELL.workers,
@@ -59,7 +59,7 @@ def _measured(name: str, repetitions: int, on_step: Callable[[str], None]) -> di
         "step_over_agn": median(ratios),
         "held_mb": other.held_bytes / 1e6,
         "held_over_agn": other.held_bytes / agn.held_bytes,
-        "needs": "; ".join(filter(None, needs)) or "nothing more",
+        "needs": "; ".join(needs) or "nothing more",
     }
 
 
