@@ -95,7 +95,7 @@ paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks
 	$(BIN)/agn-bench bench training --repetitions 11 --out results/benchmarks
-	$(BIN)/agn-bench bench optimizers --repetitions 11 --out results/benchmarks
+	$(BIN)/agn-bench bench optimizers --out results/benchmarks
 	$(BIN)/agn-bench bench runs --out results/benchmarks
 
 docs: $(READY)  ## docs/commands.md from the program's own help, and the tables and pictures of docs/optimizers.md

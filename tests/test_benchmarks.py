@@ -85,7 +85,7 @@ def test_seeds_are_made_on_the_cores_that_the_process_may_use(monkeypatch: pytes
     assert rows["4 seeds over one, training"] == 2.0
 
 
-@pytest.mark.parametrize("table", ["timeline", "training", "runs"])
+@pytest.mark.parametrize("table", ["timeline", "training", "runs", "optimizers"])
 def test_make_bench_repeats_as_often_as_the_committed_tables_say(table: str) -> None:
     (line,) = re.findall(rf"agn-bench bench {table} .*", (ROOT / "Makefile").read_text())
     given = re.search(r"--repetitions (\d+)", line)

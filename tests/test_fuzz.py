@@ -116,6 +116,7 @@ WORK = [
     "agn_bench.execution.sweep.run_all", "agn_bench.studies.survey.survey", "agn_bench.studies.calibration.fit",
     "agn_bench.execution.estimate.estimate", "agn_bench.studies.benchmarks.timeline.timeline_benchmark",
     "agn_bench.studies.benchmarks.training.training_benchmark", "agn_bench.studies.benchmarks.runs.runs_benchmark",
+    "agn_bench.studies.benchmarks.optimizers.optimizers_benchmark",
     "agn_bench.problems.fetching.fetch", "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
     "agn_bench.analysis.figures.over_time.over_time",
 ]  # fmt: skip
