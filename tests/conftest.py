@@ -52,7 +52,7 @@ os.environ["XDG_CACHE_HOME"] = os.devnull  # no data set that was fetched is fou
 for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "AGN_BENCH_DATA_DIR"):
     os.environ.pop(_name, None)
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache, wraps
@@ -89,6 +89,8 @@ for _signal in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
     signal.signal(signal.Signals[_signal], signal.SIG_DFL)
 
 T = TypeVar("T")
+MOST_MAPS = 20_000
+"""Of a process: the system allows 65,530, and each compiled program takes some. Beyond them XLA crashes."""
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
 
@@ -209,6 +211,15 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
             build(folder)
             (folder / ".built").touch()
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """What was compiled for the tests of a file is let go where there is too much of it."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture
