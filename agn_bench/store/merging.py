@@ -89,10 +89,13 @@ class _Source:
     """What an experiment folder holds, read and checked."""
 
     def __init__(self, folder: Path) -> None:
-        if not _is_experiment(folder):
-            problem = "no experiment folder" if folder.exists() else "there is no such folder"
-            accepted = "an experiment folder, as `agn-bench sweep` and `agn-bench run` make it"
-            raise BadInput("DIR", folder, problem, accepted)
+        accepted = "an experiment folder, as `agn-bench sweep` and `agn-bench run` make it"
+        try:
+            if not _is_experiment(folder):
+                problem = "no experiment folder" if folder.exists() else "there is no such folder"
+                raise BadInput("DIR", folder, problem, accepted)
+        except OSError as error:  # a name that is too long, or a folder that may not be looked into
+            raise BadInput("DIR", folder, f"cannot be read ({error.strerror})", accepted) from None
         self.folder = folder
         self.plan = planned(folder)
         try:
