@@ -81,7 +81,7 @@ all-methods: $(READY)  ## every optimizer at its defaults, untuned, for the same
 	$(BIN)/agn-bench sweep experiments/all-methods.toml
 	$(BIN)/agn-bench table results/all-methods --measure test_accuracy --at 25,50,100
 
-checks: $(READY)  ## other authors' experiments, and what they published beside what we get; 45 minutes
+checks: $(READY)  ## other authors' experiments, and what they published beside what we get; an hour
 	$(BIN)/agn-bench sweep experiments/checks/toy.toml --out $(CHECKS)/toy --jobs 1
 	$(BIN)/agn-bench sweep experiments/checks/least-squares.toml --out $(CHECKS)/least-squares
 	$(BIN)/agn-bench sweep experiments/checks/ringmaster.toml --out $(CHECKS)/ringmaster --jobs 1
