@@ -76,6 +76,7 @@ def text_for(path: Path) -> tuple[str, tuple[str, ...]]:
             "runs.csv": section("What `agn-bench bench runs` writes"),
         }.get(path.name, section("What `agn-bench bench timeline` writes")),
         "robustness": section("What `make robustness` writes"),
+        "checks": section("What `make checks` writes"),
         "paper-cluster": section("What `agn-bench calibrate` writes"),
     }
     if path.parent.name in of_folder and path.name != "summary.csv":
