@@ -17,12 +17,12 @@ from agn_bench.optimizers import (
     Worker,
     displacement,
     each,
-    gradients,
     moved,
     optimizer,
     quantity,
     zeros,
 )
+from agn_bench.optimizers.dc_asgd import compensated
 
 _KEPT = "Share of a worker's last step that is taken again, γ."
 
@@ -76,9 +76,7 @@ class DanaDc(Dana):
     compensation: float = quantity(0, 1e6, default=2.0, help="Its strength, κ (the paper's λ).")
 
     def step(self, center: Params, worker: Worker, commit: Commit) -> Params:
-        step = displacement(worker, commit)
-        slope = gradients(step, commit)
-        return each(lambda d, g, c, s: d * (1 + self.compensation * g * (c - s)), step, slope, center, commit.start)
+        return compensated(worker, commit, center, self.compensation)
 
 
 @optimizer

@@ -36,12 +36,7 @@ class DcAsgd(Optimizer):
     strength: float = quantity(0, 1e6, default=0.04, help="Of the compensation, κ (the paper's λ).")
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
-        step = displacement(worker, commit)
-        slope = gradients(step, commit)
-        corrected = each(
-            lambda d, g, c, p: d * (1 + self.strength * g * (c - p)), step, slope, server.center, commit.start
-        )
-        return moved(server, corrected), worker
+        return moved(server, compensated(worker, commit, server.center, self.strength)), worker
 
 
 @optimizer
@@ -76,3 +71,11 @@ class DcAsgdAdaptive(Optimizer):
             commit.start,
         )
         return moved(server, corrected), worker._replace(memory=square)
+
+
+def compensated(worker: Worker, commit: Commit, center: Params, strength: float) -> Params:
+    """−η (ĝ + κ ĝ ⊙ ĝ ⊙ (c − s)), s what the phase began with."""
+    step = displacement(worker, commit)
+    return each(
+        lambda d, g, c, s: d * (1 + strength * g * (c - s)), step, gradients(step, commit), center, commit.start
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, factor, optimizer
+from agn_bench.optimizers import Commit, Optimizer, Server, Worker, factor, optimizer
+from agn_bench.optimizers.easgd import drawn_together
 
 
 @optimizer
@@ -25,11 +26,7 @@ class Eamsgd(Optimizer):
     beta: float = factor("Elastic force of all workers together, β, a fraction.", high=1.0, default=0.9)
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
-        alpha = self.beta / commit.workers
-        elastic = each(lambda c, x: alpha * (x - c), server.center, worker.params)
-        center = each(lambda c, e: c + e, server.center, elastic)
-        params = each(lambda x, e: x - e, worker.params, elastic)
-        return server._replace(center=center), worker._replace(params=params)
+        return drawn_together(server, worker, self.beta / commit.workers)
 
     def reply(self, server: Server, worker: Worker) -> Worker:
         return worker

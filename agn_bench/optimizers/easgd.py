@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from agn_bench.optimizers import Commit, Optimizer, Server, Worker, each, factor, optimizer
 
@@ -21,10 +21,15 @@ class Easgd(Optimizer):
     alpha: float = factor("Elastic force α, a fraction.", high=1.0, default=0.05)
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
-        elastic = each(lambda c, x: self.alpha * (x - c), server.center, worker.params)
-        center = each(lambda c, e: c + e, server.center, elastic)
-        params = each(lambda x, e: x - e, worker.params, elastic)
-        return server._replace(center=center), worker._replace(params=params)
+        return drawn_together(server, worker, self.alpha)
 
     def reply(self, server: Server, worker: Worker) -> Worker:
         return worker
+
+
+def drawn_together(server: Server, worker: Worker, alpha: Any) -> tuple[Server, Worker]:
+    """Center and worker after each has gone a share α of the way between them towards the other."""
+    elastic = each(lambda c, x: alpha * (x - c), server.center, worker.params)
+    center = each(lambda c, e: c + e, server.center, elastic)
+    params = each(lambda x, e: x - e, worker.params, elastic)
+    return server._replace(center=center), worker._replace(params=params)
