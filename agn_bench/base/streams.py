@@ -24,6 +24,12 @@ class Kind(IntEnum):
     SPEED = 7
     FIFO_SHARE = 8
     SPLIT = 9
+    BETWEEN_PAUSES = 10
+    PAUSE = 11
+    BETWEEN_FAILURES = 12
+    FAILURE = 13
+    JOIN = 14
+    LIFETIME = 15
 
 
 def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:

@@ -80,6 +80,10 @@ class CsvFile:
             values[[isinstance(cell, str) and "_" in cell for cell in cells]] = np.nan
         return values
 
+    def blank(self, column: str) -> np.ndarray:
+        """In which rows a column has nothing."""
+        return _nothing(self.frame[column].str.strip())
+
     def cell(self, row: int, column: str) -> Cell:
         """A cell; of a column that the file does not have, where a value for it was derived."""
         value = self.frame[column].iloc[row] if column in self else "(derived)"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
-from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of
-from agn_bench.clock.profile import Profile, RoundTime
+from agn_bench.clock.absences import Absence, Absences
+from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of, drawn
+from agn_bench.clock.profile import Going, Profile, Renewals, RoundTime
 from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.timeline import Timeline
 
+_MOST_ABSENCES = 5_000_000
 LONGEST = -1.0
 """In Draws.order: the server takes whoever has waited longest."""
 
@@ -41,6 +47,12 @@ class Draws:
     """What a round costs workers that wait for one another; None: they exchange through the server."""
     steps: np.ndarray | None = None
     """λ of each phase where it varies, int32; None: that of all."""
+    pull_share: float = 0.0
+    """Which part of a service is that of a pull, which is served apart; 0: commits are answered."""
+    on_arrival: bool = False
+    """Whether the server reads the staleness when a commit arrives."""
+    absences: Callable[[float], Absences] | None = None
+    """When workers are away, at least up to so many seconds, for all of the run's workers; None: never."""
 
     @property
     def workers(self) -> int:
@@ -58,10 +70,18 @@ class Draws:
 
     def with_steps(self, timeline: Timeline) -> Timeline:
         """A timeline of these draws, with the λ of each phase where it varies."""
+        if self.on_arrival:
+            timeline = replace(timeline, on_arrival=True)
         if self.steps is None:
             return timeline
         draw = self.first[timeline.worker] + timeline.phase
         return replace(timeline, own_steps=self.steps[draw], own_before=self._steps_before(self.steps)[draw])
+
+    @property
+    def longest_s(self) -> float:
+        """When the last worker would be through with all of its phases if nobody waited or went away."""
+        each = self.compute + self.up + self.down + self.server
+        return float((self.begin + np.add.reduceat(each, self.first)).max())
 
     def steps_of(self, draw: np.ndarray) -> int | np.ndarray:
         """λ of phases, by their indices in the flat arrays."""
@@ -114,11 +134,60 @@ def draw_delays(
         up=exchanged("up", Kind.UP),
         down=exchanged("down", Kind.DOWN),
         server=exchanged("server", Kind.SERVER),
-        order=_order(profile, seed, total),
+        order=_order(profile, seed, total if profile.pull == "answer" else 3 * total + workers),
         channels=profile.channels,
         collective=None if profile.collective is None else profile.collective.round_time(message_bytes),
         steps=varied,
+        pull_share=profile.pull_share if profile.pull == "separate" else 0.0,
+        on_arrival=profile.staleness == "arrival",
+        absences=None if profile.going is None else partial(_absences, profile.name, profile.going, seed, workers),
     )
+
+
+def _absences(name: str, going: Going, seed: int, workers: int, until: float) -> Absences:
+    """When so many workers are away, up to a time at least. An absence that begins later has no say before.
+
+    Raises:
+        BadInput: they are too many to hold.
+    """
+    own: list[list[Absence]] = [[*going.recorded[w]] if w < len(going.recorded) else [] for w in range(workers)]
+    for renewals, fails in ((going.pauses, False), (going.failures, True)):
+        if renewals is None:
+            continue
+        for group in range(-(-workers // renewals.group)):
+            begin, end = _renewed(renewals, seed, group, until)
+            held = sum(map(len, own)) + len(begin) * renewals.group
+            if held > _MOST_ABSENCES:
+                problem = f"its workers are away more than {_MOST_ABSENCES} times in {until:g} s"
+                raise BadInput("delays", name, problem, "fewer and longer absences, fewer workers, or a shorter run")
+            absences = [*map(Absence, begin.tolist(), end.tolist(), [fails] * len(begin))]
+            for worker in range(group * renewals.group, min(workers, (group + 1) * renewals.group)):
+                own[worker] += absences
+    for worker in range(workers):
+        joins = 0.0
+        if going.join is not None:
+            joins = float(drawn(going.join, stream(seed, Kind.JOIN, worker), 1)[0])
+            own[worker] += [Absence(0.0, joins, True)] if joins else []
+        if going.lifetime is not None:
+            leaves = joins + float(drawn(going.lifetime, stream(seed, Kind.LIFETIME, worker), 1)[0])
+            own[worker].append(Absence(leaves, math.inf, True))
+    return Absences.of(own)
+
+
+def _renewed(renewals: Renewals, seed: int, group: int, until: float) -> tuple[np.ndarray, np.ndarray]:
+    """When the absences of a group begin and end, those that begin up to a time."""
+    count = 16
+    while True:
+        between, length = (
+            drawn(distribution, stream(seed, kind, group), count)
+            for distribution, kind in zip(renewals[:2], renewals.kinds, strict=True)
+        )
+        end = np.cumsum(between + length)
+        if end[-1] > until or count > _MOST_ABSENCES:
+            begin = end - length
+            some = (begin <= until) & (end > begin)
+            return begin[some], end[some]
+        count *= 2
 
 
 def _order(profile: Profile, seed: int, exchanges: int) -> np.ndarray:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agn_bench.base.quantities import declared_numbers, named_numbers, quantity, seconds
+from agn_bench.base.streams import Kind
+from agn_bench.clock.absences import Absence
 from agn_bench.clock.distributions import DISTRIBUTIONS, Constant, Distribution
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds, slowness_of
 
 ORDERS = ("fifo", "random")
 PARTS = ("step", "up", "down", "server")
-TABLES = (*PARTS, "workers", "collective")
-BESIDE = {"up": ("bandwidth",), "down": ("bandwidth",), "server": ("bandwidth", "order", "fifo_share", "channels")}
+TIMES_AWAY = ("between_pauses", "pause", "between_failures", "failure", "join", "lifetime")
+"""Tables of distributions that only profiles have whose workers go away."""
+TABLES = (*PARTS, "workers", "collective", *TIMES_AWAY, "absences")
+PULLS = ("answer", "separate")
+STALENESS = ("applied", "arrival")
+"""When the server reads a commit's staleness."""
+BESIDE = {
+    "up": ("bandwidth",),
+    "down": ("bandwidth",),
+    "server": ("bandwidth", "order", "fifo_share", "channels", "pull", "pull_share", "staleness"),
+    "pause": ("group",),
+    "failure": ("group",),
+}
 """Keys of a part's table that are not its distribution's."""
 BYTES_PER_S = (1e-3, 1e18)
 """What a bandwidth is from and to."""
@@ -63,6 +76,52 @@ class Collective:
         return self.round_time(message_bytes).seconds(members)
 
 
+@dataclass(frozen=True)
+class Going:
+    """How workers go away and come back; what is None does not happen."""
+
+    between_pauses: Distribution | None = None
+    """Seconds from the end of a pause to the beginning of the next."""
+    pause: Distribution | None = None
+    pause_group: int = 1
+    """So many workers in a row, the first ones together, have the same pauses."""
+    between_failures: Distribution | None = None
+    failure: Distribution | None = None
+    """Seconds that a worker is away."""
+    failure_group: int = 1
+    join: Distribution | None = None
+    """The second at which a worker joins."""
+    lifetime: Distribution | None = None
+    """Seconds from then on until it leaves for good."""
+    file: str = ""
+    """A recorded list of absences, by its file's stem and content hash."""
+    recorded: tuple[tuple[Absence, ...], ...] = field(default=(), repr=False, compare=False)
+    """What it says of each worker; of those beyond it says nothing."""
+
+    @property
+    def pauses(self) -> Renewals | None:
+        return _renewals(self.between_pauses, self.pause, self.pause_group, (Kind.BETWEEN_PAUSES, Kind.PAUSE))
+
+    @property
+    def failures(self) -> Renewals | None:
+        return _renewals(self.between_failures, self.failure, self.failure_group, (Kind.BETWEEN_FAILURES, Kind.FAILURE))
+
+
+class Renewals(NamedTuple):
+    """Absences that come again and again."""
+
+    between: Distribution
+    length: Distribution
+    group: int
+    kinds: tuple[Kind, Kind]
+
+
+def _renewals(
+    between: Distribution | None, length: Distribution | None, group: int, kinds: tuple[Kind, Kind]
+) -> Renewals | None:
+    return None if between is None or length is None else Renewals(between, length, group, kinds)
+
+
 UNLIMITED = Bandwidth()
 EQUAL = Equal()
 
@@ -92,6 +151,16 @@ class Profile:
     """Seconds between one worker's first start and the next one's; 0: all start at once."""
     collective: Collective | None = None
     """None: workers that wait for one another exchange through the server too."""
+    pull: str = "answer"
+    """What gives a worker new parameters: the `answer` to its commit, or a message of its own that is served apart,
+    `separate`.
+    """
+    pull_share: float = 0.5
+    """With `separate`: the part of a service that is the pull's."""
+    staleness: str = "applied"
+    """When the server reads a commit's staleness: when its service ends, `applied`, or at its `arrival`."""
+    going: Going | None = None
+    """None: no worker goes away."""
     description: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
@@ -110,6 +179,10 @@ class Profile:
             table["server"]["fifo_share"] = self.fifo_share
         if self.channels > 1:
             table["server"]["channels"] = self.channels
+        if self.pull != "answer":
+            table["server"] |= {"pull": self.pull, "pull_share": self.pull_share}
+        if self.staleness != "applied":
+            table["server"]["staleness"] = self.staleness
         workers = {} if self.speeds == EQUAL else {"speeds": SPEEDS.name_of(self.speeds), **numbers(self.speeds)}
         if self.start_interval:
             workers["start_interval"] = self.start_interval
@@ -117,6 +190,20 @@ class Profile:
             table["workers"] = workers
         if self.collective is not None:
             table["collective"] = numbers(self.collective)
+        return table | self._going_as_dict()
+
+    def _going_as_dict(self) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for part in TIMES_AWAY:
+            distribution = getattr(self.going, part, None)
+            if distribution is not None:
+                table[part] = {"distribution": DISTRIBUTIONS.name_of(distribution), **numbers(distribution)}
+        for part in ("pause", "failure"):
+            group = getattr(self.going, f"{part}_group", 1)
+            if group > 1:
+                table[part]["group"] = group
+        if self.going is not None and self.going.file:
+            table["absences"] = {"file": self.going.file}
         return table
 
     def exchanges_per_s(self, workers: int, local_steps: int, message_bytes: int) -> float:

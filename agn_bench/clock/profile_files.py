@@ -24,7 +24,8 @@ from agn_bench.base.named import Named, NotAccepted, made, numbers_in
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_of
-from agn_bench.base.user_files import parse_toml, read_csv
+from agn_bench.base.user_files import CsvFile, parse_toml, read_csv
+from agn_bench.clock.absences import Absence
 from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical, Moments
 from agn_bench.clock.origin import Origin
 from agn_bench.clock.profile import (
@@ -33,9 +34,13 @@ from agn_bench.clock.profile import (
     NOTHING,
     ORDERS,
     PARTS,
+    PULLS,
+    STALENESS,
     TABLES,
+    TIMES_AWAY,
     Bandwidth,
     Collective,
+    Going,
     Profile,
 )
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
@@ -47,6 +52,10 @@ _BANDWIDTH = Accepted(*BYTES_PER_S)
 _SHARE = Accepted(0, 1)
 _CHANNELS = Accepted(1, 100_000, whole=True)
 _INTERVAL = Accepted(0, MOST_SECONDS)
+_PULL_SHARE = Accepted(0.001, 0.999)
+_GROUP = Accepted(1, 1_000_000, whole=True)
+_KINDS = {"pause": False, "failure": True}
+_MOST_WORKERS = 1_000_000
 
 
 def profile_names() -> list[str]:
@@ -117,8 +126,8 @@ def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profil
             if (known := load_profile(shipped, over)).as_dict() == table:
                 return load_profile(shipped, [*over, *settings]) if settings else known
     tables = copy.deepcopy({key: value for key, value in table.items() if key != "name"})
-    for part in tables.values():
-        if isinstance(part, dict) and part.get("distribution") == _EMPIRICAL:
+    for name_of_part, part in tables.items():
+        if isinstance(part, dict) and (part.get("distribution") == _EMPIRICAL or name_of_part == "absences"):
             problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
             raise BadInput("delays", name, problem, "the profile's own file, given by `delays`")
     return _profile(name, Origin(name, Places(""), tables), settings, Path())
@@ -177,12 +186,19 @@ class _Reader:
                 f"steps of at least {LEAST_SECONDS:g} s on average",
                 ("file", "column"),
             )
-        order = self._choose("server", "order", self._tables.get("server", {}).get("order", "fifo"), ORDERS)
+        order = self._word("server", "order", ORDERS)
         share = self._number("server", "fifo_share", _SHARE, 0.0)
         if share and order == "fifo":
             accepted = 'fifo_share with order = "random" only'
             what = f"server.fifo_share = {share}"
             raise self._origin.refuse("server", "fifo_share", what, "of no use", accepted, ("order",))
+        pull = self._word("server", "pull", PULLS)
+        pull_share = self._number("server", "pull_share", _PULL_SHARE, 0.5)
+        if pull == "answer" and "pull_share" in self._tables.get("server", {}):
+            what = f"server.pull_share = {pull_share}"
+            raise self._origin.refuse(
+                "server", "pull_share", what, "of no use", 'with pull = "separate" only', ("pull",)
+            )
         return Profile(
             name,
             step=step,
@@ -196,13 +212,58 @@ class _Reader:
             speeds=self._speeds(),
             start_interval=self._number("workers", "start_interval", _INTERVAL, 0.0),
             collective=self._collective(),
+            pull=pull,
+            pull_share=pull_share,
+            staleness=self._word("server", "staleness", STALENESS),
+            going=self._going(),
             description=self._tables.get("description", ""),
             source=self._tables.get("source", ""),
         )
 
+    def _going(self) -> Going | None:
+        """How workers go away, if any table says so."""
+        if not any(part in self._tables for part in (*TIMES_AWAY, "absences")):
+            return None
+        parts: dict[str, Any] = {part: self._distribution(part) for part in TIMES_AWAY if part in self._tables}
+        for length in ("pause", "failure"):
+            between = f"between_{length}s"
+            if (length in parts) != (between in parts):
+                there, missing = (length, between) if length in parts else (between, length)
+                accepted = f"both [{between}], the seconds until the next {length}, and [{length}], those that it lasts"
+                raise self._origin.refuse(there, None, f"[{missing}]", "missing", accepted)
+            if length in parts and parts[length].moments().mean + parts[between].moments().mean < LEAST_SECONDS:
+                accepted = f"{between} and {length} that together last at least {LEAST_SECONDS:g} s on average"
+                raise self._origin.refuse(length, None, f"[{length}]", "takes no time", accepted)
+        file, recorded = self._recorded_absences() if "absences" in self._tables else ("", ())
+        groups = {f"{part}_group": self._number(part, "group", _GROUP, 1) for part in ("pause", "failure")}
+        return Going(**parts, **groups, file=file, recorded=recorded)
+
+    def _recorded_absences(self) -> tuple[str, tuple[tuple[Absence, ...], ...]]:
+        """The name of a list of absences, and what it says of each worker."""
+        self._known("absences", ("file",))
+        given = self._tables["absences"].get("file")
+        accepted = "a CSV file, one row an absence, with worker, from_s, until_s, kind (see docs/files.md)"
+        if not isinstance(given, str):
+            problem = "missing" if given is None else "not a text"
+            key = None if given is None else "file"
+            raise self._origin.refuse("absences", key, f"absences.file = {shown(given)}", problem, accepted)
+        try:
+            table = read_csv("delays", self._folder / in_home(given), ("worker", "from_s", "until_s", "kind"), accepted)
+            recorded = read_absences(table)
+        except BadInput as error:
+            what = f"absences.file = {shown(given)}"
+            raise self._origin.refuse(
+                "absences", "file", what, f"{error.value}: {error.problem}", error.accepted
+            ) from None
+        return f"{printable(Path(given).stem)}-{content_hash(table.content)}", recorded
+
+    def _word(self, part: str, key: str, known: tuple[str, ...]) -> str:
+        """A word that a table has under `key`, by default the first of those it may be."""
+        return self._choose(part, key, self._tables.get(part, {}).get(key, known[0]), known)
+
     def _distribution(self, part: str) -> Distribution:
         table, beside = self._tables.get(part, {}), BESIDE.get(part, ())
-        if part != "step" and not set(table) - set(beside):
+        if part in PARTS[1:] and not set(table) - set(beside):
             return NOTHING
         kind = self._kind(part, "distribution", DISTRIBUTIONS)
         if kind is Empirical:
@@ -346,6 +407,32 @@ class _Reader:
             what = path if value is key else f"{path} = {shown(value)}"
             table, inside = (part, key) if part else (key, None)
             raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
+
+
+def read_absences(table: CsvFile) -> tuple[tuple[Absence, ...], ...]:
+    """The absences of each worker that a table lists; a blank `from_s` is 0, a blank `until_s` never.
+
+    Raises:
+        BadInput: with the line and the column of what cannot be used.
+    """
+    worker, begin, end = (table.numbers(column) for column in ("worker", "from_s", "until_s"))
+    accepted = f"a whole number from 0 to {_MOST_WORKERS - 1}"
+    fits = (worker >= 0) & (worker < _MOST_WORKERS) & (worker % 1 == 0)
+    table.require(fits, "worker", "no worker's index", accepted)
+    blank = {column: table.blank(column) for column in ("from_s", "until_s")}
+    begin, end = np.where(blank["from_s"], 0.0, begin), np.where(blank["until_s"], math.inf, end)
+    table.require(
+        (begin >= 0) & (begin <= MOST_SECONDS), "from_s", "no time", "seconds, 0 or more, or blank: from 0 on"
+    )
+    table.require(end > begin, "until_s", "not after from_s", "seconds after from_s, or blank: for good")
+    kinds = table.frame["kind"].str.strip().to_numpy(object)
+    table.require(np.isin(kinds, [*_KINDS]), "kind", "unknown", "pause or failure")
+    fails = np.array([_KINDS[kind] for kind in kinds])
+    table.require(fails | ~np.isinf(end), "until_s", "never, for a pause", "a failure, or when the pause ends")
+    own: list[list[Absence]] = [[] for _ in range(int(worker.max()) + 1)]
+    for index, *absence in zip(worker.astype(int).tolist(), begin.tolist(), end.tolist(), fails.tolist(), strict=True):
+        own[index].append(Absence(*absence))
+    return tuple(map(tuple, own))
 
 
 def _check_moments(distribution: Distribution) -> None:

@@ -1,12 +1,17 @@
-"""The event simulation where an optimizer has rules, or the server several channels: one loop for all of them.
+"""The event simulation where an optimizer has rules, the server several channels or pulls of their own, or workers go
+away: one loop for all of them.
 
-docs/clock.md says what happens at each event, in this order. An iteration is an application: first those are taken into
-service who can be before it, then it is decided whether the commit counts, who is interrupted, and who is answered.
+docs/clock.md says what happens at each event, in this order. An iteration is the end of a service, of a commit or of a
+pull: it is decided whether the commit counts, who is interrupted, and who is answered. Then all that comes before the
+next end: messages are taken into service, phases are lost, workers come back.
+
+What is not there is not compiled: without absences and pulls the program has nothing of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from agn_bench.clock.absences import Absences
 from agn_bench.clock.compiled import MIN_EXCHANGES, at, at_random, longest, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
 from agn_bench.clock.rules import MOST, Rules
@@ -21,9 +27,10 @@ from agn_bench.clock.stops import Stop, steps_made
 from agn_bench.clock.timeline import Phases, Timeline, by_worker, in_order
 
 Array = Any
-"""JAX's in the loop, NumPy's before and after it."""
+"""JAX's in the loop, NumPy's before and after it; None where it belongs to something that is not there."""
 _BLOCK = 64
 """Workers are held in blocks of so many, with the first arrival of each block beside them."""
+_MIN_ABSENCES = 1024
 _LATEST = float(np.finfo(np.float64).max)
 _NONE = -1
 
@@ -41,6 +48,16 @@ class Times(NamedTuple):
     order: Array
 
 
+class Away(NamedTuple):
+    """The absences, flat, worker by worker, (absences,); `first` and `end` of each worker's in them, (workers,)."""
+
+    first: Array
+    end: Array
+    from_s: Array
+    until_s: Array
+    fails: Array
+
+
 class Terms(NamedTuple):
     """The rules as numbers, and when to stop."""
 
@@ -56,6 +73,25 @@ class Terms(NamedTuple):
     round_s: Array
     exchanges: Array
     seconds: Array
+    pull_share: Array
+    """Of a service, the part of the pull; None: a commit is answered."""
+
+
+class Whereabouts(NamedTuple):
+    """Where each worker is, if workers go away, (workers,)."""
+
+    absence: Array
+    """The first absence that is not over when its phase begins."""
+    ends: Array
+    """The steps of its phase are done, or lost."""
+    event: Array
+    """Its phase is lost, or it is back; inf if neither comes."""
+    away: Array
+    """Whether it is in a failure, int32."""
+    lost: Array
+    """Where its lost phase stands among the interrupted, until it is answered; −1: nowhere."""
+    joined: Array
+    """When its first phase began; NaN if it has not."""
 
 
 class Workers(NamedTuple):
@@ -87,6 +123,10 @@ class Workers(NamedTuple):
     """The exchange after which its last commit was answered."""
     resumed: Array
     """When that answer came."""
+    pulling: Array
+    """Whether the message is a pull, int32."""
+    where: Any
+    """Whereabouts; None if nobody goes away."""
 
 
 class Server(NamedTuple):
@@ -125,10 +165,12 @@ class Rows(NamedTuple):
     accepted: Array
     answered: Array
     resumed: Array
+    compute_end: Array
+    """Where it does not follow from the start."""
 
 
 class Interrupted(NamedTuple):
-    """The interrupted phases in the order in which it was decided, (draws,)."""
+    """The interrupted and the lost phases in the order in which it was decided, (draws,)."""
 
     count: Array
     worker: Array
@@ -136,10 +178,16 @@ class Interrupted(NamedTuple):
     start: Array
     end: Array
     answered: Array
+    failed: Array
+    resumed: Array
 
 
-def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
-    """The timeline, up to the stop or a little beyond it."""
+def simulate(draws: Draws, rules: Rules, stop: Stop, absences: Absences | None = None) -> Timeline:
+    """The timeline, up to the stop or a little beyond it.
+
+    Args:
+        absences: when workers are away, as long as the timeline lasts.
+    """
     workers, drawn = draws.workers, len(draws.compute)
     room = rounded(drawn, MIN_EXCHANGES, bits=1)
     places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)
@@ -160,7 +208,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
         nothing if collective else flat(draws.up),
         nothing if collective else flat(draws.down),
         flat(draws.server),
-        flat(draws.order),
+        np.pad(draws.order, (0, rounded(len(draws.order), MIN_EXCHANGES, bits=1) - len(draws.order))),
     )
     most = stop.most_exchanges(draws.least_steps)
     terms = Terms(
@@ -175,20 +223,41 @@ def simulate(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
         np.float64(collective.seconds(rules.quorum) if collective else 0.0),
         np.int32(drawn if most is None else min(most, drawn)),
         np.float64(math.inf if stop.seconds is None else stop.seconds),
+        np.float64(draws.pull_share) if draws.pull_share and not collective else None,
     )
-    made, rows, interrupted, state = on_the_cpu(_serve_all, times, terms)
-    return _complete(draws, times, int(made), Rows(*rows), Interrupted(*interrupted), Workers(*state))
+    away = None if absences is None else _padded(absences, per_worker)
+    made, rows, interrupted, state = on_the_cpu(_serve_all, times, terms, away)
+    results = int(made), Rows(*rows), Interrupted(*interrupted), Workers(*state)
+    return _complete(draws, times, *results, absences, float(terms.pull_share or 0.0))
+
+
+def _padded(absences: Absences, per_worker: Callable[[np.ndarray, float], np.ndarray]) -> Away:
+    room = rounded(len(absences) + 1, _MIN_ABSENCES, bits=1)
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return np.pad(values, (0, room - len(values)))
+
+    first = absences.first.astype(np.int32)
+    return Away(
+        per_worker(first, 0),
+        per_worker(first + absences.count.astype(np.int32), 0),
+        *map(flat, (absences.from_s, absences.until_s, absences.fails)),
+    )
 
 
 State = tuple[Array, Workers, Server, Rows, Interrupted]
+Moving = tuple[Workers, Server, Interrupted]
 
 
 @jax.jit
-def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Workers]:
+def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Interrupted, Workers]:
     """All exchanges up to the stop: how many there are, they, the interrupted phases, and the workers at the end.
 
     Workers are looked at one by one. What is asked of all of them at each exchange is few sums, and the first arrival,
     which is found among the blocks' and one block's; everything else only where it can have changed.
+
+    Args:
+        away: Away; None if nobody goes away.
     """
     places, room = len(times.begin), len(times.compute)
     index = jnp.arange(places, dtype=jnp.int32)
@@ -224,7 +293,11 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         worker = block * _BLOCK + place
         accepted = server.version - at(workers.pulled, worker) < terms.drop_at
         round_s = jnp.where(accepted & (server.count + 1 == terms.quorum), terms.round_s, 0.0)
-        took = jnp.where(terms.collective, round_s, at(times.server, at(workers.draw, worker)))
+        service = at(times.server, drawn_of(workers, worker))
+        if terms.pull_share is not None:
+            pulls = terms.pull_share * service
+            service = jnp.where(at(workers.pulling, worker) > 0, pulls, service - pulls)
+        took = jnp.where(terms.collective, round_s, service)
         applied = now + took
         sooner = applied < server.next_applied
         server = server._replace(
@@ -243,14 +316,141 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         )
         return arriving(workers, worker, jnp.inf), server
 
+    def drawn_of(workers: Workers, worker: Array) -> Array:
+        """The index of the draws of a worker's phase; of its first phase if it has yet to begin it."""
+        draw = at(workers.draw, worker)
+        return draw if away is None else jnp.maximum(draw, at(first, worker))
+
+    def until_the_next_end(state: State) -> State:
+        """All that comes before the next service ends."""
+        row, workers, server, rows, interrupted = state
+        if away is None:
+            workers, server = lax.while_loop(can_start, start, (workers, server))
+            return row, workers, server, rows, interrupted
+
+        def can_happen(state: Moving) -> Array:
+            workers, server, _ = state
+            return can_start((workers, server)) | (workers.where.event.min() < server.next_applied)
+
+        def happen(state: Moving) -> Moving:
+            workers, server, _ = state
+            begins = jnp.where(server.busy < terms.channels, next_start(workers, server), jnp.inf)
+            return lax.cond(workers.where.event.min() <= begins, goes_or_comes, starts, state)
+
+        def starts(state: Moving) -> Moving:
+            workers, server, interrupted = state
+            return *start((workers, server)), interrupted
+
+        def goes_or_comes(state: Moving) -> Moving:
+            who = state[0].where.event.argmin().astype(jnp.int32)
+            return lax.cond(at(state[0].where.away, who) > 0, comes, goes, state, who, row - 1)
+
+        workers, server, interrupted = lax.while_loop(can_happen, happen, (workers, server, interrupted))
+        return row, workers, server, rows, interrupted
+
+    def goes(state: Moving, worker: Array, row: Array) -> Moving:
+        """A worker's phase is lost."""
+        workers, server, interrupted = state
+        where, draw = workers.where, at(workers.draw, worker)
+        now, place = at(where.event, worker), interrupted.count
+        interrupted = noted(interrupted, worker, draw, at(workers.start, worker), now, _NONE)
+        interrupted = interrupted._replace(
+            count=place + 1,
+            failed=put(interrupted.failed, True, place),
+            resumed=put(interrupted.resumed, jnp.nan, place),
+        )
+        until = at(away.until_s, following_absence(at(where.absence, worker), worker, now))
+        gone = (draw == at(last, worker)) | (until == jnp.inf)
+        where = where._replace(
+            event=put(where.event, jnp.where(gone, jnp.inf, until), worker),
+            away=put(where.away, 1, worker),
+            lost=put(where.lost, place, worker),
+        )
+        workers = workers._replace(where=where)
+        workers, server = lax.cond(gone, leaves, lambda workers, server, *_: (workers, server), workers, server, worker)
+        return *released(workers, server, now, row), interrupted
+
+    def comes(state: Moving, worker: Array, row: Array) -> Moving:
+        """A worker is back, and pulls."""
+        workers, server, interrupted = state
+        where, draw = workers.where, drawn_of(workers, worker)
+        now = at(where.event, worker)
+        workers = workers._replace(
+            where=where._replace(event=put(where.event, jnp.inf, worker), away=put(where.away, 0, worker))
+        )
+        if terms.pull_share is not None:
+            workers = workers._replace(pulling=put(workers.pulling, 1, worker))
+            return arriving(workers, worker, now + at(times.up, draw)), server, interrupted
+        workers, server, interrupted = replied(workers, server, interrupted, worker, now + at(times.down, draw), row)
+        return *released(workers, server, now, row), interrupted
+
+    def leaves(workers: Workers, server: Server, worker: Array) -> tuple[Workers, Server]:
+        """A worker has no more phases: nobody waits for it."""
+        workers = workers._replace(commits=put(workers.commits, MOST, worker))
+        return workers, server
+
+    def released(workers: Workers, server: Server, now: Array, row: Array) -> tuple[Workers, Server]:
+        """Answer those who were too far ahead of one that has left."""
+        slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
+        changed = (slowest > server.slowest) & ~grouped & (server.held > 0)
+        server = server._replace(slowest=slowest)
+        return answer(workers, server, jnp.bool_(False), changed, jnp.int32(_NONE), row, now)
+
+    def following_absence(absence: Array, worker: Array, time: Array) -> Array:
+        """The first of a worker's absences from one on that is not over at a time; the end of its own if all are."""
+        end = at(away.end, worker)
+        return lax.while_loop(lambda k: (k < end) & (at(away.until_s, k) <= time), lambda k: k + 1, absence)
+
+    def noted(
+        interrupted: Interrupted, worker: Array, draw: Array, start: Array, end: Array, row: Array
+    ) -> Interrupted:
+        """The interrupted phases, with another one behind the last; whether it counts is for the caller to say."""
+        place = interrupted.count
+        return interrupted._replace(
+            worker=put(interrupted.worker, worker, place),
+            draw=put(interrupted.draw, draw, place),
+            start=put(interrupted.start, start, place),
+            end=put(interrupted.end, end, place),
+            answered=put(interrupted.answered, row, place),
+        )
+
     def possible(state: State) -> Array:
-        row, workers, server, *_ = state
-        more = (workers.earliest.min() < jnp.inf) | (server.busy > 0)
-        return (row < terms.exchanges) & (server.now <= terms.seconds) & more
+        row, workers, server, rows, _ = state
+        applied_s = jnp.where(row > 0, at(rows.applied, jnp.maximum(row - 1, 0)), 0.0)
+        more = row < terms.exchanges
+        if terms.pull_share is not None:  # pulls that end before another commit does
+            more |= at(workers.pulling, server.next_worker) > 0
+        return more & (applied_s <= terms.seconds) & (server.busy > 0)
+
+    def service_ends(state: State) -> State:
+        if terms.pull_share is None:
+            return until_the_next_end(exchange(state))
+        is_a_pull = at(state[1].pulling, state[2].next_worker) > 0
+        return until_the_next_end(lax.cond(is_a_pull, pulled_anew, exchange, state))
+
+    def pulled_anew(state: State) -> State:
+        """A pull was served."""
+        row, workers, server, rows, interrupted = state
+        now, worker = server.next_applied, server.next_worker
+        workers = workers._replace(
+            applied=put(workers.applied, jnp.inf, worker), pulling=put(workers.pulling, 0, worker)
+        )
+        server = served(workers, server)
+        resume = now + at(times.down, drawn_of(workers, worker))
+        workers, server, interrupted = replied(workers, server, interrupted, worker, resume, row - 1)
+        if away is not None:
+            workers, server = released(workers, server, now, row - 1)
+        return row, workers, server, rows, interrupted
+
+    def served(workers: Workers, server: Server) -> Server:
+        """The server, where the service that was to end next has ended."""
+        busy = server.busy - 1
+        next_worker, next_applied = lax.cond(busy > 0, next_served, lambda _: (jnp.int32(0), jnp.inf), workers)
+        return server._replace(now=server.next_applied, busy=busy, next_worker=next_worker, next_applied=next_applied)
 
     def exchange(state: State) -> State:
+        """A commit was served."""
         row, workers, server, rows, interrupted = state
-        workers, server = lax.while_loop(can_start, start, (workers, server))
         now, worker = server.next_applied, server.next_worker
         draw, pulled = at(workers.draw, worker), at(workers.pulled, worker)
 
@@ -270,6 +470,7 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
             put(rows.accepted, accepted, row),
             put(rows.answered, at(workers.answered, worker), row),
             put(rows.resumed, at(workers.resumed, worker), row),
+            None if away is None else put(rows.compute_end, at(workers.where.ends, worker), row),
         )
         ended = draw == at(last, worker)
         workers = workers._replace(
@@ -278,19 +479,12 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
             needs=put(workers.needs, needs, worker),
             commits=put(workers.commits, jnp.where(ended, MOST, at(workers.commits, worker) + 1), worker),
         )
-        busy = server.busy - 1
-        next_worker, next_applied = lax.cond(busy > 0, next_served, lambda _: (jnp.int32(0), jnp.inf), workers)
-        server = server._replace(
-            now=now,
-            busy=busy,
-            next_worker=next_worker,
-            next_applied=next_applied,
-            version=version,
-            count=jnp.where(made, 0, count),
-            held=server.held + 1,
+        server = served(workers, server)._replace(
+            version=version, count=jnp.where(made, 0, count), held=server.held + 1
         )
         workers, interrupted = interrupt(workers, server, interrupted, made & terms.cancels, row)
-        closed = server.open & (busy == 0) & ~(workers.earliest.min() <= jnp.minimum(server.window_end, _LATEST))
+        no_more = ~(workers.earliest.min() <= jnp.minimum(server.window_end, _LATEST))
+        closed = server.open & (server.busy == 0) & no_more
         slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
         changed = (made & terms.waits) | (slowest > server.slowest) | closed
         server = server._replace(open=server.open & ~closed, slowest=slowest)
@@ -298,7 +492,10 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         together = closed | ~grouped
         mine = answerable(workers, server, at(workers.needs, worker), at(workers.commits, worker)) & together
         others = changed & together & (server.held > 1)
-        return row + 1, *answer(workers, server, mine, others, worker, row), rows, interrupted
+        workers, server = answer(workers, server, mine, others, worker, row, now)
+        if away is not None:  # one whose answer was its last has left
+            workers, server = released(workers, server, now, row)
+        return row + 1, workers, server, rows, interrupted
 
     def next_served(workers: Workers) -> tuple[Array, Array]:
         """Whose service ends first, and when; of several the one that was taken first."""
@@ -311,7 +508,7 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         return (server.version >= needs) & near
 
     def answer(
-        workers: Workers, server: Server, mine: Array, others: Array, worker: Array, row: Array
+        workers: Workers, server: Server, mine: Array, others: Array, worker: Array, row: Array, now: Array
     ) -> tuple[Workers, Server]:
         """Answer the one whose commit was applied, if it may go on, and others who may."""
 
@@ -321,13 +518,17 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
 
         def one(state: tuple[Array, Array, Array, Workers]) -> tuple[Array, Array, Array, Workers]:
             count, who, left, workers = state
-            resume = server.now + at(times.down, at(workers.draw, who))
-            workers = workers._replace(
-                held=put(workers.held, 0, who),
-                answered=put(workers.answered, row, who),
-                resumed=put(workers.resumed, resume, who),
-            )
-            workers = begun(workers, who, resume, server.version)
+            workers = workers._replace(held=put(workers.held, 0, who))
+            if terms.pull_share is None:
+                resume = now + at(times.down, at(workers.draw, who))
+                workers = resumed(workers, who, resume, server.version, row)
+            else:
+                workers = workers._replace(
+                    answered=put(workers.answered, _NONE, who),
+                    resumed=put(workers.resumed, jnp.nan, who),
+                    pulling=put(workers.pulling, 1, who),
+                )
+                workers = arriving(workers, who, now)
             following = lax.cond(count > 1, lambda left: left.argmax().astype(jnp.int32), lambda _: who, left)
             return count - 1, following, put(left, 0, following), workers
 
@@ -340,19 +541,98 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         *_, workers = lax.while_loop(lambda state: state[0] > 0, one, (count, who, left, workers))
         return workers, server._replace(held=server.held - count)
 
+    def resumed(workers: Workers, worker: Array, resume: Array, version: Array, row: Array) -> Workers:
+        """The workers, one of which has new parameters after an exchange, and goes on from them."""
+        workers = begun(workers, worker, resume, version)
+        if away is not None:  # in a failure the answer is lost, and another one is to come
+            lost = (at(workers.where.away, worker) > 0) & (at(workers.where.event, worker) < jnp.inf)
+            row, resume = jnp.where(lost, _NONE, row), jnp.where(lost, jnp.nan, resume)
+        return workers._replace(
+            answered=put(workers.answered, row, worker), resumed=put(workers.resumed, resume, worker)
+        )
+
+    def replied(
+        workers: Workers, server: Server, interrupted: Interrupted, worker: Array, resume: Array, row: Array
+    ) -> tuple[Workers, Server, Interrupted]:
+        """A worker that pulled is answered: after its exchange, or after the phase that it has lost."""
+        if away is None:
+            return resumed(workers, worker, resume, server.version, row), server, interrupted
+        place, answered, before = (at(of, worker) for of in (workers.where.lost, workers.answered, workers.resumed))
+        workers = resumed(workers, worker, resume, server.version, row)
+        own = jnp.maximum(place, 0)
+
+        def to(phases: Array, exchanges: Array) -> Array:
+            return jnp.where(place < 0, at(phases, own), exchanges)
+
+        interrupted = interrupted._replace(
+            answered=put(interrupted.answered, to(interrupted.answered, at(workers.answered, worker)), own),
+            resumed=put(interrupted.resumed, to(interrupted.resumed, at(workers.resumed, worker)), own),
+        )
+        workers = workers._replace(
+            answered=put(workers.answered, jnp.where(place < 0, at(workers.answered, worker), answered), worker),
+            resumed=put(workers.resumed, jnp.where(place < 0, at(workers.resumed, worker), before), worker),
+        )
+        return workers, server, interrupted
+
     def begun(workers: Workers, worker: Array, start: Array, version: Array) -> Workers:
-        """The workers, one of which has begun its next phase, if it has one."""
+        """The workers, one of which has begun its next phase, if it has one and is there."""
         draw = at(workers.draw, worker)
         more = draw < at(last, worker)
         following = jnp.where(more, draw + 1, draw)
-        arrive = start + at(times.compute, following) + at(times.up, following)
+        where = workers.where
+        if away is None:
+            arrive = start + at(times.compute, following) + at(times.up, following)
+        else:
+            more, start, arrive, where = whereabouts(workers, worker, more, following, start)
+            gone = (at(where.away, worker) > 0) & (at(where.event, worker) == jnp.inf)
+            workers = workers._replace(
+                commits=put(workers.commits, jnp.where(gone, MOST, at(workers.commits, worker)), worker)
+            )
         workers = workers._replace(
-            draw=put(workers.draw, following, worker),
+            draw=put(workers.draw, jnp.where(more, following, draw), worker),
             start=put(workers.start, jnp.where(more, start, at(workers.start, worker)), worker),
             pulled=put(workers.pulled, jnp.where(more, version, at(workers.pulled, worker)), worker),
             sent=put(workers.sent, 0, worker),
+            where=where,
         )
         return arriving(workers, worker, jnp.where(more, arrive, jnp.inf))
+
+    def whereabouts(
+        workers: Workers, worker: Array, more: Array, following: Array, ready: Array
+    ) -> tuple[Array, Array, Array, Whereabouts]:
+        """Of a worker that has its parameters, and may have more phases: whether it begins one, when, when its message
+        is at the server, and where the workers are then.
+        """
+        where, end = workers.where, at(away.end, worker)
+        k = following_absence(at(where.absence, worker), worker, ready)
+        # The end of the last worker's absences is where the padding begins: there is room for it.
+        absent = (k < end) & (at(away.from_s, k) <= ready)
+        fails = absent & at(away.fails, k)
+        start = jnp.where(absent & ~fails, at(away.until_s, k), ready)
+        begins = more & ~fails
+
+        def pauses(state: tuple[Array, Array]) -> Array:
+            done, k = state
+            return (k < end) & (at(away.from_s, k) < done) & ~at(away.fails, k)
+
+        def longer(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            done, k = state
+            return done + (at(away.until_s, k) - at(away.from_s, k)), k + 1
+
+        done, after = lax.while_loop(pauses, longer, (start + at(times.compute, following), k + (absent & ~fails)))
+        is_lost = (after < end) & (at(away.from_s, after) < done)
+        ends = jnp.where(is_lost, at(away.from_s, after), done)
+        event = jnp.where(begins, jnp.where(is_lost, ends, jnp.inf), jnp.where(more, at(away.until_s, k), jnp.inf))
+        is_first = begins & (following == at(first, worker))
+        where = Whereabouts(
+            absence=put(where.absence, k, worker),
+            ends=put(where.ends, jnp.where(begins, ends, at(where.ends, worker)), worker),
+            event=put(where.event, event, worker),
+            away=put(where.away, more & fails, worker),
+            lost=put(where.lost, jnp.where(begins, _NONE, at(where.lost, worker)), worker),
+            joined=put(where.joined, jnp.where(is_first, start, at(where.joined, worker)), worker),
+        )
+        return begins, start, jnp.where(is_lost, jnp.inf, done + at(times.up, following)), where
 
     def interrupt(
         workers: Workers, server: Server, interrupted: Interrupted, due: Array, row: Array
@@ -360,26 +640,30 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         """Tell those whose phase has become too stale to begin again, if the notice comes before they have sent."""
 
         def stale(workers: Workers) -> Array:
-            pending = (workers.arrive.reshape(-1) < jnp.inf) & (workers.sent == 0)
+            computes = workers.arrive.reshape(-1) < jnp.inf
+            if terms.pull_share is not None:
+                computes &= workers.pulling == 0
+            if away is not None:  # whose phase will be lost
+                computes |= (workers.where.event < jnp.inf) & (workers.where.away == 0)
+            pending = computes & (workers.sent == 0)
             return (pending & (server.version - workers.pulled >= terms.drop_at)).astype(jnp.int32)
 
         def tell(state: tuple[Array, Array, Workers, Interrupted]) -> tuple[Array, Array, Workers, Interrupted]:
-            count, left, workers, noted = state
+            count, left, workers, told_so_far = state
             worker = left.argmax().astype(jnp.int32)
             draw, start = at(workers.draw, worker), at(workers.start, worker)
             notice = jnp.maximum(start, server.now + at(times.down, draw))
-            in_time = notice < start + at(times.compute, draw)
-            place = noted.count
-            noted = Interrupted(
-                noted.count + in_time,
-                put(noted.worker, worker, place),
-                put(noted.draw, draw, place),
-                put(noted.start, start, place),
-                put(noted.end, notice, place),
-                put(noted.answered, row, place),
-            )
+            ends = start + at(times.compute, draw) if away is None else at(workers.where.ends, worker)
+            in_time = notice < ends
+            one_more = noted(told_so_far, worker, draw, start, notice, row)
+            if away is not None:
+                one_more = one_more._replace(
+                    failed=put(one_more.failed, False, one_more.count),
+                    resumed=put(one_more.resumed, notice, one_more.count),
+                )
+            told_so_far = one_more._replace(count=one_more.count + in_time)
             workers = lax.cond(in_time, told, too_late, workers, worker, notice)
-            return count - 1, put(left, 0, worker), workers, noted
+            return count - 1, put(left, 0, worker), workers, told_so_far
 
         def told(workers: Workers, worker: Array, notice: Array) -> Workers:
             ended = at(workers.draw, worker) == at(last, worker)
@@ -397,35 +681,58 @@ def _serve_all(times: Times, terms: Terms) -> tuple[Array, Rows, Interrupted, Wo
         return workers, interrupted
 
     arrive = (times.begin + times.compute[first] + times.up[first]).reshape(-1, _BLOCK)
+    whole, never = jnp.zeros(places, jnp.int32), jnp.full(places, jnp.inf)
     workers = Workers(
         draw=first,
         start=times.begin,
         arrive=arrive,
         earliest=arrive.min(axis=1),
-        pulled=jnp.zeros(places, jnp.int32),
-        sent=jnp.zeros(places, jnp.int32),
+        pulled=whole,
+        sent=whole,
         served=jnp.zeros(places),
-        applied=jnp.full(places, jnp.inf),
-        taken=jnp.zeros(places, jnp.int32),
-        held=jnp.zeros(places, jnp.int32),
-        needs=jnp.zeros(places, jnp.int32),
+        applied=never,
+        taken=whole,
+        held=whole,
+        needs=whole,
         commits=jnp.where(times.begin < jnp.inf, 0, MOST).astype(jnp.int32),
         answered=jnp.full(places, _NONE, jnp.int32),
         resumed=jnp.full(places, jnp.nan),
+        pulling=None if terms.pull_share is None else whole,
+        where=None,
     )
-    zero, never = jnp.int32(0), jnp.float64(jnp.inf)
-    server = Server(jnp.float64(0.0), zero, zero, zero, never, zero, zero, zero, zero, jnp.bool_(False), never)
+    if away is not None:
+        nowhere = Whereabouts(away.first, never, never, whole, whole + _NONE, jnp.full(places, jnp.nan))
+        workers = workers._replace(draw=first - 1, arrive=jnp.full_like(arrive, jnp.inf), where=nowhere)
+
+        def begins(worker: Array, workers: Workers) -> Workers:
+            return begun(workers, worker, at(times.begin, worker), jnp.int32(0))
+
+        workers = lax.fori_loop(0, places, begins, workers)
+    zero = jnp.int32(0)
+    server = Server(jnp.float64(0.0), zero, zero, zero, jnp.float64(jnp.inf), zero, zero, zero, zero,
+                    jnp.bool_(False), jnp.float64(jnp.inf))  # fmt: skip
     whole, seconds, flags = jnp.zeros(room, jnp.int32), jnp.zeros(room), jnp.zeros(room, bool)
-    rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds)
-    interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole)
-    row, workers, _, rows, interrupted = lax.while_loop(possible, exchange, (zero, workers, server, rows, interrupted))
+    absent = (None, None, None) if away is None else (seconds, flags, seconds)
+    rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds, absent[0])
+    interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole, *absent[1:])
+    state = until_the_next_end((zero, workers, server, rows, interrupted))
+    row, workers, _, rows, interrupted = lax.while_loop(possible, service_ends, state)
     return row, rows, interrupted, workers
 
 
-def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: Interrupted, state: Workers) -> Timeline:
+def _complete(
+    draws: Draws,
+    times: Times,
+    made: int,
+    rows: Rows,
+    interrupted: Interrupted,
+    state: Workers,
+    absences: Absences | None,
+    pull_share: float,
+) -> Timeline:
     """Derive the other times, with the same additions in the same order."""
-    rows = Rows(*(column[:made] for column in rows))
-    compute_end = rows.start + times.compute[rows.draw]
+    rows = Rows(*(column if column is None else column[:made] for column in rows))
+    compute_end = rows.start + times.compute[rows.draw] if rows.compute_end is None else rows.compute_end
     # A row has when its worker's exchange before was answered; the last ones the workers themselves have.
     exchange, number = by_worker(rows.worker, draws.workers)
     worker = rows.worker[exchange]
@@ -436,7 +743,10 @@ def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: In
         return in_order(exchange, np.where(is_last, newest, np.roll(before[exchange], -1)).astype(before.dtype))
 
     count = int(interrupted.count)
-    lost = Interrupted(interrupted.count, *(column[:count] for column in interrupted[1:]))
+    lost = Interrupted(count, *(column if column is None else column[:count] for column in interrupted[1:]))
+    ended = lost.end
+    if absences is not None:
+        ended = ended - absences.paused_s(lost.worker, lost.start, lost.end)
     return Timeline(
         workers=draws.workers,
         local_steps=draws.local_steps,
@@ -457,7 +767,12 @@ def _complete(draws: Draws, times: Times, made: int, rows: Rows, interrupted: In
             (lost.draw - draws.first[lost.worker]).astype(np.int32),
             lost.start,
             lost.end,
-            steps_made(lost.start, lost.end, times.compute[lost.draw], draws.steps_of(lost.draw)),
+            steps_made(lost.start, ended, times.compute[lost.draw], draws.steps_of(lost.draw)),
             lost.answered,
+            lost.failed,
+            lost.resumed,
         ),
+        absences=absences,
+        joined_s=None if state.where is None else state.where.joined[: draws.workers],
+        pull_share=pull_share,
     )

@@ -72,9 +72,7 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     changed: dict[str, Any] = {
         "answered": answered[:kept],
         "resume_s": np.where(answered < 0, np.nan, timeline.resume_s)[:kept],
-        "interrupted": _some(
-            timeline.interrupted, (timeline.interrupted.answered < kept) & (timeline.interrupted.end_s <= end)
-        ),
+        "interrupted": _in_vain(timeline.interrupted, kept, end),
     }
     shorter = replace(timeline, **{**rows, **changed}, stopped_s=end)
     return shorter if draws is None else replace(shorter, unfinished=_unfinished(shorter, draws, end))
@@ -88,10 +86,12 @@ def used(timeline: Timeline) -> np.ndarray:
 def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
     """The phases that workers are in when the run ends, or whose commits are on their way."""
     start, phase = draws.begin.copy(), np.zeros(timeline.workers, np.int64)
+    if timeline.joined_s is not None:
+        start = timeline.joined_s.copy()
     # In the order of phases: the last of a worker's is what remains.
     for worker, number, resumed in (
         (timeline.worker, timeline.phase, timeline.resume_s),
-        (timeline.interrupted.worker, timeline.interrupted.phase, timeline.interrupted.end_s),
+        (timeline.interrupted.worker, timeline.interrupted.phase, timeline.interrupted.resume_s),
     ):
         order = np.argsort(number, kind="stable")
         latest = np.full(timeline.workers, -1)
@@ -99,15 +99,25 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
         there = np.flatnonzero(latest >= 0)
         there = there[number[latest[there]] + 1 > phase[there]]
         phase[there], start[there] = number[latest[there]] + 1, resumed[latest[there]]
+    absences = timeline.absences
+    if absences is not None:
+        start = np.array([absences.begins(worker, ready) for worker, ready in enumerate(start.tolist())])
     begun = np.flatnonzero((start < end) & (phase < draws.phases))  # NaN, for those who have no answer, is not
     draw = draws.first[begun] + phase[begun]
-    compute_end = start[begun] + draws.compute[draw]
+    start, compute = start[begun], draws.compute[draw]
+    compute_end, worked = start + compute, None
+    if absences is not None:
+        ends = map(absences.ends, begun.tolist(), start.tolist(), compute.tolist())
+        compute_end = np.array([*ends], np.float64)
+        until = np.minimum(compute_end, end)
+        worked = np.where(compute_end <= end, compute, until - start - absences.paused_s(begun, start, until))
+    until = np.minimum(compute_end, end)
     return Phases(
         begun.astype(np.int32),
         phase[begun].astype(np.int32),
-        start[begun],
-        np.minimum(compute_end, end),
-        steps_made(start[begun], np.minimum(compute_end, end), draws.compute[draw], draws.steps_of(draw)),
+        start,
+        until,
+        steps_made(start, until if worked is None else start + worked, compute, draws.steps_of(draw)),
         np.full(len(begun), -1, np.int32),
     )
 
@@ -120,5 +130,13 @@ def steps_made(start: np.ndarray, end: np.ndarray, compute: np.ndarray, local_st
     return np.where(whole, local_steps, np.floor(local_steps * share)).clip(0, local_steps).astype(np.int32)
 
 
-def _some(phases: Phases, which: np.ndarray) -> Phases:
-    return Phases(*(getattr(phases, one.name)[which] for one in fields(Phases)))
+def _in_vain(interrupted: Phases, kept: int, end: float) -> Phases:
+    """Those that were given up by then, or lost, if their workers were not answered yet: so many exchanges are kept."""
+    known = interrupted.answered < kept
+    some = (known | interrupted.failed) & (interrupted.end_s <= end)
+    phases = Phases(*(getattr(interrupted, one.name)[some] for one in fields(Phases)))
+    return replace(
+        phases,
+        answered=np.where(known[some], phases.answered, -1).astype(np.int32),
+        resume_s=np.where(known[some], phases.resume_s, np.nan),
+    )

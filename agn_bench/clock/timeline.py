@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from agn_bench.clock.absences import Absences
+
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
 """The times of an exchange, in the order in which they come."""
 MOST_EXCHANGES = 10_000_000
@@ -46,7 +48,19 @@ class Phases:
     steps: np.ndarray
     """Made by then, int32."""
     answered: np.ndarray
-    """The exchange after which an interrupted worker was told to begin again; −1 where it was not told, int32."""
+    """The exchange after which an interrupted worker was told to begin again, or one that was away was answered; −1
+    where neither came, or came before the first exchange, int32.
+    """
+    failed: np.ndarray = None  # type: ignore[assignment]
+    """Whether it was lost because its worker went away, and not given up, bool; by default none was."""
+    resume_s: np.ndarray = None  # type: ignore[assignment]
+    """When the worker had new parameters; NaN where it never did; by default when it stopped computing."""
+
+    def __post_init__(self) -> None:
+        if self.failed is None:
+            object.__setattr__(self, "failed", np.zeros(len(self.worker), bool))
+        if self.resume_s is None:
+            object.__setattr__(self, "resume_s", self.end_s)
 
     def __len__(self) -> int:
         return len(self.worker)
@@ -89,7 +103,7 @@ class Timeline:
     answered: np.ndarray
     """The exchange after whose application the worker was answered: its own, or a later one; −1: none, int32."""
     interrupted: Phases = field(default_factory=Phases.none)
-    """Phases that workers were told to give up."""
+    """Phases that workers were told to give up, or lost."""
     unfinished: Phases = field(default_factory=Phases.none)
     """Phases that the end of the run cut off, or whose commits it did."""
     stopped_s: float | None = None
@@ -98,6 +112,14 @@ class Timeline:
     """λ of each phase where it varies, int32; None: that of all. See `steps`."""
     own_before: np.ndarray | None = None
     """The local steps of the worker's phases before each one where λ varies, int64. See `steps_before`."""
+    absences: Absences | None = None
+    """When workers were away; None: it is not known that any was."""
+    joined_s: np.ndarray | None = None
+    """When each worker began its first phase, NaN if it did not, (workers,); None: where `Draws.begin` says it."""
+    pull_share: float = 0.0
+    """Which part of an exchange's service is the pull's, if that is served apart."""
+    on_arrival: bool = False
+    """Whether the server reads the staleness when a commit arrives, and not when it is applied."""
 
     @classmethod
     def asynchronous(
@@ -143,7 +165,7 @@ class Timeline:
 
     def rows(self) -> dict[str, np.ndarray]:
         """What is known of each exchange, by name."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "joined_s"}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     @property
@@ -180,8 +202,13 @@ class Timeline:
 
     @cached_property
     def staleness(self) -> np.ndarray:
-        """τ, versions the center gained between the worker's pull and this commit's application, int32."""
-        return self.version - self.made - self.pulled
+        """τ, versions the center gained between the worker's pull and this commit's application, or its arrival if
+        that is when the server reads it, int32.
+        """
+        if not self.on_arrival:
+            return self.version - self.made - self.pulled
+        before = np.searchsorted(self.applied_s, self.arrive_s, side="right")
+        return np.where(before > 0, self.version[before - 1], 0).astype(np.int32) - self.pulled
 
     @property
     def queue_wait_s(self) -> np.ndarray:
@@ -206,18 +233,22 @@ class Timeline:
         return float(np.nanmax(np.concatenate([self.resume_s, self.applied_s[-1:], self.interrupted.end_s])))
 
     def server_busy_s(self, exchanges: int) -> float:
-        """How long the server was busy with the first so many exchanges."""
-        return float((self.applied_s - self.served_s)[:exchanges].sum())
+        """How long the server was busy with the first so many exchanges, and their pulls."""
+        return float((self.applied_s - self.served_s)[:exchanges].sum()) / (1 - self.pull_share)
 
     def step_times_s(self) -> np.ndarray:
-        """When each mini-batch is done, (exchanges, λ): evenly over the local phase, the last at its end.
+        """When each mini-batch is done, (exchanges, λ): evenly over the work of the phase, the last at its end.
 
         The original stamps a mini-batch after training on it. See `of_steps`.
         """
         number = np.arange(1, self.local_steps + 1)
         fraction = number / (self.local_steps if self.own_steps is None else self.own_steps[:, None])
-        length = (self.compute_end_s - self.start_s)[:, None]
-        return self.start_s[:, None] + length * fraction
+        length = self.compute_end_s - self.start_s
+        if self.absences is None or not len(self.absences):
+            return self.start_s[:, None] + length[:, None] * fraction
+        length = length - self.absences.paused_s(self.worker, self.start_s, self.compute_end_s)
+        moments = self.absences.moments(self.worker, self.start_s, length[:, None] * fraction)
+        return np.where(fraction == 1, self.compute_end_s[:, None], moments)
 
 
 def counted(
