@@ -13,16 +13,21 @@ from types import SimpleNamespace
 import numpy as np
 
 RULES = {"quorum": 1, "waits": False, "drop_at": None, "cancels": False, "ahead": None, "grace_s": 0.0}
-ARRIVAL, SERVED, LOOK = 0, 1, 2  # at equal times all that arrives or is served comes before the server looks
+ARRIVAL, SERVED, ABSENCE, LOOK = 0, 1, 2, 3  # at equal times what arrives or is served comes first, the look last
+BACK = -1  # in an event of an absence: the worker is back; else the phase that the failure ends
 
 
-def event_log(begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1):
+def event_log(
+    begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1,
+    absences=None, pull_share=None, on_arrival=False,
+):  # fmt: skip
     """The timeline as a list of dicts, in the order applied.
 
-    begin: a number a worker; the other times: a list of each worker's phases; order: a number an exchange, in [0, 1)
+    begin: a number a worker; the other times: a list of each worker's phases; order: a number a service, in [0, 1)
     for who is taken of those who wait, negative for the first in line. For the rest see `clock`.
     """
-    return clock(begin, compute, up, down, server, order, rules, channels, collective, local_steps).rows
+    more = {"absences": absences, "pull_share": pull_share, "on_arrival": on_arrival}
+    return clock(begin, compute, up, down, server, order, rules, channels, collective, local_steps, **more).rows
 
 
 def steps_of(local_steps, worker, phase):
@@ -30,53 +35,189 @@ def steps_of(local_steps, worker, phase):
     return local_steps if isinstance(local_steps, int) else local_steps[worker][phase]
 
 
+def absence_at(absences, moment):
+    """The absence in which a moment lies, or None. Its last second is no longer in it."""
+    for absence in absences:
+        from_s, until_s, _ = absence
+        if from_s <= moment < until_s:
+            return absence
+    return None
+
+
+def end_of_steps(absences, start, length):
+    """When the steps of a phase would be done, and when a failure ends it before that (endless: never)."""
+    end = start + length
+    for from_s, until_s, fails in absences:
+        if start < from_s < end:
+            if fails:
+                return end, from_s
+            end = end + (until_s - from_s)
+    return end, math.inf
+
+
+def seconds_there(absences, start, end):
+    """How long a worker is there between the start of a phase, at which it is, and a later moment."""
+    there = end - start
+    for from_s, until_s, _ in absences:
+        if start < from_s < end:
+            there = there - (min(until_s, end) - from_s)
+    return there
+
+
 def clock(
     begin, compute, up, down, server, order, rules=None, channels=1, collective=None, local_steps=1,
-    exchanges=None, seconds=None, gradient_steps=None,
+    exchanges=None, seconds=None, gradient_steps=None, absences=None, pull_share=None, on_arrival=False,
 ):  # fmt: skip
     """A run under rules: its rows, phases that were interrupted or are unfinished, who is stranded, when it ends.
 
     rules: a dict like RULES; what is missing is as there. channels: so many are served at once. collective: the
     latency and the transfer of one message in seconds, for those who wait for each other and need no server.
     exchanges, seconds, gradient_steps: the run stops at what comes first. local_steps: see `steps_of`.
+
+    absences: of each worker a list of (from_s, until_s, fails), sorted, that neither overlap nor touch; a failure may
+    be endless. pull_share: the part of an exchange's service that its pull takes, a message of its own; None or 0: it
+    is no message of its own. on_arrival: the staleness in a row is that when its message arrived.
+
+    Phases that a failure ended are among the interrupted, as failed. They are answered with the exchange that was
+    applied last when their worker pulled, -1 if there is none or it does not pull within the run.
     """
     rules = {**RULES, **(rules or {})}
     drop_at = math.inf if rules["drop_at"] is None else rules["drop_at"]
     ahead = math.inf if rules["ahead"] is None else rules["ahead"]
+    absences = [[] for _ in begin] if absences is None else absences
     all_reduce = 0.0
     if rules["waits"] and collective is not None:
         up = down = server = [[0.0] * len(phases) for phases in compute]
         channels, others = 1, rules["quorum"] - 1
         all_reduce = 2 * others * collective[0] + 2 * others / rules["quorum"] * collective[1]
+        pull_share = None
+    pulls_apart = pull_share is not None and pull_share > 0
+    assert not (pulls_apart and rules["grace_s"] > 0), "groups and pulls of their own are refused together"
 
     crew = [
-        {"worker": worker, "doing": "nothing", "phase": -1, "pulled": 0, "commits": 0, "active": True}
+        {"worker": worker, "doing": "nothing", "phase": -1, "pulled": 0, "commits": 0, "active": True, "record": None}
         for worker in range(len(begin))
-    ]
-    events, rows, interrupted, begun = [], [], [], []
+    ]  # record: the row, or the lost phase, that the worker's last phase became
+    events, rows, interrupted, begun, answers = [], [], [], [], []
     version = count = services = busy = 0
     window_end = None  # until when one may arrive and belong to the group, while there is one
+    together = rules["grace_s"] == 0  # there are no groups, or the last exchange closed one
+
+    def drawn(of_all, me):
+        """Of these times the one of a worker's last phase, or of its first if it has had none."""
+        return of_all[me["worker"]][max(me["phase"], 0)]
+
+    def about_to_begin(me, moment):
+        """Its reply arrives at this moment, or the run begins for it."""
+        worker = me["worker"]
+        if me["phase"] + 1 == len(compute[worker]):
+            me["doing"], me["active"] = "ended", False
+            me["phase"] += 1
+            return
+        absence = absence_at(absences[worker], moment)
+        if absence is None:
+            begin_phase(me, moment)
+            return
+        _, until_s, fails = absence
+        if fails:  # the reply is lost
+            go_away(me, until_s)
+        else:
+            begin_phase(me, until_s)
+
+    def go_away(me, until_s):
+        """The worker has no phase until it is back. If it has left, nobody waits for it."""
+        me["doing"] = "away"
+        if until_s == math.inf:
+            me["active"] = False
+        else:
+            heapq.heappush(events, (until_s, ABSENCE, me["worker"], BACK))
 
     def begin_phase(me, start):
+        worker = me["worker"]
         me["phase"] += 1
-        if me["phase"] == len(compute[me["worker"]]):
-            me["doing"], me["active"] = "ended", False
-            return
-        me["doing"], me["start"] = "under way", start
-        me["compute_end"] = start + compute[me["worker"]][me["phase"]]
-        me["arrive"] = me["compute_end"] + up[me["worker"]][me["phase"]]
-        begun.append((me["worker"], me["phase"], start, me["compute_end"]))
-        heapq.heappush(events, (me["arrive"], ARRIVAL, me["phase"], me["worker"]))
+        me["doing"], me["message"], me["start"] = "under way", "commit", start
+        me["compute_end"], me["lost"] = end_of_steps(absences[worker], start, compute[worker][me["phase"]])
+        me["arrive"] = me["compute_end"] + up[worker][me["phase"]]
+        begun.append((worker, me["phase"], start, me["compute_end"]))
+        if me["lost"] < math.inf:
+            heapq.heappush(events, (me["lost"], ABSENCE, worker, me["phase"]))
+        else:
+            heapq.heappush(events, (me["arrive"], ARRIVAL, me["phase"], worker))
+
+    def give_up(me, now, **why):
+        """The phase under way ends here, with the whole steps that were made while the worker was there."""
+        worker, phase = me["worker"], me["phase"]
+        there = seconds_there(absences[worker], me["start"], now)
+        steps = math.floor(steps_of(local_steps, worker, phase) * there / compute[worker][phase])
+        interrupted.append({
+            "worker": worker, "phase": phase, "start_s": me["start"], "end_s": now, "steps": steps,
+            "pulled": me["pulled"], **why,
+        })  # fmt: skip
+
+    def answer(me, now):
+        """With the center as it is. The exchange that was applied last is the one before."""
+        resume = now + drawn(down, me)
+        answers.append((now, len(rows) - 1, me["record"], resume))
+        me["pulled"] = version
+        about_to_begin(me, resume)
+
+    def let_go_on(now):
+        """Whoever is held and may go on is answered, or its pull is in the queue from now on."""
+        while True:  # who is answered may have left, and somebody may have been held for it
+            least = min([you["commits"] for you in crew if you["active"]], default=0)
+            free = []
+            for you in crew:
+                not_ahead = not you["active"] or you["commits"] - least <= ahead
+                if you["doing"] == "held" and version >= you["needs"] and not_ahead and together:
+                    free.append(you)
+            if not free:
+                return
+            for you in free:
+                if pulls_apart:
+                    you["doing"], you["message"], you["arrive"] = "waiting", "pull", now
+                else:
+                    answer(you, now)
+
+    def note_answers(before, by):
+        """Into rows and lost phases: their last answer, of those after exchanges before this one, and by this time."""
+        for phase in [*rows, *[phase for phase in interrupted if phase["failed"]]]:
+            phase["answered"] = -1
+            if "resume_s" in phase:
+                phase["resume_s"] = math.nan
+        for moment, exchange, phase, resume in answers:
+            if phase is not None and exchange < before and moment <= by:
+                phase["answered"] = exchange
+                if "resume_s" in phase:
+                    phase["resume_s"] = resume
 
     for me in crew:
-        begin_phase(me, begin[me["worker"]])
+        about_to_begin(me, begin[me["worker"]])
     while events:
-        now, kind, number, worker = heapq.heappop(events)
+        now, kind, number, whose = heapq.heappop(events)
 
         if kind == ARRIVAL:
-            if crew[worker]["phase"] == number:  # else this phase was interrupted, and nothing was sent
-                crew[worker]["doing"] = "waiting"
+            if crew[whose]["phase"] == number:  # else this phase was interrupted, and nothing was sent
+                crew[whose]["doing"] = "waiting"
                 heapq.heappush(events, (now, LOOK, 0, -1))
+            continue
+
+        if kind == ABSENCE:
+            me = crew[number]
+            if whose == BACK and pulls_apart:  # it sends a pull
+                me["doing"], me["message"], me["arrive"] = "pulling", "pull", now + drawn(up, me)
+                heapq.heappush(events, (me["arrive"], ARRIVAL, me["phase"], me["worker"]))
+            elif whose == BACK:  # it pulls, at no cost
+                answer(me, now)
+            elif me["doing"] == "under way" and me["phase"] == whose:  # else a notice came before the failure
+                give_up(me, now, failed=True, answered=-1)
+                me["record"] = interrupted[-1]
+                if me["phase"] + 1 == len(compute[me["worker"]]):
+                    me["doing"], me["active"] = "ended", False
+                else:
+                    _, until_s, _ = absence_at(absences[me["worker"]], now)
+                    go_away(me, until_s)
+            let_go_on(now)  # if it has left, those who were held for it
+            heapq.heappush(events, (now, LOOK, 0, -1))
             continue
 
         if kind == LOOK:
@@ -90,7 +231,12 @@ def clock(
             first = min(waiting, key=lambda me: me["arrive"])
             me = first if order[services] < 0 else waiting[math.floor(order[services] * len(waiting))]
             me["doing"], me["served"] = "in service", now
-            applied = now + server[me["worker"]][me["phase"]]
+            service = drawn(server, me)
+            if me["message"] == "pull":
+                service = pull_share * service
+            elif pulls_apart:
+                service = service - pull_share * service
+            applied = now + service
             if count + 1 == rules["quorum"] and version - me["pulled"] < drop_at:
                 applied = applied + all_reduce
             heapq.heappush(events, (applied, SERVED, services, me["worker"]))
@@ -99,12 +245,22 @@ def clock(
             heapq.heappush(events, (now, LOOK, 0, -1))  # for the next channel
             continue
 
-        # The commit is applied, if it is not too stale.
-        me = crew[worker]
+        # A service ends.
+        me = crew[whose]
         busy -= 1
+        if me["message"] == "pull":
+            answer(me, now)
+            let_go_on(now)  # if it has left, those who were held for it
+            heapq.heappush(events, (now, LOOK, 0, -1))
+            continue
+
+        # The commit is applied, if it is not too stale.
         this = len(rows)
         staleness = version - me["pulled"]
         accepted = staleness < drop_at
+        if on_arrival:
+            by_then = [row["version"] for row in rows if row["applied_s"] <= me["arrive"]]
+            staleness = max(by_then, default=0) - me["pulled"]
         me["needs"] = version + 1 if rules["waits"] and accepted else 0
         before = version
         if accepted:
@@ -116,7 +272,7 @@ def clock(
             "arrive_s": me["arrive"], "served_s": me["served"], "applied_s": now, "resume_s": math.nan,
             "staleness": staleness, "pulled": me["pulled"], "version": version, "accepted": accepted, "answered": -1,
         })  # fmt: skip
-        me["doing"], me["row"] = "held", rows[-1]
+        me["doing"], me["record"] = "held", rows[-1]
         me["commits"] += 1
         me["active"] = me["phase"] + 1 < len(compute[me["worker"]])
 
@@ -125,38 +281,28 @@ def clock(
             for other in crew:
                 if other["doing"] != "under way" or version - other["pulled"] < drop_at:
                     continue
-                told = max(other["start"], now + down[other["worker"]][other["phase"]])
-                if told >= other["compute_end"]:
+                told = max(other["start"], now + drawn(down, other))
+                if told >= other["compute_end"] or told >= other["lost"]:
                     continue
-                length = compute[other["worker"]][other["phase"]]
-                interrupted.append({
-                    "worker": other["worker"], "phase": other["phase"], "start_s": other["start"], "end_s": told,
-                    "steps": math.floor(steps_of(local_steps, other["worker"], other["phase"]) *
-                        (told - other["start"]) / length), "answered": this,
-                    "pulled": other["pulled"],
-                })  # fmt: skip
+                give_up(other, told, failed=False, answered=this)
                 other["pulled"] = version
-                begin_phase(other, told)
+                about_to_begin(other, told)
 
         # The group is complete once nobody of it is served, waits or is still to come.
         together = rules["grace_s"] == 0
         if window_end is not None and busy == 0:
-            to_come = [you for you in crew if you["doing"] in ("under way", "waiting") and you["arrive"] <= window_end]
+            to_come = [
+                you for you in crew if you["doing"] in ("under way", "waiting")
+                and you["lost"] == math.inf and you["arrive"] <= window_end
+            ]  # fmt: skip
             if not to_come:
                 together, window_end = True, None
 
-        # Whoever may go on is answered.
-        least = min([you["commits"] for you in crew if you["active"]], default=0)
-        for you in crew:
-            not_ahead = not you["active"] or you["commits"] - least <= ahead
-            if you["doing"] == "held" and version >= you["needs"] and not_ahead and together:
-                resume = now + down[you["worker"]][you["phase"]]
-                you["row"]["answered"], you["row"]["resume_s"] = this, resume
-                you["pulled"] = version
-                begin_phase(you, resume)
+        let_go_on(now)
         heapq.heappush(events, (now, LOOK, 0, -1))
 
     stranded = [me["worker"] for me in crew if me["doing"] == "held"]
+    note_answers(len(rows), math.inf)
 
     # It stops after so many rows, or at a time.
     in_time = len(rows) if seconds is None else sum(row["applied_s"] <= seconds for row in rows)
@@ -181,17 +327,19 @@ def clock(
     # What would have come later is not known then.
     if kept < len(rows):
         rows, stranded = rows[:kept], []
-    for row in rows:
-        if row["answered"] >= kept:
-            row["answered"], row["resume_s"] = -1, math.nan
-    interrupted = [phase for phase in interrupted if phase["answered"] < kept and phase["end_s"] <= end]
+    note_answers(kept, end)
+    interrupted = [
+        phase for phase in interrupted
+        if phase["end_s"] <= end and (phase["failed"] or phase["answered"] < kept)
+    ]  # fmt: skip
     over = {(phase["worker"], phase["phase"]) for phase in rows + interrupted}
     unfinished = []
     for worker, phase, start, compute_end in begun:
         if start < end and (worker, phase) not in over:
             steps = steps_of(local_steps, worker, phase)
             if compute_end > end:
-                steps = math.floor(steps * (end - start) / compute[worker][phase])
+                there = seconds_there(absences[worker], start, end)
+                steps = math.floor(steps * there / compute[worker][phase])
             unfinished.append({
                 "worker": worker, "phase": phase, "start_s": start, "end_s": min(compute_end, end), "steps": steps,
             })  # fmt: skip
