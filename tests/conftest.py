@@ -72,6 +72,7 @@ from agn_bench import cli
 from agn_bench.base import files, machine
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import Constant, Draws, Gamma, Profile
+from agn_bench.clock.absences import Absences
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
 from agn_bench.clock.stops import NEVER, Stop
 from agn_bench.config.run import RunConfig
@@ -374,11 +375,15 @@ def steps_by_worker(draws: Draws) -> Any:
     return [own.tolist() for own in np.split(draws.steps, np.cumsum(draws.phases)[:-1])]
 
 
-def reference_clock(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Any:
+def reference_clock(
+    draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER, absences: Absences | None = None
+) -> Any:
     """The same with rules and a stop: the rows, and what no exchange ended."""
     times = [
         np.split(getattr(draws, part), np.cumsum(draws.phases)[:-1]) for part in ("compute", "up", "down", "server")
     ]
     collective = None if draws.collective is None else tuple(draws.collective)
     more = (draws.channels, collective, steps_by_worker(draws))
-    return reference.clock(draws.begin, *times, draws.order, asdict(rules), *more, **asdict(stop))
+    gone = None if absences is None else [absences.of_worker(worker) for worker in range(draws.workers)]
+    pulls = {"pull_share": draws.pull_share or None, "on_arrival": draws.on_arrival, "absences": gone}
+    return reference.clock(draws.begin, *times, draws.order, asdict(rules), *more, **asdict(stop), **pulls)

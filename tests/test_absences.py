@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import reference
+from conftest import Figure, examples, profiles, reference_clock, tried
+from hypothesis import given
+from hypothesis import strategies as st
 from test_reference import of, run
+from test_rules import LOCAL_STEPS, WAITING, assert_phases, rules_for
+
+from agn_bench.clock import Draws, draw_delays, load_profile
+from agn_bench.clock.absences import Absence
+from agn_bench.clock.absences import Absences as Away
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.profile import RoundTime
+from agn_bench.clock.rules import Rules
+from agn_bench.clock.stops import NEVER, Stop
 
 ENDLESS = math.inf
 Absences = list[tuple[float, float, bool]]
@@ -383,3 +396,51 @@ def test_what_comes_after_the_end_of_a_run_is_not_known(block: int) -> None:
         one, other = clock(absences, seconds=seconds), clock(so_far, seconds=seconds)
         for part in ("rows", "interrupted", "unfinished", "end_s"):
             np.testing.assert_equal(getattr(one, part), getattr(other, part), part)
+
+
+# --- the package's clock ---
+
+
+@st.composite
+def cases(draw: Any) -> tuple[Draws, Rules, Stop, Away]:
+    workers = draw(st.integers(1, 12))
+    profile = draw(st.sampled_from([*profiles(), *WAITING, *map(load_profile, ("paper-cluster", "wide-area"))]))
+    seed, phases = draw(st.integers(0, 9999)), draw(st.integers(1, 9))
+    separate = draw(st.booleans())
+    profile = replace(profile, pull="separate" if separate else "answer", pull_share=draw(st.sampled_from([0.25, 0.5])))
+    draws = draw_delays(profile, seed, workers, phases, LOCAL_STEPS, 1000)
+    if draw(st.booleans()):
+        draws = replace(draws, on_arrival=True)
+    if draw(st.booleans()):
+        draws = replace(draws, collective=RoundTime(draw(st.sampled_from([0.0, 0.25])), 0.5))
+    away = draw_absences(np.random.default_rng(seed), workers, draw(st.sampled_from([5.0, 30.0, 200.0])))
+    stop = Stop(
+        exchanges=draw(st.none() | st.integers(0, 60)),
+        seconds=draw(st.none() | st.sampled_from([0.1, 1.0, 3.5, 20.0, 100.0])),
+        gradient_steps=draw(st.none() | st.integers(0, 400)),
+    )
+    rules = draw(rules_for(workers))
+    if separate and draws.collective is None:
+        rules = replace(rules, grace_s=0.0)
+    return draws, rules, draw(st.sampled_from([NEVER, stop])), Away.of([map(Absence._make, own) for own in away])
+
+
+def test_the_clock_agrees_with_the_plain_one_when_workers_go_away(figure: Figure) -> None:
+    """To the bit: every time, version, answer, lost phase and phase that was left."""
+
+    @examples(1500)
+    @given(cases())
+    def attempt(case: tuple[Draws, Rules, Stop, Away]) -> None:
+        draws, rules, stop, away = case
+        timeline = simulate_timeline(replace(draws, absences=lambda _: away), rules, stop)
+        expected = reference_clock(draws, rules, stop, away)
+        for column in expected.rows[0] if expected.rows else ():
+            if column != "staleness_applied":
+                values = [row[column] for row in expected.rows]
+                np.testing.assert_array_equal(getattr(timeline, column), values, column)
+        assert timeline.exchanges == len(expected.rows)
+        assert_phases(timeline.interrupted, expected.interrupted, "answered", "failed")
+        assert_phases(timeline.unfinished, expected.unfinished)
+        assert timeline.end_s == expected.end_s
+
+    figure("invariants", what="absences: the timeline of the plain event loop", **tried(attempt))

@@ -93,9 +93,9 @@ class Absences:
     def _by_worker(self, worker: np.ndarray) -> Iterable[tuple[Absences, np.ndarray]]:
         """Of each of some workers that is ever away its own absences, and where in the list it is."""
         order = np.argsort(worker, kind="stable")
-        names, firsts = np.unique(worker[order], return_index=True)
-        for name, which in zip(names.tolist(), np.split(order, firsts[1:]), strict=True):
-            if self.count[name]:
+        ends = np.cumsum(np.bincount(worker, minlength=len(self.count)))
+        for name, which in enumerate(np.split(order, ends[:-1])):
+            if self.count[name] and len(which):
                 own = slice(self.first[name], self.first[name] + self.count[name])
                 # An absence without end has no length: nothing comes after it.
                 until = np.where(np.isinf(self.until_s[own]), self.from_s[own], self.until_s[own])

@@ -9,7 +9,6 @@ Times are float64 seconds: float32 was measured to pick the wrong worker at 8 % 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -18,7 +17,6 @@ import numpy as np
 from jax import lax
 
 from agn_bench.clock import ruled_events
-from agn_bench.clock.absences import Absences
 from agn_bench.clock.compiled import MIN_EXCHANGES, at, at_random, longest, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
@@ -31,20 +29,26 @@ _BLOCK = 64
 
 def simulate_timeline(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NEVER) -> Timeline:
     """Run the event simulation on the given draws, up to the stop, or until nothing more can happen."""
-    if draws.absences is not None:
-        return _with_absences(draws, draws.absences, rules, stop)
-    plain = rules == ASYNCHRONOUS and draws.channels == 1 and not draws.pull_share
-    simulate = _simulate if plain else ruled_events.simulate
-    return cut(draws.with_steps(simulate(draws, rules, stop)), draws, stop)
+    if draws.absences is None and not draws.pull_share:
+        plain = rules == ASYNCHRONOUS and draws.channels == 1
+        simulate = _simulate if plain else ruled_events.simulate
+        return cut(draws.with_steps(simulate(draws, rules, stop)), draws, stop)
+    timeline = _with_pulls(draws, rules, stop)
+    if timeline.stopped_s in (None, stop.seconds):
+        return timeline
+    # Who pulled after the last exchange may have been answered after the end, which is known only now.
+    return _with_pulls(draws, rules, Stop(exchanges=timeline.exchanges, seconds=timeline.stopped_s))
 
 
-def _with_absences(draws: Draws, absences: Callable[[float], Absences], rules: Rules, stop: Stop) -> Timeline:
-    """The timeline of workers that go away. Absences are drawn up to a time, and to twice that if it lasts longer."""
+def _with_pulls(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
+    """The timeline of workers that pull, because they have to or are back. Absences are drawn up to a time, and to
+    twice that if it lasts longer.
+    """
     until = draws.longest_s if stop.seconds is None else stop.seconds
     while True:
-        timeline = ruled_events.simulate(draws, rules, stop, absences(until))
-        timeline = cut(draws.with_steps(timeline), draws, stop)
-        if timeline.end_s <= until:
+        absences = None if draws.absences is None else draws.absences(until)
+        timeline = cut(draws.with_steps(ruled_events.simulate(draws, rules, stop, absences)), draws, stop)
+        if absences is None or timeline.end_s <= until:
             return timeline
         until *= 2
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -226,9 +227,11 @@ def simulate(draws: Draws, rules: Rules, stop: Stop, absences: Absences | None =
         np.float64(draws.pull_share) if draws.pull_share and not collective else None,
     )
     away = None if absences is None else _padded(absences, per_worker)
-    made, rows, interrupted, state = on_the_cpu(_serve_all, times, terms, away)
+    made, rows, interrupted, state, more = on_the_cpu(_serve_all, times, terms, away)
     results = int(made), Rows(*rows), Interrupted(*interrupted), Workers(*state)
-    return _complete(draws, times, *results, absences, float(terms.pull_share or 0.0))
+    timeline = _complete(draws, times, *results, absences, float(terms.pull_share or 0.0))
+    # Of what comes later only the next exchange is known, and it may be that nobody is answered until then.
+    return replace(timeline, stopped_s=stop.seconds) if more and stop.seconds is not None else timeline
 
 
 def _padded(absences: Absences, per_worker: Callable[[np.ndarray, float], np.ndarray]) -> Away:
@@ -250,8 +253,9 @@ Moving = tuple[Workers, Server, Interrupted]
 
 
 @jax.jit
-def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Interrupted, Workers]:
-    """All exchanges up to the stop: how many there are, they, the interrupted phases, and the workers at the end.
+def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Interrupted, Workers, Array]:
+    """All exchanges up to the stop: how many there are, they, the interrupted phases, the workers at the end, and
+    whether anything was left to happen.
 
     Workers are looked at one by one. What is asked of all of them at each exchange is few sums, and the first arrival,
     which is found among the blocks' and one block's; everything else only where it can have changed.
@@ -330,12 +334,17 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
 
         def can_happen(state: Moving) -> Array:
             workers, server, _ = state
-            return can_start((workers, server)) | (workers.where.event.min() < server.next_applied)
+            return can_start((workers, server)) | can_go_or_come(workers, server)
+
+        def can_go_or_come(workers: Workers, server: Server) -> Array:
+            event = workers.where.event.min()
+            return (event < server.next_applied) & (event <= terms.seconds)
 
         def happen(state: Moving) -> Moving:
             workers, server, _ = state
             begins = jnp.where(server.busy < terms.channels, next_start(workers, server), jnp.inf)
-            return lax.cond(workers.where.event.min() <= begins, goes_or_comes, starts, state)
+            first = can_go_or_come(workers, server) & (workers.where.event.min() <= begins)
+            return lax.cond(first, goes_or_comes, starts, state)
 
         def starts(state: Moving) -> Moving:
             workers, server, interrupted = state
@@ -418,8 +427,9 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         row, workers, server, rows, _ = state
         applied_s = jnp.where(row > 0, at(rows.applied, jnp.maximum(row - 1, 0)), 0.0)
         more = row < terms.exchanges
-        if terms.pull_share is not None:  # pulls that end before another commit does
-            more |= at(workers.pulling, server.next_worker) > 0
+        if terms.pull_share is not None:
+            pulls = at(workers.pulling, server.next_worker) > 0
+            more = jnp.where(pulls, server.next_applied <= terms.seconds, more)
         return more & (applied_s <= terms.seconds) & (server.busy > 0)
 
     def service_ends(state: State) -> State:
@@ -544,9 +554,6 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     def resumed(workers: Workers, worker: Array, resume: Array, version: Array, row: Array) -> Workers:
         """The workers, one of which has new parameters after an exchange, and goes on from them."""
         workers = begun(workers, worker, resume, version)
-        if away is not None:  # in a failure the answer is lost, and another one is to come
-            lost = (at(workers.where.away, worker) > 0) & (at(workers.where.event, worker) < jnp.inf)
-            row, resume = jnp.where(lost, _NONE, row), jnp.where(lost, jnp.nan, resume)
         return workers._replace(
             answered=put(workers.answered, row, worker), resumed=put(workers.resumed, resume, worker)
         )
@@ -716,8 +723,11 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds, absent[0])
     interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole, *absent[1:])
     state = until_the_next_end((zero, workers, server, rows, interrupted))
-    row, workers, _, rows, interrupted = lax.while_loop(possible, service_ends, state)
-    return row, rows, interrupted, workers
+    row, workers, server, rows, interrupted = lax.while_loop(possible, service_ends, state)
+    more = (server.busy > 0) | (workers.earliest.min() < jnp.inf)
+    if away is not None:
+        more |= workers.where.event.min() < jnp.inf
+    return row, rows, interrupted, workers, more
 
 
 def _complete(

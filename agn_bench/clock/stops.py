@@ -62,8 +62,10 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     most = stop.most_exchanges(least)
     drawn = timeline.exchanges if draws is None else len(draws.compute)
     reached = most is not None and kept >= most and used(timeline).sum() < drawn
-    if kept == timeline.exchanges and (timeline.stopped_s is not None or not (reached or timeline.end_s > seconds)):
-        return timeline
+    if kept == timeline.exchanges:
+        was_cut = timeline.stopped_s not in (None, stop.seconds)
+        if was_cut or (timeline.stopped_s is None and not (reached or timeline.end_s > seconds)):
+            return timeline
     in_time = int(np.searchsorted(timeline.applied_s, seconds, side="right"))
     last = float(timeline.applied_s[kept - 1]) if kept else 0.0
     end = last if reached or kept < in_time else seconds

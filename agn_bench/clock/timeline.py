@@ -208,6 +208,7 @@ class Timeline:
         if not self.on_arrival:
             return self.version - self.made - self.pulled
         before = np.searchsorted(self.applied_s, self.arrive_s, side="right")
+        before = np.minimum(before, np.arange(self.exchanges))  # its own commit is not, if its service took no time
         return np.where(before > 0, self.version[before - 1], 0).astype(np.int32) - self.pulled
 
     @property
