@@ -327,7 +327,7 @@ def test_staleness_when_the_message_arrives() -> None:
 
 
 UP, DOWN, PHASE = 2.0, 1.0, 1.0  # seconds
-CYCLES, RUNS = 100, 40
+CYCLES, RUNS = 50, 80
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -352,7 +352,8 @@ def test_availability_and_throughput_are_those_of_the_closed_forms(fails: bool) 
         phases.append(len(result.rows))
         parts = [*result.rows, *result.interrupted, *result.unfinished]
         spans = [(part["start_s"], part.get("compute_end_s", part.get("end_s"))) for part in parts]
-        paused.append(sum(b - a for a, b, _ in absences if any(start < a < stop for start, stop in spans)))
+        # A pause between two phases is in none of them.
+        paused.append(0 if fails else sum(b - a for a, b, _ in absences if any(x < a < y for x, y in spans)))
         computing.append(sum(stop - start for start, stop in spans) - paused[-1])
         assert computing[-1] == pytest.approx(up.sum())
     for made, rate in ((phases, throughput), (computing, availability)):
@@ -390,7 +391,7 @@ def random_run(seed: int, endless: bool = True) -> tuple[Callable[..., Any], lis
 @pytest.mark.parametrize("block", range(4))
 def test_laws_of_absences(block: int) -> None:
     """Nobody begins or ends its steps while away; each phase is somewhere once; steps take the time drawn for them."""
-    for seed in range(block, 240, 4):
+    for seed in range(block, 160, 4):
         clock, compute, absences = random_run(seed)
         result = clock(absences)
         assert clock(None) == clock([[] for _ in absences])
@@ -424,7 +425,7 @@ def test_what_comes_after_the_end_of_a_run_is_not_known(block: int) -> None:
 
     But that who will leave is not waited for, and that who waits for a phase that will be lost is stranded.
     """
-    for seed in range(block, 240, 4):
+    for seed in range(block, 160, 4):
         clock, _, absences = random_run(seed, endless=False)
         seconds = 1.125 * (1 + seed % 9)
         so_far = [[absence for absence in own if absence[0] <= seconds] for own in absences]
