@@ -208,7 +208,7 @@ def clock(
                 heapq.heappush(events, (me["arrive"], ARRIVAL, me["phase"], me["worker"]))
             elif whose == BACK:  # it pulls, at no cost
                 answer(me, now)
-            elif me["doing"] == "under way" and me["phase"] == whose:  # else a notice came before the failure
+            elif me["phase"] == whose:  # else a notice came before the failure
                 give_up(me, now, failed=True, answered=-1)
                 me["record"] = interrupted[-1]
                 if me["phase"] + 1 == len(compute[me["worker"]]):
@@ -328,10 +328,7 @@ def clock(
     if kept < len(rows):
         rows, stranded = rows[:kept], []
     note_answers(kept, end)
-    interrupted = [
-        phase for phase in interrupted
-        if phase["end_s"] <= end and (phase["failed"] or phase["answered"] < kept)
-    ]  # fmt: skip
+    interrupted = [phase for phase in interrupted if phase["answered"] < kept and phase["end_s"] <= end]
     over = {(phase["worker"], phase["phase"]) for phase in rows + interrupted}
     unfinished = []
     for worker, phase, start, compute_end in begun:

@@ -209,6 +209,14 @@ def test_a_notice_that_comes_when_the_phase_is_lost_is_too_late(
     assert of(result.interrupted, "phase", "end_s", "failed") == phases
 
 
+def test_a_failure_after_a_notice_finds_another_phase() -> None:
+    """Phase 0, begun anew at 1.75 as phase 1, sends at 2; its reply comes at 4, after the failure of 3 to 3.5."""
+    absences = [[failure(3, 3.5)], []]
+    result = run([[4, 0.25, 1], [1.5]], 0, [[0.25, 2, 0], [0]], drop_at=1, cancels=True, absences=absences)
+    assert of(result.interrupted, "phase", "end_s", "failed") == [(0, 1.75, False)]
+    assert of(result.rows, "worker", "phase", "start_s", "applied_s") == [(1, 0, 0, 1.5), (0, 1, 1.75, 2), (0, 2, 4, 5)]
+
+
 def test_nobody_waits_for_who_has_left() -> None:
     """Worker 0, a phase ahead at 1, waits for worker 1, whose phase is lost at 2.5."""
 
@@ -224,11 +232,51 @@ def test_nobody_waits_for_who_has_left() -> None:
     assert held([[1, 1], [9, 1]], failure(0, 4), failure(4.25, ENDLESS)) == [(0, 1, 0, 4.5), (0, 5.5, 1, 6)]
 
 
+@pytest.mark.parametrize(("leaves", "released"), [(True, 6), (False, 7.5)])
+def test_who_leaves_is_waited_for_until_its_answer(leaves: bool, released: float) -> None:
+    """Nobody may be ahead; two commits make a version. Workers 2 and 3 make version 1 at 1, and have no other phase.
+
+    Worker 1 joins at 2, begins at 2.5, and waits for version 2 from 3 on. Worker 0's first commit is dropped at 4; its
+    second makes version 2 at 5.5, one ahead of worker 1's. Worker 1 is answered then. When that comes, at 6, it has
+    left, or it begins a phase of 1 s. So worker 0 is answered at 5.5, or at 7. Both are 0.5 s before it goes on.
+    """
+    absences = [[], [failure(0, 2), *([failure(5.75, ENDLESS)] if leaves else [])], [], []]
+    rules = {"quorum": 2, "waits": True, "drop_at": 1, "ahead": 0}
+    rows = run([[4, 1, 1], [0.5, 1], [1], [1]], 0, 0.5, **rules, absences=absences).rows
+    assert of(rows, "worker", "applied_s", "accepted", "version")[2:5] == [
+        (1, 3, True, 1), (0, 4, False, 1), (0, 5.5, True, 2),
+    ]  # fmt: skip
+    assert (rows[2]["resume_s"], rows[4]["resume_s"]) == (6, released)
+
+
+def test_who_leaves_is_waited_for_until_its_pull_is_served() -> None:
+    """Nobody may be ahead. Worker 1's commit is served from 2 to 4, its pull until 6; the reply would come at 7.
+
+    Worker 0's message takes the server no time. Both pull at 4. Worker 0's next commit, at 4.5, is one ahead until 6.
+    """
+    rows = run(
+        [[1, 0.5, 0.5], [2, 1]], 0, [[0] * 3, [1] * 2], [[0] * 3, [4] * 2], ahead=0, pull_share=0.5, channels=2,
+        order=[-1] * 12, absences=[[], [failure(6.5, ENDLESS)]],
+    ).rows  # fmt: skip
+    assert of(rows, "worker", "applied_s", "answered", "resume_s") == [
+        (0, 1, 1, 4), (1, 4, 2, 7), (0, 4.5, 2, 6), (0, 6.5, 3, 6.5),
+    ]  # fmt: skip
+
+
+def test_who_was_ahead_in_a_group_goes_on_when_the_slowest_leaves() -> None:
+    """Its group, of itself, was complete at 1. Worker 1 leaves at 2."""
+    rows = run([[1, 1], [9, 1]], grace_s=0.5, ahead=0, absences=[[], [failure(2, ENDLESS)]]).rows
+    assert of(rows, "applied_s", "answered", "resume_s") == [(1, 0, 2), (3, 1, 3)]
+
+
 def test_who_is_held_stays_held_and_may_be_stranded() -> None:
     """Worker 0 waits for a version from 1 on. Worker 1 leaves at 1.5, and no version is made."""
     result = run([[1, 1], [2, 1]], quorum=2, waits=True, absences=[[failure(1.25, 3)], [failure(1.5, ENDLESS)]])
     assert of(result.rows, "worker", "applied_s", "answered") == [(0, 1, -1)]
     assert result.stranded == [0]
+    # Of two exchanges at 1, the second answers both. A run of one exchange does not know it, though it ends at 1.
+    rows = run([[1, 1], [1, 1]], quorum=2, waits=True, exchanges=1, absences=[[failure(1, 2)], []]).rows
+    assert of(rows, "worker", "answered") == [(0, -1)]
 
 
 def test_a_group_does_not_wait_for_a_phase_that_is_lost() -> None:
@@ -292,7 +340,7 @@ def test_staleness_when_the_message_arrives() -> None:
 
 
 UP, DOWN, PHASE = 2.0, 1.0, 1.0  # seconds
-CYCLES, RUNS = 100, 40
+CYCLES, RUNS = 50, 80
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -317,7 +365,8 @@ def test_availability_and_throughput_are_those_of_the_closed_forms(fails: bool) 
         phases.append(len(result.rows))
         parts = [*result.rows, *result.interrupted, *result.unfinished]
         spans = [(part["start_s"], part.get("compute_end_s", part.get("end_s"))) for part in parts]
-        paused.append(sum(b - a for a, b, _ in absences if any(start < a < stop for start, stop in spans)))
+        # A pause between two phases is in none of them.
+        paused.append(0 if fails else sum(b - a for a, b, _ in absences if any(x < a < y for x, y in spans)))
         computing.append(sum(stop - start for start, stop in spans) - paused[-1])
         assert computing[-1] == pytest.approx(up.sum())
     for made, rate in ((phases, throughput), (computing, availability)):
@@ -355,7 +404,7 @@ def random_run(seed: int, endless: bool = True) -> tuple[Callable[..., Any], lis
 @pytest.mark.parametrize("block", range(4))
 def test_laws_of_absences(block: int) -> None:
     """Nobody begins or ends its steps while away; each phase is somewhere once; steps take the time drawn for them."""
-    for seed in range(block, 240, 4):
+    for seed in range(block, 160, 4):
         clock, compute, absences = random_run(seed)
         result = clock(absences)
         assert clock(None) == clock([[] for _ in absences])
@@ -389,7 +438,7 @@ def test_what_comes_after_the_end_of_a_run_is_not_known(block: int) -> None:
 
     But that who will leave is not waited for, and that who waits for a phase that will be lost is stranded.
     """
-    for seed in range(block, 240, 4):
+    for seed in range(block, 160, 4):
         clock, _, absences = random_run(seed, endless=False)
         seconds = 1.125 * (1 + seed % 9)
         so_far = [[absence for absence in own if absence[0] <= seconds] for own in absences]
