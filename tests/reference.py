@@ -305,6 +305,7 @@ def clock(
     note_answers(len(rows), math.inf)
 
     # It stops after so many rows, or at a time.
+    least_steps = local_steps if isinstance(local_steps, int) else min(map(min, local_steps))
     in_time = len(rows) if seconds is None else sum(row["applied_s"] <= seconds for row in rows)
     kept = len(rows) if exchanges is None else min(exchanges, len(rows))
     if gradient_steps is not None:
@@ -317,9 +318,13 @@ def clock(
                 break
     last = max([row[time] for row in rows for time in ("applied_s", "resume_s") if row[time] == row[time]], default=0.0)
     last = max([last, *(phase["end_s"] for phase in interrupted)])
+    # At its last exchange a run has reached its limit if somebody has work left, even if no exchange will come of it.
+    limits = [exchanges, gradient_steps if gradient_steps is None else gradient_steps // least_steps]
+    by_then = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
+    given_up = [phase for phase in interrupted if not phase["failed"] or phase["end_s"] <= by_then]
     if seconds is not None and (in_time < kept or (kept == len(rows) and last > seconds)):
         kept, end = in_time, seconds
-    elif kept < len(rows):
+    elif kept < len(rows) or (kept in limits and kept + len(given_up) < sum(map(len, compute))):
         end = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
     else:
         end = last

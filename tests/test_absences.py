@@ -469,7 +469,7 @@ def cases(draw: Any) -> tuple[Draws, Rules, Stop, Away]:
         gradient_steps=draw(st.none() | st.integers(0, 400)),
     )
     rules = draw(rules_for(workers))
-    if separate and draws.collective is None:
+    if separate and not (draws.collective and rules.waits):
         rules = replace(rules, grace_s=0.0)
     return draws, rules, draw(st.sampled_from([NEVER, stop])), Away.of([map(Absence._make, own) for own in away])
 

@@ -150,6 +150,8 @@ class Server(NamedTuple):
     """The least commits of the workers that have phases left, where that matters."""
     open: Array
     """Whether there is a group."""
+    together: Array
+    """Whether the last exchange closed one, or there are none."""
     window_end: Array
 
 
@@ -401,7 +403,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     def released(workers: Workers, server: Server, now: Array, row: Array) -> tuple[Workers, Server]:
         """Answer those who were too far ahead of one that has left."""
         slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
-        changed = (slowest > server.slowest) & ~grouped & (server.held > 0)
+        changed = (slowest > server.slowest) & server.together & (server.held > 0)
         server = server._replace(slowest=slowest)
         return answer(workers, server, jnp.bool_(False), changed, jnp.int32(_NONE), row, now)
 
@@ -497,9 +499,9 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         closed = server.open & (server.busy == 0) & no_more
         slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
         changed = (made & terms.waits) | (slowest > server.slowest) | closed
-        server = server._replace(open=server.open & ~closed, slowest=slowest)
         # Of the others somebody can be answered only now that something has changed for them.
         together = closed | ~grouped
+        server = server._replace(open=server.open & ~closed, together=together, slowest=slowest)
         mine = answerable(workers, server, at(workers.needs, worker), at(workers.commits, worker)) & together
         others = changed & together & (server.held > 1)
         workers, server = answer(workers, server, mine, others, worker, row, now)
@@ -717,7 +719,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         workers = lax.fori_loop(0, places, begins, workers)
     zero = jnp.int32(0)
     server = Server(jnp.float64(0.0), zero, zero, zero, jnp.float64(jnp.inf), zero, zero, zero, zero,
-                    jnp.bool_(False), jnp.float64(jnp.inf))  # fmt: skip
+                    jnp.bool_(False), ~grouped, jnp.float64(jnp.inf))  # fmt: skip
     whole, seconds, flags = jnp.zeros(room, jnp.int32), jnp.zeros(room), jnp.zeros(room, bool)
     absent = (None, None, None) if away is None else (seconds, flags, seconds)
     rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds, absent[0])

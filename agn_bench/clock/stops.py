@@ -61,7 +61,7 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     least = int(timeline.steps.min(initial=timeline.local_steps)) if draws is None else draws.least_steps
     most = stop.most_exchanges(least)
     drawn = timeline.exchanges if draws is None else len(draws.compute)
-    reached = most is not None and kept >= most and used(timeline).sum() < drawn
+    reached = most is not None and kept >= most and _used_by(timeline, kept) < drawn
     if kept == timeline.exchanges:
         was_cut = timeline.stopped_s not in (None, stop.seconds)
         if was_cut or (timeline.stopped_s is None and not (reached or timeline.end_s > seconds)):
@@ -78,6 +78,13 @@ def cut(timeline: Timeline, draws: Draws | None, stop: Stop) -> Timeline:
     }
     shorter = replace(timeline, **{**rows, **changed}, stopped_s=end)
     return shorter if draws is None else replace(shorter, unfinished=_unfinished(shorter, draws, end))
+
+
+def _used_by(timeline: Timeline, kept: int) -> int:
+    """How many phases have ended by the last of so many exchanges, or have been told to."""
+    last = float(timeline.applied_s[kept - 1]) if kept else 0.0
+    lost_later = timeline.interrupted.failed & (timeline.interrupted.end_s > last)
+    return int(used(timeline).sum() - lost_later.sum())
 
 
 def used(timeline: Timeline) -> np.ndarray:

@@ -231,7 +231,7 @@ class Timeline:
         """The run was stopped, or the last worker has its last parameters."""
         if self.stopped_s is not None:
             return self.stopped_s
-        return float(np.nanmax(np.concatenate([self.resume_s, self.applied_s[-1:], self.interrupted.end_s])))
+        return float(np.nanmax(np.concatenate([[0.0], self.resume_s, self.applied_s[-1:], self.interrupted.end_s])))
 
     def server_busy_s(self, exchanges: int) -> float:
         """How long the server was busy with the first so many exchanges, and their pulls."""
