@@ -95,9 +95,19 @@ def clock(
     assert not (pulls_apart and rules["grace_s"] > 0), "groups and pulls of their own are refused together"
 
     crew = [
-        {"worker": worker, "doing": "nothing", "phase": -1, "pulled": 0, "commits": 0, "active": True, "record": None}
+        {
+            "worker": worker,
+            "doing": "nothing",
+            "phase": -1,
+            "pulled": 0,
+            "commits": 0,
+            "active": True,
+            "record": None,
+            "empty": False,
+        }
         for worker in range(len(begin))
-    ]  # record: the row, or the lost phase, that the worker's last phase became
+    ]  # record: the row, or the lost phase, that the worker's last phase became; empty: it lost what it had since
+    joined = [-1] * len(begin)  # the exchange after which a worker pulled first; −1: it has the initial parameters
     events, rows, interrupted, begun, answers = [], [], [], [], []
     version = count = services = busy = 0
     window_end = None  # until when one may arrive and belong to the group, while there is one
@@ -126,7 +136,7 @@ def clock(
 
     def go_away(me, until_s):
         """The worker has no phase until it is back. If it has left, nobody waits for it."""
-        me["doing"] = "away"
+        me["doing"], me["empty"] = "away", True
         if until_s == math.inf:
             me["active"] = False
         else:
@@ -157,7 +167,9 @@ def clock(
     def answer(me, now):
         """With the center as it is. The exchange that was applied last is the one before."""
         resume = now + drawn(down, me)
-        answers.append((now, len(rows) - 1, me["record"], resume))
+        answers.append((now, len(rows) - 1, me["record"], resume, me["empty"]))
+        if me["record"] is None:
+            joined[me["worker"]] = len(rows) - 1
         me["pulled"] = version
         about_to_begin(me, resume)
 
@@ -181,12 +193,12 @@ def clock(
     def note_answers(before, by):
         """Into rows and lost phases: their last answer, of those after exchanges before this one, and by this time."""
         for phase in [*rows, *[phase for phase in interrupted if phase["failed"]]]:
-            phase["answered"] = -1
+            phase["answered"], phase["anew"] = -1, False
             if "resume_s" in phase:
                 phase["resume_s"] = math.nan
-        for moment, exchange, phase, resume in answers:
+        for moment, exchange, phase, resume, anew in answers:
             if phase is not None and exchange < before and moment <= by:
-                phase["answered"] = exchange
+                phase["answered"], phase["anew"] = exchange, anew
                 if "resume_s" in phase:
                     phase["resume_s"] = resume
 
@@ -272,7 +284,7 @@ def clock(
             "arrive_s": me["arrive"], "served_s": me["served"], "applied_s": now, "resume_s": math.nan,
             "staleness": staleness, "pulled": me["pulled"], "version": version, "accepted": accepted, "answered": -1,
         })  # fmt: skip
-        me["doing"], me["record"] = "held", rows[-1]
+        me["doing"], me["record"], me["empty"] = "held", rows[-1], False
         me["commits"] += 1
         me["active"] = me["phase"] + 1 < len(compute[me["worker"]])
 
@@ -345,7 +357,9 @@ def clock(
             unfinished.append({
                 "worker": worker, "phase": phase, "start_s": start, "end_s": min(compute_end, end), "steps": steps,
             })  # fmt: skip
-    return SimpleNamespace(rows=rows, interrupted=interrupted, unfinished=unfinished, stranded=stranded, end_s=end)
+    return SimpleNamespace(
+        rows=rows, interrupted=interrupted, unfinished=unfinished, stranded=stranded, end_s=end, joined=joined
+    )
 
 
 def loss_and_gradient(params, images, labels):
@@ -565,7 +579,7 @@ class Dana(Plain):
 
 def train_with(
     optimizer, log, interrupted, batches, images, labels, initial, local, rate, momentum=None, reset=False,
-    workers=None, local_steps=None,
+    workers=None, local_steps=None, joined=(),
 ):  # fmt: skip
     """Train along a log under rules, with an optimizer that has a memory.
 
@@ -602,12 +616,24 @@ def train_with(
         if row["version"] > version:
             optimizer.version()
             version = row["version"]
+
+        def pulls_anew(worker):
+            own[worker].reset()
+            getattr(optimizer, "own", {}).pop(worker, None)
+            begun[worker] = optimizer.reply(worker, optimizer.center)
+
         for earlier, its_end in zip(log[: this + 1], ends, strict=True):
-            if earlier["answered"] == this:
+            if earlier["answered"] == this and not earlier["anew"]:
                 begun[earlier["worker"]] = optimizer.reply(earlier["worker"], its_end)
+            elif earlier["answered"] == this:
+                pulls_anew(earlier["worker"])
         for phase in interrupted:
-            if phase["answered"] == this:
+            if phase["answered"] == this and not phase["failed"]:
                 begun[phase["worker"]] = optimizer.reply(phase["worker"], begun[phase["worker"]])
+            elif phase["answered"] == this:
+                pulls_anew(phase["worker"])
+        for who in [who for who, after in enumerate(joined) if after == this]:
+            pulls_anew(who)
         centers.append(optimizer.center)
     ends = np.cumsum([steps_of(local_steps, row["worker"], row["phase"]) for row in log])[:-1]
     losses, correct = (np.split(np.array(of_all), ends) for of_all in (losses, correct))

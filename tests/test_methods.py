@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,13 @@ import reference_optimizers as plain
 from conftest import PERCEPTRON, Figure, examples, initial_params, local_optimizer, reference_clock, tried
 from hypothesis import given
 from hypothesis import strategies as st
+from test_absences import draw_absences
 from test_rules import rules_for
 from test_simulate import distance
 
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
+from agn_bench.clock.absences import Absence, Absences
 from agn_bench.clock.rules import Rules
 from agn_bench.clock.stops import Stop
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
@@ -238,14 +240,15 @@ class Case:
         return training, np.concatenate(losses)
 
     def plain(self, optimizer: Any, local: str = "sgd", reset: bool = False) -> Any:
-        clock = reference_clock(self.draws, self.rules, self.stop)
+        away = None if self.draws.absences is None else self.draws.absences(0.0)
+        clock = reference_clock(self.draws, self.rules, self.stop, away)
         rows = self.log(clock.rows, self.draws.workers)
         for name in ("worker", "version", "accepted", "staleness"):
             np.testing.assert_array_equal(getattr(self.timeline, name), [row[name] for row in rows])
         return reference.train_with(
             optimizer, rows, clock.interrupted, self.batches, self.tiny.train_images, self.tiny.train_labels,
             ONE_LAYER(), local, RATES[local], reset=reset, workers=self.draws.workers,
-            local_steps=self.draws.local_steps,
+            local_steps=self.draws.local_steps, joined=clock.joined,
         )  # fmt: skip
 
 
@@ -310,8 +313,16 @@ def test_any_rules_agree_with_the_plain_loop(tiny: Dataset, figure: Figure, meth
     @st.composite
     def cases(draw: Any) -> Case:
         workers = draw(st.sampled_from([1, 4, 9] if anything else [4]))
-        draws = draw_delays(PROFILE, draw(st.integers(0, 99)), workers, draw(st.integers(1, 6)), 2)
-        return Case(tiny, draws, draw(rules_for(workers)), Stop(exchanges=draw(st.integers(1, 40))))
+        seed, separate = draw(st.integers(0, 99)), draw(st.booleans())
+        profile = replace(PROFILE, pull="separate") if separate else PROFILE
+        draws = draw_delays(profile, seed, workers, draw(st.integers(1, 6)), 2)
+        if draw(st.booleans()):
+            away = draw_absences(np.random.default_rng(seed), workers, 30.0)
+            absences = Absences.of([map(Absence._make, own) for own in away])
+            draws = replace(draws, absences=lambda _: absences)
+        rules = draw(rules_for(workers))
+        rules = replace(rules, grace_s=0.0) if separate else rules
+        return Case(tiny, draws, rules, Stop(exchanges=draw(st.integers(1, 40))))
 
     @examples(12)
     @given(cases(), st.booleans() if anything else st.just(False))

@@ -137,7 +137,7 @@ def test_where_it_does_not_compile_as_one_kernel_it_gives_the_same(name: str, mo
 
 def test_all_columns_of_a_timeline_are_looked_at_here() -> None:
     others = {"workers", "local_steps", "interrupted", "unfinished", "stopped_s", "own_steps", "own_before"}
-    others |= {"absences", "joined_s", "pull_share", "on_arrival"}
+    others |= {"absences", "joined", "joined_s", "anew", "pull_share", "on_arrival"}
     looked_at = {*COLUMNS, "pulled", "version", "accepted", "answered"} - {"staleness"}
     assert {field.name for field in fields(Timeline)} == others | looked_at
 

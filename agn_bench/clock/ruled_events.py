@@ -93,6 +93,8 @@ class Whereabouts(NamedTuple):
     """Where its lost phase stands among the interrupted, until it is answered; −1: nowhere."""
     joined: Array
     """When its first phase began; NaN if it has not."""
+    anew: Array
+    """Whether the answer to its last exchange was lost, and it has pulled anew, int32."""
 
 
 class Workers(NamedTuple):
@@ -170,6 +172,8 @@ class Rows(NamedTuple):
     resumed: Array
     compute_end: Array
     """Where it does not follow from the start."""
+    anew: Array
+    """Of the worker's exchange before, too: whether its answer was lost."""
 
 
 class Interrupted(NamedTuple):
@@ -387,7 +391,11 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         where, draw = workers.where, drawn_of(workers, worker)
         now = at(where.event, worker)
         workers = workers._replace(
-            where=where._replace(event=put(where.event, jnp.inf, worker), away=put(where.away, 0, worker))
+            where=where._replace(
+                event=put(where.event, jnp.inf, worker),
+                away=put(where.away, 0, worker),
+                anew=put(where.anew, at(where.anew, worker) | (at(where.lost, worker) < 0), worker),
+            )
         )
         if terms.pull_share is not None:
             workers = workers._replace(pulling=put(workers.pulling, 1, worker))
@@ -483,7 +491,11 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             put(rows.answered, at(workers.answered, worker), row),
             put(rows.resumed, at(workers.resumed, worker), row),
             None if away is None else put(rows.compute_end, at(workers.where.ends, worker), row),
+            None if away is None else put(rows.anew, at(workers.where.anew, worker) > 0, row),
         )
+        if away is not None:
+            where = workers.where
+            workers = workers._replace(where=where._replace(anew=put(where.anew, 0, worker)))
         ended = draw == at(last, worker)
         workers = workers._replace(
             applied=put(workers.applied, jnp.inf, worker),
@@ -633,7 +645,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         ends = jnp.where(is_lost, at(away.from_s, after), done)
         event = jnp.where(begins, jnp.where(is_lost, ends, jnp.inf), jnp.where(more, at(away.until_s, k), jnp.inf))
         is_first = begins & (following == at(first, worker))
-        where = Whereabouts(
+        where = where._replace(
             absence=put(where.absence, k, worker),
             ends=put(where.ends, jnp.where(begins, ends, at(where.ends, worker)), worker),
             event=put(where.event, event, worker),
@@ -710,7 +722,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         where=None,
     )
     if away is not None:
-        nowhere = Whereabouts(away.first, never, never, whole, whole + _NONE, jnp.full(places, jnp.nan))
+        nowhere = Whereabouts(away.first, never, never, whole, whole + _NONE, jnp.full(places, jnp.nan), whole)
         workers = workers._replace(draw=first - 1, arrive=jnp.full_like(arrive, jnp.inf), where=nowhere)
 
         def begins(worker: Array, workers: Workers) -> Workers:
@@ -721,9 +733,9 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     server = Server(jnp.float64(0.0), zero, zero, zero, jnp.float64(jnp.inf), zero, zero, zero, zero,
                     jnp.bool_(False), ~grouped, jnp.float64(jnp.inf))  # fmt: skip
     whole, seconds, flags = jnp.zeros(room, jnp.int32), jnp.zeros(room), jnp.zeros(room, bool)
-    absent = (None, None, None) if away is None else (seconds, flags, seconds)
-    rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds, absent[0])
-    interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole, *absent[1:])
+    more = (None, None) if away is None else (seconds, flags)
+    rows = Rows(whole, whole, seconds, seconds, seconds, whole, whole, flags, whole, seconds, *more)
+    interrupted = Interrupted(zero, whole, whole, seconds, seconds, whole, *more[::-1])
     state = until_the_next_end((zero, workers, server, rows, interrupted))
     row, workers, server, rows, interrupted = lax.while_loop(possible, service_ends, state)
     more = (server.busy > 0) | (workers.earliest.min() < jnp.inf)
@@ -785,6 +797,20 @@ def _complete(
             lost.resumed,
         ),
         absences=absences,
-        joined_s=None if state.where is None else state.where.joined[: draws.workers],
         pull_share=pull_share,
+        **({} if state.where is None else _pulled_anew(draws, rows, state.where, exchange, number, answers)),
     )
+
+
+def _pulled_anew(
+    draws: Draws, rows: Rows, where: Whereabouts, exchange: np.ndarray, number: np.ndarray, answers: Callable[..., Any]
+) -> dict[str, Any]:
+    """What a timeline says of workers that were not there from the first, or not when they were answered."""
+    joined = np.full(draws.workers, _NONE, np.int32)
+    firsts = exchange[number == 0]
+    joined[rows.worker[firsts]] = rows.answered[firsts]
+    return {
+        "joined_s": where.joined[: draws.workers],
+        "joined": joined,
+        "anew": answers(rows.anew, where.anew > 0, False),
+    }

@@ -12,6 +12,8 @@ from agn_bench.clock.absences import Absences
 
 TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s")
 """The times of an exchange, in the order in which they come."""
+_OF_WORKERS = ("joined_s", "joined")
+"""Arrays with an entry a worker."""
 MOST_EXCHANGES = 10_000_000
 """Of a timeline that no training follows."""
 
@@ -116,6 +118,12 @@ class Timeline:
     """When workers were away; None: it is not known that any was."""
     joined_s: np.ndarray | None = None
     """When each worker began its first phase, NaN if it did not, (workers,); None: where `Draws.begin` says it."""
+    joined: np.ndarray | None = None
+    """The exchange after which each worker pulled first; −1: it had the initial parameters, (workers,) int32. None: all
+    had them.
+    """
+    anew: np.ndarray | None = None
+    """Whether the answer was lost, and the worker lost what it had and pulled anew, bool; None: none was."""
     pull_share: float = 0.0
     """Which part of an exchange's service is the pull's, if that is served apart."""
     on_arrival: bool = False
@@ -165,7 +173,7 @@ class Timeline:
 
     def rows(self) -> dict[str, np.ndarray]:
         """What is known of each exchange, by name."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "joined_s"}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_WORKERS}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     @property
@@ -193,7 +201,7 @@ class Timeline:
     def plain(self) -> bool:
         """Whether every commit counts, makes a version and is answered at once, and no phase was interrupted."""
         at_once = (self.answered == np.arange(self.exchanges)) & self.accepted & self.made
-        return bool(at_once.all()) and not len(self.interrupted)
+        return bool(at_once.all()) and not len(self.interrupted) and self.joined is None
 
     @cached_property
     def made(self) -> np.ndarray:

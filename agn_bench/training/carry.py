@@ -161,8 +161,8 @@ class Training:
                 self._centers += 1
             for worker, state in zip(workers, states, strict=True):
                 self._resumes(worker, state, answered=block.kind.answer != "none")
-            for worker in self._plan.others(block):
-                self._answer(worker)
+            for worker, anew in self._plan.others(block):
+                self._answer(worker, anew)
         return record
 
     def _state(self, worker: int) -> WorkerState:
@@ -181,15 +181,18 @@ class Training:
         del self._holders[held]
         return state
 
-    def _answer(self, worker: int) -> None:
-        """Answer a worker after an exchange of another one."""
+    def _answer(self, worker: int, anew: bool) -> None:
+        """Answer a worker after an exchange of another one, or one that has lost what it had and pulls anew."""
         state = self._workers[worker]
-        if state is None:  # interrupted in its first phase
+        if state is None:  # it has not made an exchange yet
             state = begin(_copy(self._initial), self._local, self._optimizer)
         held = self._holds[worker]
         if held is not None:
             self._holders[held] -= 1
             self._holds[worker] = None
+        if anew:
+            memory, held = state.memory, None
+            state = begin(_copy(self.center), self._local, self._optimizer)._replace(memory=memory)
         if not self._at_once:
             state = state._replace(params=None)
         else:
@@ -221,15 +224,23 @@ class _Plan:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._own = timeline.answered == np.arange(timeline.exchanges)
+        anew = np.zeros(timeline.exchanges, bool) if timeline.anew is None else timeline.anew
+        # Whose answer was lost is answered apart.
+        self._answered = np.where(anew, -1, timeline.answered)
+        self._own = self._answered == np.arange(timeline.exchanges)
         self.plain = timeline.plain
         if not self.plain:
             self._begun_after = _begun_after(timeline)
             self._others = _answered_later(timeline)
 
-    def others(self, block: Block) -> list[int]:
-        """The workers that are answered after a block's last exchange, and have none in it."""
-        return [] if self.plain else [w for row, w in self._others.get(block.last - 1, ()) if row < block.first]
+    def others(self, block: Block) -> list[tuple[int, bool]]:
+        """The workers that are answered after a block's last exchange, and have none in it or pull anew, and whether
+        they do.
+        """
+        if self.plain:
+            return []
+        others = self._others.get(block.last - 1, ())
+        return [(worker, anew) for row, worker, anew in others if anew or row < block.first]
 
     def blocks(self, first: int, last: int, sizes: tuple[int, ...]) -> Iterator[Block]:
         """Exchanges [first, last) in order, each time as many as the first of `sizes` that can be taken together."""
@@ -256,7 +267,7 @@ class _Plan:
 
     def _answers(self, first: int, last: int) -> When | None:
         """When the workers of exchanges [first, last) are answered; None if not all at the same moment."""
-        answered = self._timeline.answered[first:last]
+        answered = self._answered[first:last]
         if self._own[first:last].all():
             return "each"
         if (answered == last - 1).all():
@@ -274,27 +285,35 @@ def _when(made: np.ndarray) -> When | None:
 
 
 def _begun_after(timeline: Timeline) -> np.ndarray:
-    """The exchange after which each exchange's phase began, (exchanges,); −1: it is its worker's first."""
+    """The exchange after which each exchange's phase began, (exchanges,); −1: from the initial parameters."""
     worker, phase, answered = (
         np.concatenate([getattr(part, name) for part in (timeline, timeline.interrupted)])
         for name in ("worker", "phase", "answered")
     )
     order = np.lexsort((phase, worker))
     before = np.roll(answered[order], 1)
-    before[np.diff(worker[order], prepend=-1) != 0] = -1
+    firsts = np.diff(worker[order], prepend=-1) != 0
+    before[firsts] = -1 if timeline.joined is None else timeline.joined[worker[order][firsts]]
     return in_order(order, before)[: timeline.exchanges]
 
 
-def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int]]]:
+def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int, bool]]]:
     """After which exchange who else is answered: the exchange that ended the worker's phase, −1 of one that was
-    interrupted, and the worker.
+    interrupted or has not begun, the worker, and whether it has lost what it had.
     """
     later = defaultdict(list)
     lost = timeline.interrupted
-    for row in np.flatnonzero((timeline.answered >= 0) & (timeline.answered != np.arange(timeline.exchanges))).tolist():
-        later[int(timeline.answered[row])].append((row, int(timeline.worker[row])))
-    for worker, answered in zip(lost.worker.tolist(), lost.answered.tolist(), strict=True):
-        later[answered].append((-1, worker))
+    anew = np.zeros(timeline.exchanges, bool) if timeline.anew is None else timeline.anew
+    others = (timeline.answered >= 0) & ((timeline.answered != np.arange(timeline.exchanges)) | anew)
+    for row in np.flatnonzero(others).tolist():
+        later[int(timeline.answered[row])].append((row, int(timeline.worker[row]), bool(anew[row])))
+    for worker, answered, failed in zip(
+        lost.worker.tolist(), lost.answered.tolist(), lost.failed.tolist(), strict=True
+    ):
+        later[answered].append((-1, worker, failed))
+    for worker, answered in enumerate([] if timeline.joined is None else timeline.joined.tolist()):
+        if answered >= 0:
+            later[answered].append((-1, worker, True))
     return dict(later)
 
 

@@ -174,7 +174,8 @@ def _same(one: Timeline, other: Timeline) -> bool:
     """Whether two timelines have the very same exchanges."""
     mine, theirs = one.rows(), other.rows()
     for rows in (mine, theirs):
-        rows.pop("own_before", None)  # of phases that were interrupted a file does not say it
+        for unsaid in ("own_before", "anew"):  # of phases that were interrupted, and of lost answers, no file says it
+            rows.pop(unsaid, None)
     if mine.keys() != theirs.keys():
         return False
     return (one.workers, one.exchanges) == (other.workers, other.exchanges) and all(
