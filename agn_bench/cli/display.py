@@ -83,6 +83,12 @@ _OF_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "stranded": ("workers left waiting at the end", lambda row: str(row["stranded"])),
 }
 """The same where workers wait for one another, or commits do not all count."""
+_OF_ABSENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "there": ("a worker is there", lambda row: _figure(100 * row["available_share"], ".0f", " % of the time")),
+    "counted": _OF_RULES["counted"],
+    "lost": ("gradient steps that were lost", lambda row: _of_all_steps(row, "lost_steps")),
+}
+"""The same where workers go away."""
 _LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped", "versions/s", "work", "stranded")
 """Of several cells, one after another, as long as the table is too wide."""
 
@@ -106,7 +112,9 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     """One cell: its figures and its staleness, as bars; several: a row each."""
     title = f"{rows[0]['delays']}, seed {rows[0]['seed']}"
     ruled = any(row["versions"] != row["exchanges"] or row["mean_barrier_wait_s"] > 0 for row in rows)
-    columns = {**_SURVEY, **_OF_RULES} if ruled else _SURVEY
+    columns = {**_SURVEY, **(_OF_RULES if ruled else {})}
+    if "lost_steps" in rows[0]:
+        columns |= _OF_ABSENCES
     if ruled:
         title = f"{rows[0]['optimizer']}: {title}"
         columns = {heading: column for heading, column in columns.items() if heading != "growth"}
@@ -166,7 +174,8 @@ def show_remarks(console: Terminal, remarks: Mapping[str, Sequence[str]], among:
 
 def _of_all_steps(row: dict[str, Any], column: str) -> str:
     """A part of all steps that workers computed."""
-    steps = sum(row[f"{name}_steps"] for name in ("accepted", "dropped", "interrupted", "unfinished"))
+    places = ("accepted", "dropped", "interrupted", "lost", "unfinished")
+    steps = sum(row.get(f"{name}_steps", 0) for name in places)
     return _figure(100 * row[column] / steps if steps else math.nan, ".0f", " % of them all")
 
 

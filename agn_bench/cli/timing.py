@@ -86,7 +86,8 @@ def timeline(
     show_remarks(terminal, remarks, len(rows))
     for picture in pictures:
         show_path(terminal, picture)
-    files = [name for name in ("timeline", "staleness", "commits", "interrupted") if (folder / f"{name}.csv").exists()]
+    names = ("timeline", "staleness", "commits", "interrupted", "absences")
+    files = [name for name in names if (folder / f"{name}.csv").exists()]
     show_path(terminal, folder, ", ".join([*(f"{name}.csv" for name in files), "provenance.json"]))
 
 

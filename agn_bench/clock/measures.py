@@ -27,7 +27,12 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
     mean_steps = timeline.local_steps if timeline.own_steps is None else float(timeline.own_steps.mean())
     lost = timeline.interrupted
     worker_s = float(np.nansum(timeline.resume_s - timeline.start_s) + (lost.end_s - lost.start_s).sum())
-    barrier_s = timeline.answer_wait_s[timeline.answered >= 0]
+    barrier_s = timeline.answer_wait_s
+    barrier_s = barrier_s[~np.isnan(barrier_s)]
+    computing_s = np.append(timeline.compute_end_s - timeline.start_s, lost.end_s - lost.start_s)
+    if timeline.absences is not None:
+        for part, ended in ((timeline, timeline.compute_end_s), (lost, lost.end_s)):
+            computing_s = np.append(computing_s, -timeline.absences.paused_s(part.worker, part.start_s, ended))
 
     def share(seconds: np.ndarray) -> float:
         return float(seconds.sum()) / worker_s if worker_s else float("nan")
@@ -45,7 +50,7 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
         "server_utilization": timeline.server_busy_s(timeline.exchanges) / applied_s / channels
         if applied_s
         else float("nan"),
-        "compute_share": share(np.append(timeline.compute_end_s - timeline.start_s, lost.end_s - lost.start_s)),
+        "compute_share": share(computing_s),
         "wait_share": share(timeline.queue_wait_s),
         "growth_rate": growth_rate(timeline.worker[:active], timeline.workers, timeline.steps[:active])
         if timeline.plain
@@ -56,9 +61,22 @@ def measures(timeline: Timeline, endless: bool, channels: int = 1) -> dict[str, 
         "barrier_share": share(barrier_s),
         "accepted_steps": int(timeline.steps[timeline.accepted].sum()),
         "dropped_steps": int(timeline.steps[~timeline.accepted].sum()),
-        "interrupted_steps": int(lost.steps.sum()),
+        "interrupted_steps": int(lost.steps[~lost.failed].sum()),
         "unfinished_steps": int(timeline.unfinished.steps.sum()),
         "stranded": timeline.stranded,
+        **_of_absences(timeline),
+    }
+
+
+def _of_absences(timeline: Timeline) -> dict[str, Any]:
+    """What only timelines have whose workers go away."""
+    if timeline.absences is None:
+        return {}
+    lost, end = timeline.interrupted, timeline.end_s
+    return {
+        "lost_steps": int(lost.steps[lost.failed].sum()),
+        "lost_phases": int(lost.failed.sum()),
+        "available_share": 1 - timeline.absences.away_s(end) / (end * timeline.workers) if end else float("nan"),
     }
 
 

@@ -225,9 +225,12 @@ class Timeline:
 
     @property
     def answer_wait_s(self) -> np.ndarray:
-        """From the application to when the answer leaves: what a worker waits for others; NaN where none left."""
+        """From the application to when the answer leaves: what a worker waits for others; NaN where none left, or where
+        it was lost.
+        """
         left = self.applied_s[self.answered]
-        return np.where(self.answered < 0, np.nan, left - self.applied_s)
+        lost = False if self.anew is None else self.anew
+        return np.where((self.answered < 0) | lost, np.nan, left - self.applied_s)
 
     @property
     def stranded(self) -> int:

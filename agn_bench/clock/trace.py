@@ -90,14 +90,6 @@ class Trace:
                 says = f"{getattr(expected, column)[row]:d}, as the optimizer asks ({rules})"
                 raise BadInput("timeline", self.name, problem, says)
         answered = timeline.answered
-        if not (rules.waits or rules.grace_s or rules.ahead is not None):
-            wrong = np.flatnonzero((answered >= 0) & (answered != np.arange(timeline.exchanges)))
-            if len(wrong):
-                problem = f"the worker of exchange {wrong[0]} waits until exchange {answered[wrong[0]]}"
-                raise BadInput("timeline", self.name, problem, "workers that go on at once, as the optimizer asks")
-        if len(timeline.interrupted) and not rules.cancels:
-            problem = f"worker {timeline.interrupted.worker[0]} was interrupted"
-            raise BadInput("timeline", self.name, problem, "workers that are not, as the optimizer asks")
         if rules.waits:
             reached = timeline.version[answered] > timeline.version - timeline.made
             wrong = np.flatnonzero(timeline.accepted & (answered >= 0) & ~reached)
@@ -277,12 +269,16 @@ class _Checker:
         interrupted = phase > earlier + 1
         newest = version - made
         self._table.require(pulled <= newest, "pulled", "not there yet", "a version that had been made")
+        # A worker that joined late, or had phases interrupted since, has pulled a newer one.
         self._table.require(
-            (pulled == known) | (interrupted & (pulled > known)),
+            (pulled == known) | (((last < 0) | interrupted) & (pulled > known)),
             "pulled",
             "not what the worker was answered with",
             "the version after the exchange of its answer; a newer one if phases were interrupted since",
         )
+        joined = np.full(timeline.workers, -1, np.int32)
+        late = np.flatnonzero((last < 0) & ~interrupted & (pulled > 0))
+        joined[timeline.worker[late]] = np.searchsorted(version, pulled[late])
         # The last of the phases that are left out was interrupted when the version was made that was pulled then.
         # Where none newer was pulled, the worker left phases out by itself.
         which = np.flatnonzero(interrupted & (pulled > known))
@@ -296,6 +292,7 @@ class _Checker:
             version=version.astype(np.int32),
             accepted=accepted.astype(bool),
             answered=answered.astype(np.int32),
+            joined=joined if len(late) else None,
             interrupted=Phases(
                 timeline.worker[which], (phase[which] - 1).astype(np.int32), times, times, whole, told.astype(np.int32)
             ),

@@ -226,6 +226,11 @@ def check_rules(config: RunConfig) -> None:
     if wrong := rules.problem(config.workers):
         problem, accepted = wrong
         raise BadInput("optimizer", config.optimizer.spelled, f"{problem}, with {config.workers} workers", accepted)
+    if rules.grace_s and getattr(config.delays, "pull", "answer") == "separate":
+        problem = "has a grace period, and the server's pulls are separate"
+        raise BadInput(
+            "optimizer", config.optimizer.spelled, problem, 'an optimizer without one, or server.pull = "answer"'
+        )
 
 
 def recorded_options(config: Mapping[str, object]) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 <folder>/timeline.csv                       one row per cell
 <folder>/staleness.csv, commits.csv         of the one cell, if there is but one
-<folder>/interrupted.csv                    its phases that were interrupted, if there were any
+<folder>/interrupted.csv                    its phases that were interrupted or lost, if there were any
+<folder>/absences.csv                       when its workers were away, if they go away
 <folder>/figures/                           staleness and gantt; of several cells growth-rate, or with rules versions
 """
 
@@ -33,6 +34,7 @@ _OF_ONE_KIND = (
     "staleness.csv",
     "commits.csv",
     "interrupted.csv",
+    "absences.csv",
     *(
         f"figures/{name}.{kind}"
         for name in ("staleness", "gantt", "growth-rate", "versions")
@@ -98,10 +100,12 @@ def survey(
         files.write_table(folder / "staleness.csv", staleness)
         files.write_table(folder / "commits.csv", commits)
         lost = pd.DataFrame(columns.interrupted(timeline))
-        if len(lost):
-            files.write_table(folder / "interrupted.csv", lost)
+        away = pd.DataFrame(columns.absences(timeline))
+        for name, table in (("interrupted", lost), ("absences", away)):
+            if len(table):
+                files.write_table(folder / f"{name}.csv", table)
         pictures = staleness_histogram(staleness, timeline.workers, folder / "figures" / "staleness")
-        pictures += gantt(commits, lost, timeline.workers, GANTT_S, folder / "figures" / "gantt")
+        pictures += gantt(commits, lost, away, timeline.workers, GANTT_S, folder / "figures" / "gantt")
     else:
         growth, name = "growth rate of AGN", "growth-rate"
         steps = "gradient steps per simulated second"

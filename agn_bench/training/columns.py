@@ -35,7 +35,7 @@ _OF_RUNS = {
     "exchanges": WHOLE, "gradient_steps": WHOLE, "sim_time_s": NUMBER, "lower_is_better": TEXT,
     "mean_staleness": NUMBER, "p95_staleness": NUMBER, "mean_queue_wait_s": NUMBER, "server_utilization": NUMBER,
     "diverged_exchange": WHOLE, "diverged_s": NUMBER, "reached_s": NUMBER, "versions": WHOLE, "dropped": WHOLE,
-    "applied": WHOLE, "interrupted": WHOLE, "stranded": WHOLE,
+    "applied": WHOLE, "interrupted": WHOLE, "stranded": WHOLE, "lost": WHOLE, "lost_steps": WHOLE,
 }  # fmt: skip
 """What a run is called, and what it came to, but for the measures of its problem (see is_measured)."""
 _MEASURED = re.compile("(last_batch|train|test|center|best_test|best_center)_[a-z][a-z0-9_]*")
@@ -238,9 +238,13 @@ def _of_rules(result: RunResult) -> dict[str, Any]:
         found |= {
             "versions": int(timeline.version[kept - 1]),
             "dropped": int(kept - timeline.accepted[:kept].sum()),
-            "interrupted": int((timeline.interrupted.answered < kept).sum()),
+            "interrupted": int(((timeline.interrupted.answered < kept) & ~timeline.interrupted.failed).sum()),
             "stranded": timeline.stranded,
         }
+    if timeline.absences is not None:
+        until = timeline.end_s if kept == timeline.exchanges else float(timeline.applied_s[kept - 1])
+        lost = timeline.interrupted.failed & (timeline.interrupted.end_s <= until)
+        found |= {"lost": int(lost.sum()), "lost_steps": int(timeline.interrupted.steps[lost].sum())}
     return found
 
 
@@ -337,8 +341,9 @@ def commits(timeline: Timeline) -> dict[str, np.ndarray]:
 
 
 def interrupted(timeline: Timeline) -> dict[str, np.ndarray]:
-    """The columns of interrupted.csv: one row per phase that its worker was told to give up."""
+    """The columns of interrupted.csv: one row per phase that its worker was told to give up, or lost."""
     lost = timeline.interrupted
+    failed = {} if timeline.absences is None else {"failed": lost.failed.astype(np.int8)}
     return {
         "worker": lost.worker,
         "phase": lost.phase,
@@ -346,6 +351,22 @@ def interrupted(timeline: Timeline) -> dict[str, np.ndarray]:
         "end_s": lost.end_s,
         "steps": lost.steps,
         "answered": lost.answered,
+        **failed,
+    }
+
+
+def absences(timeline: Timeline) -> dict[str, Any]:
+    """The columns of absences.csv: one row per absence that begins before the timeline ends, as profiles read it."""
+    away = timeline.absences
+    if away is None:
+        return {}
+    begun = away.from_s < timeline.end_s
+    until = away.until_s[begun]
+    return {
+        "worker": away.worker[begun],
+        "from_s": away.from_s[begun],
+        "until_s": np.where(np.isinf(until), np.nan, until),
+        "kind": np.where(away.fails[begun], "failure", "pause"),
     }
 
 

@@ -86,6 +86,7 @@ def of_summary(config: RunConfig, row: Mapping[str, Any]) -> list[str]:
         f"{count} {what}"
         for count, what in (
             (int(row.get("interrupted") or 0), "phases were interrupted"),
+            (int(row.get("lost") or 0), "phases were lost by workers that went away"),
             (int(row.get("stranded") or 0), "workers waited for a version that could come no more"),
         )
         if count

@@ -47,14 +47,17 @@ def staleness_histogram(staleness: pd.DataFrame, workers: int, stem: Path) -> li
     return paths
 
 
-def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_s: float, stem: Path) -> list[Path]:
-    """What every worker does in the first `until_s` seconds, from the columns of commits.csv and interrupted.csv.
+def gantt(
+    commits: pd.DataFrame, interrupted: pd.DataFrame, absences: pd.DataFrame, workers: int, until_s: float, stem: Path
+) -> list[Path]:
+    """What every worker does in the first `until_s` seconds, from the columns of commits.csv, interrupted.csv and
+    absences.csv.
 
     At most the first 60 workers and 2,000 of their exchanges: less time where more happens.
     """
     rows = min(workers, _MOST_ROWS)
     with picture(stem, 1, 1, figsize=(9, 1.6 + 0.14 * rows)) as (figure, axes, paths):
-        handles = activities(axes, commits, interrupted, workers, until_s)
+        handles = activities(axes, commits, interrupted, workers, until_s, absences)
         axes.set_xlabel(TIME)
         axes.set_ylabel("worker" if workers <= _MOST_ROWS else f"worker (the first {_MOST_ROWS} of {workers})")
         foot(figure, handles, [])
@@ -62,7 +65,12 @@ def gantt(commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_
 
 
 def activities(
-    axes: Axes, commits: pd.DataFrame, interrupted: pd.DataFrame, workers: int, until_s: float
+    axes: Axes,
+    commits: pd.DataFrame,
+    interrupted: pd.DataFrame,
+    workers: int,
+    until_s: float,
+    absences: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What `gantt` shows, on axes; by their names the handles of a legend. To be called inside of `picture`."""
     import pandas as pd
@@ -87,7 +95,13 @@ def activities(
     lost = interrupted[(interrupted["worker"] < _MOST_ROWS) & (interrupted["start_s"] < until_s)][:_MOST_EXCHANGES]
     if len(lost):
         lasted = lost["end_s"] - lost["start_s"]
-        handles["interrupted"] = axes.barh(lost["worker"], lasted, 0.8, lost["start_s"], color=COLOURS[4])
+        name = "interrupted or lost" if absences is not None and len(absences) else "interrupted"
+        handles[name] = axes.barh(lost["worker"], lasted, 0.8, lost["start_s"], color=COLOURS[4])
+    if absences is not None and len(absences):
+        away = absences[(absences["worker"] < _MOST_ROWS) & (absences["from_s"] < until_s)][:_MOST_EXCHANGES]
+        lasted = away["until_s"].fillna(until_s).clip(upper=until_s) - away["from_s"]
+        hatched: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.35", "hatch": "////", "linewidth": 0.5}
+        handles["away"] = axes.barh(away["worker"], lasted, 0.8, away["from_s"], **hatched)
     axes.set_xlim(0, until_s)
     axes.set_ylim(min(workers, _MOST_ROWS) - 0.4, -0.6)
     axes.grid(visible=False)
