@@ -17,12 +17,13 @@ from conftest import Figure, examples, profiles, reference_clock, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from test_reference import of, run
-from test_rules import LOCAL_STEPS, WAITING, assert_phases, rules_for
+from test_rules import LOCAL_STEPS, WAITING, assert_phases, assert_same_rows, rules_for
 
-from agn_bench.clock import Draws, draw_delays, load_profile
+from agn_bench.clock import Draws, draw_delays, load_profile, profile_names
 from agn_bench.clock.absences import Absence
 from agn_bench.clock.absences import Absences as Away
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.measures import measures
 from agn_bench.clock.profile import RoundTime
 from agn_bench.clock.rules import Rules
 from agn_bench.clock.stops import NEVER, Stop
@@ -484,12 +485,57 @@ def test_the_clock_agrees_with_the_plain_one_when_workers_go_away(figure: Figure
         timeline = simulate_timeline(replace(draws, absences=lambda _: away), rules, stop)
         expected = reference_clock(draws, rules, stop, away)
         for column in expected.rows[0] if expected.rows else ():
-            if column != "staleness_applied":
-                values = [row[column] for row in expected.rows]
-                np.testing.assert_array_equal(getattr(timeline, column), values, column)
+            values = [row[column] for row in expected.rows]
+            np.testing.assert_array_equal(getattr(timeline, column), values, column)
+        seen = np.unique(timeline.worker)
+        np.testing.assert_array_equal(timeline.joined[seen], np.array(expected.joined)[seen])
         assert timeline.exchanges == len(expected.rows)
         assert_phases(timeline.interrupted, expected.interrupted, "answered", "failed")
         assert_phases(timeline.unfinished, expected.unfinished)
         assert timeline.end_s == expected.end_s
 
     figure("invariants", what="absences: the timeline of the plain event loop", **tried(attempt))
+
+
+THERE_S, AWAY_S, PHASE_S, CREW = 40.0, 10.0, 6.0, 20
+"""Seconds that a worker is there and away on average, and of a phase; and workers."""
+
+
+@pytest.mark.parametrize("kind", ["pause", "failure"])
+def test_availability_lost_work_and_throughput_of_the_clock_are_those_of_the_closed_forms(kind: str) -> None:
+    """Exponential times there and away, phases of c seconds, nothing else; within 1 % in the long run.
+
+    Availability is U / (U + D). Pauses leave availability / c phases a second to each worker. A phase outlives the time
+    until a failure with probability p = exp(−c / U); so each worker makes p / ((1 − p)(U + D)) phases a second, and the
+    seconds that it loses are those that remain of its availability.
+    """
+    settings = [f"between_{kind}s.distribution=exponential", f"between_{kind}s.mean={THERE_S}"]
+    settings += [f"{kind}.distribution=exponential", f"{kind}.mean={AWAY_S}", "step.mean=0.001"]
+    seconds, steps = 30_000.0, round(1000 * PHASE_S)
+    draws = draw_delays(load_profile("ideal", settings), 1, CREW, round(1.2 * seconds / PHASE_S), steps)
+    timeline = simulate_timeline(draws, stop=Stop(seconds=seconds))
+    found = measures(timeline, endless=True)
+    available, survives = THERE_S / (THERE_S + AWAY_S), math.exp(-PHASE_S / THERE_S)
+    rate = available / PHASE_S if kind == "pause" else survives / ((1 - survives) * (THERE_S + AWAY_S))
+    assert found["available_share"] == pytest.approx(available, rel=0.01)
+    assert found["exchanges_per_s"] / CREW == pytest.approx(rate, rel=0.01)
+    lost_s = CREW * (available - rate * PHASE_S) * seconds
+    assert found["lost_steps"] == pytest.approx(1000 * lost_s, rel=0.02 if lost_s > 1 else None, abs=1e-6)
+    # A whole step is lost or not: on average half of one less.
+    account = sum(found[f"{place}_steps"] for place in ("accepted", "dropped", "interrupted", "lost", "unfinished"))
+    assert account == pytest.approx(1000 * found["available_share"] * CREW * seconds, rel=1e-3)
+
+
+def test_without_absences_the_clock_is_todays_to_the_bit() -> None:
+    """Of workers who could go away, and never do, and of pulls that are separate, and take nothing."""
+    for name in profile_names():
+        draws = draw_delays(load_profile(name), 3, 30, 20, 5, 4000)
+        nobody = replace(draws, absences=lambda _: Away.of([[]] * 30))
+        one, other = simulate_timeline(draws), simulate_timeline(nobody)
+        for column, values in one.rows().items():
+            np.testing.assert_array_equal(values, other.rows()[column], column)
+        assert one.end_s == other.end_s
+    never = load_profile("stragglers", ["between_pauses.distribution=constant", "between_pauses.mean=1e9",
+                                        "pause.distribution=constant", "pause.mean=1"])  # fmt: skip
+    assert_same_rows(simulate_timeline(draw_delays(load_profile("stragglers"), 3, 30, 20, 5)),
+                     simulate_timeline(draw_delays(never, 3, 30, 20, 5)))  # fmt: skip

@@ -51,6 +51,10 @@ class Draws:
     """Which part of a service is that of a pull, which is served apart; 0: commits are answered."""
     on_arrival: bool = False
     """Whether the server reads the staleness when a commit arrives."""
+    leftover_steps: int = 0
+    """Steps that each worker makes after its phases, and never sends."""
+    leftover: np.ndarray | None = None
+    """What they take, (workers,); None: there are none."""
     absences: Callable[[float], Absences] | None = None
     """When workers are away, at least up to so many seconds, for all of the run's workers; None: never."""
 
@@ -79,9 +83,13 @@ class Draws:
 
     @property
     def longest_s(self) -> float:
-        """When the last worker would be through with all of its phases if nobody waited or went away."""
+        """When the last worker would be through with all of its phases if nobody waited or went away, or the server if
+        it was never idle.
+        """
         each = self.compute + self.up + self.down + self.server
-        return float((self.begin + np.add.reduceat(each, self.first)).max())
+        more = 0.0 if self.leftover is None else self.leftover
+        alone = float((self.begin + np.add.reduceat(each, self.first) + more).max())
+        return max(alone, float(self.server.sum()) / self.channels)
 
     def steps_of(self, draw: np.ndarray) -> int | np.ndarray:
         """λ of phases, by their indices in the flat arrays."""
@@ -100,12 +108,14 @@ def draw_delays(
     phases: int | np.ndarray,
     local_steps: int | np.ndarray,
     message_bytes: int = 0,
+    leftover_steps: int = 0,
 ) -> Draws:
     """Draw the times of `phases` local phases of each worker, or of so many of each.
 
     Args:
         local_steps: λ, or that of each phase, flat, worker by worker, (all phases,) int32.
         message_bytes: what a worker sends to the server, and gets back.
+        leftover_steps: that each worker makes after its phases. The times of these do not depend on it.
     """
     counts = np.broadcast_to(np.asarray(phases), (workers,))
     total = int(counts.sum())
@@ -125,12 +135,17 @@ def draw_delays(
     def exchanged(part: str, kind: Kind) -> np.ndarray:
         return times(getattr(profile, part), kind) + profile.transfer_s(part, message_bytes)
 
+    slowness, leftover = slowness_of(profile.speeds, seed, workers), None
+    if leftover_steps:
+        # Each worker's own stream of steps goes on where its phases ended.
+        terms = [np.append(np.full(count, most_steps, np.int32), np.int32(leftover_steps)) for count in counts]
+        sums = [draw_sums_of(profile.step, stream(seed, Kind.STEP, w), own)[-1] for w, own in enumerate(terms)]
+        leftover = slowness * np.array(sums)
     return Draws(
         local_steps=most_steps,
         phases=counts,
         begin=profile.start_interval * np.arange(workers),
-        compute=times(profile.step, Kind.STEP, most_steps if varied is None else varied)
-        * np.repeat(slowness_of(profile.speeds, seed, workers), counts),
+        compute=times(profile.step, Kind.STEP, most_steps if varied is None else varied) * np.repeat(slowness, counts),
         up=exchanged("up", Kind.UP),
         down=exchanged("down", Kind.DOWN),
         server=exchanged("server", Kind.SERVER),
@@ -140,6 +155,8 @@ def draw_delays(
         steps=varied,
         pull_share=profile.pull_share if profile.pull == "separate" else 0.0,
         on_arrival=profile.staleness == "arrival",
+        leftover_steps=leftover_steps,
+        leftover=leftover,
         absences=None if profile.going is None else partial(_absences, profile.name, profile.going, seed, workers),
     )
 

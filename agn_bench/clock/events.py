@@ -20,7 +20,7 @@ from agn_bench.clock import ruled_events
 from agn_bench.clock.compiled import MIN_EXCHANGES, at, at_random, longest, on_the_cpu, put, rounded
 from agn_bench.clock.draws import Draws
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
-from agn_bench.clock.stops import NEVER, Stop, cut
+from agn_bench.clock.stops import NEVER, Stop, cut, with_leftover
 from agn_bench.clock.timeline import Timeline, by_worker, in_order
 
 _BLOCK = 64
@@ -32,7 +32,8 @@ def simulate_timeline(draws: Draws, rules: Rules = ASYNCHRONOUS, stop: Stop = NE
     if draws.absences is None and not draws.pull_share:
         plain = rules == ASYNCHRONOUS and draws.channels == 1
         simulate = _simulate if plain else ruled_events.simulate
-        return cut(draws.with_steps(simulate(draws, rules, stop)), draws, stop)
+        timeline = draws.with_steps(simulate(draws, rules, stop))
+        return cut(with_leftover(timeline, draws), draws, stop)
     timeline = _with_pulls(draws, rules, stop)
     if timeline.stopped_s in (None, stop.seconds):
         return timeline
@@ -44,10 +45,11 @@ def _with_pulls(draws: Draws, rules: Rules, stop: Stop) -> Timeline:
     """The timeline of workers that pull, because they have to or are back. Absences are drawn up to a time, and to
     twice that if it lasts longer.
     """
-    until = draws.longest_s if stop.seconds is None else stop.seconds
+    until = 1.5 * draws.longest_s if stop.seconds is None else stop.seconds
     while True:
         absences = None if draws.absences is None else draws.absences(until)
-        timeline = cut(draws.with_steps(ruled_events.simulate(draws, rules, stop, absences)), draws, stop)
+        timeline = draws.with_steps(ruled_events.simulate(draws, rules, stop, absences))
+        timeline = cut(with_leftover(timeline, draws), draws, stop)
         if absences is None or timeline.end_s <= until:
             return timeline
         until *= 2

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +32,7 @@ Array = Any
 """JAX's in the loop, NumPy's before and after it; None where it belongs to something that is not there."""
 _BLOCK = 64
 """Workers are held in blocks of so many, with the first arrival of each block beside them."""
-_MIN_ABSENCES = 1024
+_MIN_ABSENCES = 16_384
 _LATEST = float(np.finfo(np.float64).max)
 _NONE = -1
 
@@ -196,7 +197,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop, absences: Absences | None =
         absences: when workers are away, as long as the timeline lasts.
     """
     workers, drawn = draws.workers, len(draws.compute)
-    room = rounded(drawn, MIN_EXCHANGES, bits=1)
+    room = rounded(drawn + bool(draws.pull_share), MIN_EXCHANGES, bits=1)
     places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)
     collective = draws.collective if rules.waits else None
     nothing = np.zeros(room)
@@ -258,6 +259,18 @@ State = tuple[Array, Workers, Server, Rows, Interrupted]
 Moving = tuple[Workers, Server, Interrupted]
 
 
+class Answer(NamedTuple):
+    """What a worker that pulled is told."""
+
+    place: Array
+    """Its lost phase's place among the interrupted; −1 if it is an exchange that is answered."""
+    row: Array
+    resume: Array
+
+
+Moved = tuple[Workers, Server, Answer]
+
+
 @jax.jit
 def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Interrupted, Workers, Array]:
     """All exchanges up to the stop: how many there are, they, the interrupted phases, the workers at the end, and
@@ -274,6 +287,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     within = jnp.arange(_BLOCK, dtype=jnp.int32)
     first, last = times.first.astype(jnp.int32), times.last.astype(jnp.int32)
     grouped, limited = terms.grace_s > 0, terms.ahead < MOST
+    no_answer = Answer(jnp.int32(_NONE), jnp.int32(_NONE), jnp.float64(jnp.nan))
 
     def next_start(workers: Workers, server: Server) -> Array:
         """When the next service can begin; inf if it cannot."""
@@ -338,42 +352,47 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             workers, server = lax.while_loop(can_start, start, (workers, server))
             return row, workers, server, rows, interrupted
 
-        def can_happen(state: Moving) -> Array:
-            workers, server, _ = state
-            return can_start((workers, server)) | can_go_or_come(workers, server)
-
         def can_go_or_come(workers: Workers, server: Server) -> Array:
             event = workers.where.event.min()
             return (event < server.next_applied) & (event <= terms.seconds)
 
-        def happen(state: Moving) -> Moving:
+        def can_happen(state: Moving) -> Array:
             workers, server, _ = state
-            begins = jnp.where(server.busy < terms.channels, next_start(workers, server), jnp.inf)
-            first = can_go_or_come(workers, server) & (workers.where.event.min() <= begins)
-            return lax.cond(first, goes_or_comes, starts, state)
+            return can_start((workers, server)) | can_go_or_come(workers, server)
 
-        def starts(state: Moving) -> Moving:
+        def happen(state: Moving) -> Moving:
+            """One of the three. What is as long as the draws is written to here, and not where only one branch is
+            taken: there it would be copied.
+            """
             workers, server, interrupted = state
-            return *start((workers, server)), interrupted
-
-        def goes_or_comes(state: Moving) -> Moving:
-            who = state[0].where.event.argmin().astype(jnp.int32)
-            return lax.cond(at(state[0].where.away, who) > 0, comes, goes, state, who, row - 1)
+            who = workers.where.event.argmin().astype(jnp.int32)
+            now = at(workers.where.event, who)
+            begins = jnp.where(server.busy < terms.channels, next_start(workers, server), jnp.inf)
+            moves = can_go_or_come(workers, server) & (now <= begins)
+            is_lost = moves & (at(workers.where.away, who) == 0)
+            place = interrupted.count
+            # Behind the last one there is nothing yet: whatever is written there counts only if it is a lost phase.
+            interrupted = noted(interrupted, who, at(workers.draw, who), at(workers.start, who), now, _NONE)
+            interrupted = interrupted._replace(
+                count=place + is_lost,
+                failed=put(interrupted.failed, True, place),
+                resumed=put(interrupted.resumed, jnp.nan, place),
+            )
+            which = jnp.where(is_lost, 0, jnp.where(moves, 1, 2))
+            workers, server, answer = lax.switch(which, (goes, comes, starts), workers, server, who, row - 1, place)
+            return workers, server, answered(interrupted, answer)
 
         workers, server, interrupted = lax.while_loop(can_happen, happen, (workers, server, interrupted))
         return row, workers, server, rows, interrupted
 
-    def goes(state: Moving, worker: Array, row: Array) -> Moving:
-        """A worker's phase is lost."""
-        workers, server, interrupted = state
+    def starts(workers: Workers, server: Server, worker: Array, row: Array, place: Array) -> Moved:
+        """Somebody is taken into service."""
+        return *start((workers, server)), no_answer
+
+    def goes(workers: Workers, server: Server, worker: Array, row: Array, place: Array) -> Moved:
+        """A worker's phase is lost, which stands among the interrupted."""
         where, draw = workers.where, at(workers.draw, worker)
-        now, place = at(where.event, worker), interrupted.count
-        interrupted = noted(interrupted, worker, draw, at(workers.start, worker), now, _NONE)
-        interrupted = interrupted._replace(
-            count=place + 1,
-            failed=put(interrupted.failed, True, place),
-            resumed=put(interrupted.resumed, jnp.nan, place),
-        )
+        now = at(where.event, worker)
         until = at(away.until_s, following_absence(at(where.absence, worker), worker, now))
         gone = (draw == at(last, worker)) | (until == jnp.inf)
         where = where._replace(
@@ -383,11 +402,10 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         )
         workers = workers._replace(where=where)
         workers, server = lax.cond(gone, leaves, lambda workers, server, *_: (workers, server), workers, server, worker)
-        return *released(workers, server, now, row), interrupted
+        return *released(workers, server, now, row), no_answer
 
-    def comes(state: Moving, worker: Array, row: Array) -> Moving:
+    def comes(workers: Workers, server: Server, worker: Array, row: Array, place: Array) -> Moved:
         """A worker is back, and pulls."""
-        workers, server, interrupted = state
         where, draw = workers.where, drawn_of(workers, worker)
         now = at(where.event, worker)
         workers = workers._replace(
@@ -399,9 +417,9 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         )
         if terms.pull_share is not None:
             workers = workers._replace(pulling=put(workers.pulling, 1, worker))
-            return arriving(workers, worker, now + at(times.up, draw)), server, interrupted
-        workers, server, interrupted = replied(workers, server, interrupted, worker, now + at(times.down, draw), row)
-        return *released(workers, server, now, row), interrupted
+            return arriving(workers, worker, now + at(times.up, draw)), server, no_answer
+        workers, answer = replied(workers, server, worker, now + at(times.down, draw), row)
+        return *released(workers, server, now, row), answer
 
     def leaves(workers: Workers, server: Server, worker: Array) -> tuple[Workers, Server]:
         """A worker has no more phases: nobody waits for it."""
@@ -442,71 +460,74 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             more = jnp.where(pulls, server.next_applied <= terms.seconds, more)
         return more & (applied_s <= terms.seconds) & (server.busy > 0)
 
-    def service_ends(state: State) -> State:
-        if terms.pull_share is None:
-            return until_the_next_end(exchange(state))
-        is_a_pull = at(state[1].pulling, state[2].next_worker) > 0
-        return until_the_next_end(lax.cond(is_a_pull, pulled_anew, exchange, state))
-
-    def pulled_anew(state: State) -> State:
-        """A pull was served."""
-        row, workers, server, rows, interrupted = state
-        now, worker = server.next_applied, server.next_worker
-        workers = workers._replace(
-            applied=put(workers.applied, jnp.inf, worker), pulling=put(workers.pulling, 0, worker)
-        )
-        server = served(workers, server)
-        resume = now + at(times.down, drawn_of(workers, worker))
-        workers, server, interrupted = replied(workers, server, interrupted, worker, resume, row - 1)
-        if away is not None:
-            workers, server = released(workers, server, now, row - 1)
-        return row, workers, server, rows, interrupted
-
     def served(workers: Workers, server: Server) -> Server:
         """The server, where the service that was to end next has ended."""
         busy = server.busy - 1
         next_worker, next_applied = lax.cond(busy > 0, next_served, lambda _: (jnp.int32(0), jnp.inf), workers)
         return server._replace(now=server.next_applied, busy=busy, next_worker=next_worker, next_applied=next_applied)
 
-    def exchange(state: State) -> State:
-        """A commit was served."""
+    def service_ends(state: State) -> State:
+        """A commit was served, or a pull."""
         row, workers, server, rows, interrupted = state
         now, worker = server.next_applied, server.next_worker
-        draw, pulled = at(workers.draw, worker), at(workers.pulled, worker)
+        is_pull = jnp.bool_(False) if terms.pull_share is None else at(workers.pulling, worker) > 0
+        # What is as long as the draws is written to in any case: where there is a pull it does not count.
+        rows = written(rows, row, workers, server)
+        workers, server, made = either(is_pull, pull_served, commit_served, workers, server, worker)
+        workers, interrupted = interrupt(workers, server, interrupted, made & terms.cancels, row)
+        ends = partial(either, is_pull, pull_answered, commit_answered)
+        workers, server, answer = ends(workers, server, worker, row, now, made)
+        return until_the_next_end((row + ~is_pull, workers, server, rows, answered(interrupted, answer)))
 
+    def either(is_pull: Array, pull: Callable[..., Any], commit: Callable[..., Any], *arguments: Any) -> Any:
+        if terms.pull_share is None:
+            return commit(*arguments)
+        return lax.cond(is_pull, pull, commit, *arguments)
+
+    def written(rows: Rows, row: Array, workers: Workers, server: Server) -> Rows:
+        """The rows with that of the commit whose service has ended."""
+        worker = server.next_worker
+        pulled = at(workers.pulled, worker)
         accepted = server.version - pulled < terms.drop_at
-        count = server.count + accepted
-        made = count == terms.quorum
-        needs = jnp.where(terms.waits & accepted, server.version + 1, 0)
-        version = server.version + made
-        rows = Rows(
+        return Rows(
             put(rows.worker, worker, row),
-            put(rows.draw, draw, row),
+            put(rows.draw, at(workers.draw, worker), row),
             put(rows.start, at(workers.start, worker), row),
             put(rows.served, at(workers.served, worker), row),
-            put(rows.applied, now, row),
+            put(rows.applied, server.next_applied, row),
             put(rows.pulled, pulled, row),
-            put(rows.version, version, row),
+            put(rows.version, server.version + (server.count + accepted == terms.quorum), row),
             put(rows.accepted, accepted, row),
             put(rows.answered, at(workers.answered, worker), row),
             put(rows.resumed, at(workers.resumed, worker), row),
             None if away is None else put(rows.compute_end, at(workers.where.ends, worker), row),
             None if away is None else put(rows.anew, at(workers.where.anew, worker) > 0, row),
         )
-        if away is not None:
-            where = workers.where
-            workers = workers._replace(where=where._replace(anew=put(where.anew, 0, worker)))
-        ended = draw == at(last, worker)
+
+    def commit_served(workers: Workers, server: Server, worker: Array) -> tuple[Workers, Server, Array]:
+        """The commit counts or not, and may make a version."""
+        accepted = server.version - at(workers.pulled, worker) < terms.drop_at
+        count = server.count + accepted
+        made = count == terms.quorum
+        needs = jnp.where(terms.waits & accepted, server.version + 1, 0)
+        ended = at(workers.draw, worker) == at(last, worker)
         workers = workers._replace(
             applied=put(workers.applied, jnp.inf, worker),
             held=put(workers.held, 1, worker),
             needs=put(workers.needs, needs, worker),
             commits=put(workers.commits, jnp.where(ended, MOST, at(workers.commits, worker) + 1), worker),
         )
+        if away is not None:
+            workers = workers._replace(where=workers.where._replace(anew=put(workers.where.anew, 0, worker)))
         server = served(workers, server)._replace(
-            version=version, count=jnp.where(made, 0, count), held=server.held + 1
+            version=server.version + made, count=jnp.where(made, 0, count), held=server.held + 1
         )
-        workers, interrupted = interrupt(workers, server, interrupted, made & terms.cancels, row)
+        return workers, server, made
+
+    def commit_answered(
+        workers: Workers, server: Server, worker: Array, row: Array, now: Array, made: Array
+    ) -> tuple[Workers, Server, Answer]:
+        """Who may go on after a commit goes on."""
         no_more = ~(workers.earliest.min() <= jnp.minimum(server.window_end, _LATEST))
         closed = server.open & (server.busy == 0) & no_more
         slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
@@ -519,7 +540,22 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         workers, server = answer(workers, server, mine, others, worker, row, now)
         if away is not None:  # one whose answer was its last has left
             workers, server = released(workers, server, now, row)
-        return row + 1, workers, server, rows, interrupted
+        return workers, server, no_answer
+
+    def pull_served(workers: Workers, server: Server, worker: Array) -> tuple[Workers, Server, Array]:
+        workers = workers._replace(
+            applied=put(workers.applied, jnp.inf, worker), pulling=put(workers.pulling, 0, worker)
+        )
+        return workers, served(workers, server), jnp.bool_(False)
+
+    def pull_answered(
+        workers: Workers, server: Server, worker: Array, row: Array, now: Array, made: Array
+    ) -> tuple[Workers, Server, Answer]:
+        resume = now + at(times.down, drawn_of(workers, worker))
+        workers, answer = replied(workers, server, worker, resume, row - 1)
+        if away is not None:
+            workers, server = released(workers, server, now, row - 1)
+        return workers, server, answer
 
     def next_served(workers: Workers) -> tuple[Array, Array]:
         """Whose service ends first, and when; of several the one that was taken first."""
@@ -572,28 +608,30 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             answered=put(workers.answered, row, worker), resumed=put(workers.resumed, resume, worker)
         )
 
-    def replied(
-        workers: Workers, server: Server, interrupted: Interrupted, worker: Array, resume: Array, row: Array
-    ) -> tuple[Workers, Server, Interrupted]:
+    def replied(workers: Workers, server: Server, worker: Array, resume: Array, row: Array) -> tuple[Workers, Answer]:
         """A worker that pulled is answered: after its exchange, or after the phase that it has lost."""
         if away is None:
-            return resumed(workers, worker, resume, server.version, row), server, interrupted
-        place, answered, before = (at(of, worker) for of in (workers.where.lost, workers.answered, workers.resumed))
+            return resumed(workers, worker, resume, server.version, row), no_answer
+        place, row_before, resume_before = (
+            at(of, worker) for of in (workers.where.lost, workers.answered, workers.resumed)
+        )
         workers = resumed(workers, worker, resume, server.version, row)
-        own = jnp.maximum(place, 0)
-
-        def to(phases: Array, exchanges: Array) -> Array:
-            return jnp.where(place < 0, at(phases, own), exchanges)
-
-        interrupted = interrupted._replace(
-            answered=put(interrupted.answered, to(interrupted.answered, at(workers.answered, worker)), own),
-            resumed=put(interrupted.resumed, to(interrupted.resumed, at(workers.resumed, worker)), own),
-        )
         workers = workers._replace(
-            answered=put(workers.answered, jnp.where(place < 0, at(workers.answered, worker), answered), worker),
-            resumed=put(workers.resumed, jnp.where(place < 0, at(workers.resumed, worker), before), worker),
+            answered=put(workers.answered, jnp.where(place < 0, row, row_before), worker),
+            resumed=put(workers.resumed, jnp.where(place < 0, resume, resume_before), worker),
         )
-        return workers, server, interrupted
+        return workers, Answer(place, row, resume)
+
+    def answered(interrupted: Interrupted, answer: Answer) -> Interrupted:
+        """The interrupted phases, one of which has its answer, if it is one that was lost."""
+        if away is None:
+            return interrupted
+        none, place = answer.place < 0, jnp.maximum(answer.place, 0)
+        row = jnp.where(none, at(interrupted.answered, place), answer.row)
+        resume = jnp.where(none, at(interrupted.resumed, place), answer.resume)
+        return interrupted._replace(
+            answered=put(interrupted.answered, row, place), resumed=put(interrupted.resumed, resume, place)
+        )
 
     def begun(workers: Workers, worker: Array, start: Array, version: Array) -> Workers:
         """The workers, one of which has begun its next phase, if it has one and is there."""

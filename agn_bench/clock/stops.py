@@ -87,6 +87,13 @@ def _used_by(timeline: Timeline, kept: int) -> int:
     return int(used(timeline).sum() - lost_later.sum())
 
 
+def with_leftover(timeline: Timeline, draws: Draws) -> Timeline:
+    """The timeline of workers that made all of their phases, with the steps that they make after them, if they do."""
+    if draws.leftover is None or timeline.stopped_s is not None:
+        return timeline
+    return replace(timeline, unfinished=_unfinished(timeline, draws, math.inf))
+
+
 def used(timeline: Timeline) -> np.ndarray:
     """How many of each worker's phases have ended, (workers,)."""
     return np.bincount(np.concatenate([timeline.worker, timeline.interrupted.worker]), minlength=timeline.workers)
@@ -111,9 +118,13 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
     absences = timeline.absences
     if absences is not None:
         start = np.array([absences.begins(worker, ready) for worker, ready in enumerate(start.tolist())])
-    begun = np.flatnonzero((start < end) & (phase < draws.phases))  # NaN, for those who have no answer, is not
-    draw = draws.first[begun] + phase[begun]
-    start, compute = start[begun], draws.compute[draw]
+    through = draws.phases if draws.leftover is None else draws.phases + 1
+    begun = np.flatnonzero((start < end) & (phase < through))  # NaN, for those who have no answer, is not
+    draw, rest = draws.first[begun] + phase[begun], phase[begun] == draws.phases[begun]
+    draw = np.where(rest, 0, draw)
+    start, compute, steps = start[begun], draws.compute[draw], draws.steps_of(draw)
+    if draws.leftover is not None:
+        compute, steps = np.where(rest, draws.leftover[begun], compute), np.where(rest, draws.leftover_steps, steps)
     compute_end, worked = start + compute, None
     if absences is not None:
         ends = map(absences.ends, begun.tolist(), start.tolist(), compute.tolist())
@@ -126,7 +137,7 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
         phase[begun].astype(np.int32),
         start,
         until,
-        steps_made(start, until if worked is None else start + worked, compute, draws.steps_of(draw)),
+        steps_made(start, until if worked is None else start + worked, compute, steps),
         np.full(len(begun), -1, np.int32),
     )
 

@@ -239,10 +239,11 @@ class Timeline:
 
     @property
     def end_s(self) -> float:
-        """The run was stopped, or the last worker has its last parameters."""
+        """The run was stopped, or the last worker has its last parameters, or has made its last steps."""
         if self.stopped_s is not None:
             return self.stopped_s
-        return float(np.nanmax(np.concatenate([[0.0], self.resume_s, self.applied_s[-1:], self.interrupted.end_s])))
+        ends = [np.zeros(1), self.resume_s, self.applied_s[-1:], self.interrupted.end_s, self.unfinished.end_s]
+        return float(np.nanmax(np.concatenate(ends)))
 
     def server_busy_s(self, exchanges: int) -> float:
         """How long the server was busy with the first so many exchanges, and their pulls."""

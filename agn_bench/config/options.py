@@ -269,6 +269,14 @@ OPTIONS = {
             WORK,
             names=SHARES,
         ),
+        Option(
+            "leftover",
+            Kind.FLAG,
+            "With equal shares a worker also makes, at the end, the steps of its share that are no whole phase; they "
+            "take time and are never sent, as in the paper's program",
+            WORK,
+            False,
+        ),
         Option("batch_size", Kind.WHOLE, "Examples in a mini-batch", WORK, 128),
         Option(
             "problem",

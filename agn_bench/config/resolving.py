@@ -121,6 +121,9 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
         until=_until(merged["until"], what) if "until" in merged else None,
     )
     check_rules(config)
+    if config.leftover and (config.shares != "equal" or not config.simulated or config.local_steps_rule is not None):
+        accepted = "equal shares of simulated work, and `local_steps_rule=fixed`"
+        raise BadInput("leftover", "true", "of work that has no such steps", accepted)
     most = MAX_IMAGES_DRAWN // batch_size
     for one in (replace(config, local_steps_rule=None), config):  # by the rule only once they are few enough to plan
         if (steps := one.steps) > most:

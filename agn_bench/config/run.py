@@ -83,6 +83,8 @@ class RunConfig:
     """With how many digits matrices are multiplied (see defaults.PRODUCTS)."""
     local_steps_rule: Chosen[LocalStepsRule] | None = None
     """By what a phase's λ differs from `local_steps`; None: it does not."""
+    leftover: bool = False
+    """Whether workers make the steps of their shares that are no whole phase, which are never sent."""
 
     @classmethod
     @takes_options
@@ -170,6 +172,13 @@ class RunConfig:
     def _share(self) -> int:
         assert self.gradient_steps is not None
         return self.gradient_steps // self.workers // self.local_steps
+
+    @property
+    def leftover_steps(self) -> int:
+        """Of a worker's equal share, those that it makes after its whole phases."""
+        if not self.leftover or self.gradient_steps is None:
+            return 0
+        return self.gradient_steps // self.workers % self.local_steps
 
     @property
     def exchanges(self) -> int:

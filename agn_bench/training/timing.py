@@ -35,7 +35,7 @@ def timeline_of(config: RunConfig) -> Timeline:
         timeline = cut(timeline, None, stop)
     elif config.shares == "equal":
         phases = config.phases if config.local_steps_rule is None else config.plan.phases
-        draws = _draws(config, phases)
+        draws = _draws(config, phases, config.leftover_steps)
         timeline = cut(_simulated(config, draws, stop), draws, stop)
     else:
         timeline = _endless_of(config, stop, config.exchanges)
@@ -80,13 +80,13 @@ def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Timeline:
     return _endless(partial(_simulated, config, stop=stop), partial(_draws, config), rates, stop, expected)
 
 
-def _draws(config: RunConfig, phases: int | np.ndarray) -> Draws:
-    """The times of the first so many phases of each worker."""
+def _draws(config: RunConfig, phases: int | np.ndarray, leftover: int = 0) -> Draws:
+    """The times of the first so many phases of each worker, and of so many steps that it makes after them."""
     assert isinstance(config.delays, Profile)
     steps: int | np.ndarray = config.local_steps
     if config.local_steps_rule is not None:
         steps = phase_steps(config, np.broadcast_to(phases, (config.workers,)))
-    return draw_delays(config.delays, config.seed, config.workers, phases, steps, config.message_bytes)
+    return draw_delays(config.delays, config.seed, config.workers, phases, steps, config.message_bytes, leftover)
 
 
 def _alike(timeline: Timeline) -> Timeline:
