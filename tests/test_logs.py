@@ -196,13 +196,6 @@ def test_the_beginning_of_a_log_is_taken_off(shift: float, says: str, starts: bo
     assert read_trace(tmp_path / "log.csv").name != trace.name
 
 
-@pytest.mark.kind("logs with times of the clock, and logs that start late")
-def test_milliseconds_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("worker,applied_s\n0,1780000002300\n0,1780000005100\n")
-    with pytest.raises(BadInput, match=r"line 2, applied_s = 1780000002300: .* milliseconds since 1970"):
-        read_trace(tmp_path / "log.csv")
-
-
 def test_commands_and_library_say_what_was_guessed(
     command: Command, quick_dataset: str, tmp_path: Path, sketched: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
