@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ _DATE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _1970 = datetime(1970, 1, 1)
+_NOTHING = ("", "nan", "nat", "none", "null", "na", "n/a")
 
 
 class _Clock(NamedTuple):
@@ -56,6 +58,11 @@ class _Clock(NamedTuple):
     since: str
     said: str = ""
     """What was guessed of them."""
+
+
+def is_nothing(cell: object) -> bool:
+    """Whether a cell has neither a number nor a text."""
+    return str(cell).strip().lower() in _NOTHING
 
 
 def times_of(table: CsvFile) -> list[str]:
@@ -98,7 +105,7 @@ def in_seconds(table: CsvFile, names: Mapping[str, str]) -> tuple[CsvFile, bool]
     clocks: dict[str, _Clock] = {}
     for column in times_of(table):
         cells = table.cells(column)
-        first = next((row for row, cell in enumerate(cells) if cell == cell and str(cell).strip()), None)
+        first = next((row for row, cell in enumerate(cells) if not is_nothing(cell)), None)
         if first is None:
             continue
         if _DATE.fullmatch(str(cells[first]).strip()):
@@ -137,47 +144,58 @@ def _numbers(table: CsvFile, column: str, called: str) -> tuple[CsvFile, _Clock]
 
 
 def _dates(table: CsvFile, column: str, first: int) -> tuple[CsvFile, _Clock]:
-    """The table with a column of dates in seconds since 1970, and what they were; without a zone they are taken as they
+    """The table with a column of dates in seconds since 1970, and what they were. Without a zone they are taken as they
     stand.
+
+    Args:
+        first: the first row that has one.
     """
-    zoned: bool | None = None
+    cells = table.cells(column)
+    found = [_DATE.fullmatch(str(cell).strip()) for cell in cells]
+    zoned = _has_zone(found[first])
     seconds: list[str] = []
-    for row, cell in enumerate(table.cells(column)):
-        found = _DATE.fullmatch(str(cell).strip())
-        if found is None:
-            if str(cell).strip() and cell == cell:
-                raise table.refuse(row, column, "not a date, as others are", _A_DATE)
-            seconds.append("")
-            continue
-        zone = found[8]
-        if zoned is not None and (zone is not None) != zoned:
-            problem = "without a zone, as others are not" if zoned else "with a zone, as others are not"
+    for row, (cell, date) in enumerate(zip(cells, found, strict=True)):
+        if date is None and not is_nothing(cell):
+            raise table.refuse(row, column, "not a date, as others are", _A_DATE)
+        if date is not None and _has_zone(date) != zoned:
+            problem = f"with{'out' * zoned} a zone, as others are not"
             raise table.refuse(row, column, problem, "zones in all dates, or in none")
-        zoned = zone is not None
         try:
-            seconds.append(_plain(_since_1970(found)))
+            seconds.append("" if date is None else _since_1970(date))
         except (ValueError, OverflowError):
             raise table.refuse(row, column, "no such date", _A_DATE) from None
-    if zoned:
-        return table.with_cells(column, np.array(seconds, object)), _Clock(_SINCE_1970, "dates")
-    _not_turned_back(table, column, np.array([float(each or "nan") for each in seconds]))
-    said = "dates without a zone, and are taken as they stand"
-    return table.with_cells(column, np.array(seconds, object)), _Clock(_WITHOUT_ZONE, said)
+    clock = _Clock(_SINCE_1970, "dates")
+    if not zoned:
+        _not_turned_back(table, column, np.array([float(each or "nan") for each in seconds]))
+        clock = _Clock(_WITHOUT_ZONE, "dates without a zone, and are taken as they stand")
+    return table.with_cells(column, np.array(seconds, object)), clock
 
 
-def _since_1970(found: re.Match[str]) -> Decimal:
-    """The seconds from 1970 to a date."""
-    *whole, second, fraction, zone = found.groups(default="0")
-    year, month, day, hour, minute = map(int, whole)
-    date = datetime(year, month, day, hour, minute, int(second))
+def _has_zone(date: re.Match[str] | None) -> bool:
+    return date is not None and date[8] is not None
+
+
+def _since_1970(found: re.Match[str]) -> str:
+    """The seconds from 1970 to a date, as a decimal."""
+    *minute, second, fraction, zone = found.groups(default="0")
+    if int(second) > 59:
+        raise ValueError("no such second")
+    return f"{_minute(*minute, zone) + int(second)}.{fraction}".rstrip("0").rstrip(".")
+
+
+@lru_cache(maxsize=1000)
+def _minute(year: str, month: str, day: str, hour: str, minute: str, zone: str) -> int:
+    """The seconds from 1970 to the beginning of a minute."""
+    date = datetime(int(year), int(month), int(day), int(hour), int(minute))
     if zone[0] in "+-":
         hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
         if hours > 23 or minutes > 59:
             raise ValueError("no such zone")
         east = timedelta(hours=hours, minutes=minutes)
         date -= east if zone[0] == "+" else -east
-    since = date - _1970
-    return Decimal(since.days * 86_400 + since.seconds) + Decimal(f"0.{fraction}")
+    if date < _1970:
+        raise ValueError("before 1970")
+    return round((date - _1970).total_seconds())
 
 
 def _not_turned_back(table: CsvFile, column: str, seconds: np.ndarray) -> None:

@@ -21,11 +21,13 @@ import numpy as np
 
 from agn_bench.base.inputs import BadInput, printable
 from agn_bench.base.user_files import CsvFile, column_names, read_csv
-from agn_bench.clock.log_times import as_decimal, each_time, in_seconds, times_of
+from agn_bench.clock.log_times import as_decimal, each_time, in_seconds, is_nothing, times_of
 from agn_bench.clock.timeline import TIMES
 
 LOG_COLUMNS = ("worker", *TIMES, "exchange", "staleness", "phase", "steps", "pulled", "version", "accepted", "answered")
 """The columns of a log that are read."""
+LARGEST_INDEX = 2**53
+"""Workers' numbers from here on are told apart as texts only."""
 _ACCEPTED = (
     "a CSV file, one row per exchange, with the columns worker, applied_s, or those that `columns` names instead "
     "(see docs/files.md)"
@@ -36,7 +38,6 @@ _MOST_WORKERS = 1_000_000
 _LONGEST_NAME = 255
 _MOST_LEFT_OUT = 0.01
 """Rows without a worker or a time are left out up to this fraction of all rows."""
-_NOTHING = ("", "nan", "nat", "none", "null", "na", "n/a")
 _LATE_PHASES = 5
 """A log without start_s starts late if its first exchange comes later than so many times a worker's usual time from one
 to the next. A log that has it does if its first phase begins later than a usual phase lasts."""
@@ -65,16 +66,21 @@ def read_log(path: Path, columns: object = None) -> CsvFile:
     names = {} if columns is None else column_names(columns, LOG_COLUMNS)
     read = read_csv("timeline", path, ("worker", "applied_s"), _ACCEPTED, names)
     table, since_1970 = in_seconds(_complete(read), names)
-    table = _once(_numbered(table))
+    table = _numbered(table)
+    if not all(np.isfinite(table.numbers(column)).all() for column in ("worker", "applied_s")):
+        return table  # and trace.py refuses it
+    table = _once(table)
     begin = _begin(table, since_1970)
     counted = table
     for column in times_of(table) if begin.at else ():
         counted = each_time(counted, lambda time: time - begin.at, column)
     order = _order(counted)
-    moved = int((order != np.arange(len(order))).sum())
-    if moved:
+    rank = np.argsort(order)
+    late = int((rank < np.maximum.accumulate(rank)).sum())
+    if late:
         table, counted = table.rows(order), counted.rows(order)
-        counted = counted.noting(f"{moved} of its {len(order)} rows are not in the order applied, and are sorted in")
+        rows = "1 row stands" if late == 1 else f"{late} rows stand"
+        counted = counted.noting(f"{rows} below others that were applied later; its rows are put in order")
     content = read.content
     if table.frame is not read.frame:  # what the log says, and not how, names the runs that are made of it
         content = table.spelled_plainly()
@@ -102,7 +108,7 @@ def _nothing(table: CsvFile, column: str) -> np.ndarray:
     """Where a column has nothing."""
     empty = np.isnan(table.numbers(column))
     cells = table.cells(column)
-    empty[empty] = [str(cell).strip().lower() in _NOTHING for cell in cells[empty]]
+    empty[empty] = [is_nothing(cell) for cell in cells[empty]]
     return empty
 
 
@@ -112,7 +118,7 @@ def _once(table: CsvFile) -> CsvFile:
         return table
     repeated = table.frame.duplicated().to_numpy()
     applied, worker = table.numbers("applied_s"), table.numbers("worker")
-    ticks = np.diff(np.unique(applied[np.isfinite(applied)]))
+    ticks = np.diff(np.unique(applied))
     if not (len(ticks) and _usual_gap(applied[~repeated], worker[~repeated]) > _TICKS * ticks.min()):
         # By so coarse a clock a worker may have made both, but not if they lasted.
         repeated = repeated & (table.numbers("start_s") < applied if "start_s" in table else False)
@@ -132,9 +138,8 @@ def _usual_gap(applied: np.ndarray, worker: np.ndarray) -> float:
 
 def _order(table: CsvFile) -> np.ndarray:
     """The rows in the order applied: by time, then as the log counts them, then as they stand."""
-    keys = {column: table.numbers(column) for column in ("version", "exchange", "applied_s") if column in table}
-    sortable = [key for key in keys.values() if np.isfinite(key).all()]
-    return np.lexsort(sortable) if np.isfinite(keys["applied_s"]).all() else np.arange(len(table))
+    keys = [table.numbers(column) for column in ("version", "exchange", "applied_s") if column in table]
+    return np.lexsort([key for key in keys if np.isfinite(key).all()])
 
 
 # --- its workers ---
@@ -159,7 +164,7 @@ def _numbered(table: CsvFile) -> CsvFile:
 
 def _names(worker: np.ndarray, cells: np.ndarray) -> list[str]:
     """What each row's worker is called. Two spellings of a number are one name."""
-    if ((worker >= 0) & (worker == np.floor(worker)) & (worker < 2**53)).all():
+    if ((worker >= 0) & (worker == np.floor(worker)) & (worker < LARGEST_INDEX)).all():
         return [f"{value:.0f}" for value in worker]
     return [str(cell).strip() for cell in cells]
 
@@ -177,7 +182,7 @@ def _are_names(row_of: Mapping[str, int], table: CsvFile) -> bool:
     if 2 * sum(as_decimal(name) is not None for name in row_of) >= len(row_of):
         return False
     for name, row in row_of.items():
-        if name.lower() in _NOTHING:
+        if is_nothing(name):
             raise table.refuse(row, "worker", "no worker", accepted)
     return True
 
@@ -218,12 +223,13 @@ def _begin(table: CsvFile, since_1970: bool) -> _Begin:
     firsts = {column: _first(table.numbers(column)) for column in times_of(table)}
     applied, worker = table.numbers("applied_s"), table.numbers("worker")
     first = min(firsts.values())
-    if not (np.isfinite(applied).all() and np.isfinite(worker).all() and np.isfinite(first)):
+    if firsts.get("start_s", 0.0) == np.inf:  # it has none
         return _Begin()
     if "start_s" in table:
         cells = [table.cells(column) for column in firsts if firsts[column] == first]
         begin = min(time for each in cells for time in map(as_decimal, each) if time is not None)
-        late = first > float(np.nanmedian(applied - table.numbers("start_s")))
+        start = table.numbers("start_s")
+        late = first > float(np.median((applied - start)[np.isfinite(start)]))
         why = "so that its first phase begins at 0"
     else:
         usual = _usual_gap(applied, worker)

@@ -28,7 +28,7 @@ from agn_bench.base.inputs import BadInput, content_hash, printable
 from agn_bench.base.user_files import CsvFile
 from agn_bench.clock import Profile
 from agn_bench.clock.log_times import A_TIME
-from agn_bench.clock.logs import read_log
+from agn_bench.clock.logs import LARGEST_INDEX, read_log
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
 from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, counted, in_order
 
@@ -201,7 +201,7 @@ class _Checker:
         following = np.where(is_last, len(worker), following)
         accepted = "the exchange after which its worker was answered: this one or a later one, before the worker's next"
         blank = (np.isnan(values) | (values == -1)) & is_last
-        inside = (values >= own) & (values < following) & (values % 1 == 0)
+        inside = (values >= own) & (values < following) & (values == np.floor(values))
         self._table.require(blank | inside, "answered", "not possible", accepted + "; −1 or blank: never")
         return np.where(blank, -1, values).astype(np.int32)
 
@@ -278,7 +278,10 @@ class _Checker:
             return otherwise.astype(np.int64)
         values = self._numbers(column)
         self._table.require(
-            (values >= least) & (values <= MOST) & (values % 1 == 0), column, "no count", f"a whole number from {least}"
+            (values >= least) & (values <= MOST) & (values == np.floor(values)),
+            column,
+            "no count",
+            f"a whole number from {least}",
         )
         return values.astype(np.int64)
 
@@ -286,7 +289,8 @@ class _Checker:
         worker = self._table.numbers("worker")
         accepted = "whole numbers from 0, or names, in every row"
         self._table.require(np.isfinite(worker), "worker", "not a finite number, as most are", accepted)
-        self._table.require((worker >= 0) & (worker % 1 == 0), "worker", "no worker's index", accepted)
+        is_index = (worker >= 0) & (worker == np.floor(worker)) & (worker < LARGEST_INDEX)
+        self._table.require(is_index, "worker", "no worker's index", accepted)
         return worker.astype(np.int32)
 
     def _seconds(self, column: str, otherwise: np.ndarray | None, blank: np.ndarray | bool = False) -> np.ndarray:
