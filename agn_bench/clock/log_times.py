@@ -1,7 +1,7 @@
 """The times of a log in seconds, whatever they count in: seconds to nanoseconds since 1970 or from the beginning, or
 dates.
 
-They are taken as the decimals that they are written as: of seconds since 1970 a float holds microseconds hardly.
+They are taken as the decimals that they are written as, since a float holds seconds since 1970 to 2e-7 s only.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _dates(table: CsvFile, column: str, first: int) -> tuple[CsvFile, _Clock]:
         if date is None and not is_nothing(cell):
             raise table.refuse(row, column, "not a date, as others are", _A_DATE)
         if date is not None and _has_zone(date) != zoned:
-            problem = f"with{'out' * zoned} a zone, as others are not"
+            problem = "without a zone, and others have one" if zoned else "with a zone, and others have none"
             raise table.refuse(row, column, problem, "zones in all dates, or in none")
         try:
             seconds.append("" if date is None else _since_1970(date))

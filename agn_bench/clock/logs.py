@@ -32,7 +32,7 @@ _ACCEPTED = (
     "a CSV file, one row per exchange, with the columns worker, applied_s, or those that `columns` names instead "
     "(see docs/files.md)"
 )
-_OF_OTHER_ROWS = ("exchange", "staleness", "pulled", "version", "accepted", "answered")
+_OF_OTHER_ROWS = ("exchange", "staleness", "phase", "pulled", "version", "accepted", "answered")
 """Columns that say something of other rows, and would be wrong without them."""
 _MOST_WORKERS = 1_000_000
 _LONGEST_NAME = 255
@@ -74,13 +74,9 @@ def read_log(path: Path, columns: object = None) -> CsvFile:
     counted = table
     for column in times_of(table) if begin.at else ():
         counted = each_time(counted, lambda time: time - begin.at, column)
-    order = _order(counted)
-    rank = np.argsort(order)
-    late = int((rank < np.maximum.accumulate(rank)).sum())
-    if late:
-        table, counted = table.rows(order), counted.rows(order)
-        rows = "1 row stands" if late == 1 else f"{late} rows stand"
-        counted = counted.noting(f"{rows} below others that were applied later; its rows are put in order")
+    order, note = _order(counted)
+    if note:
+        table, counted = table.rows(order), counted.rows(order).noting(note)
     content = read.content
     if table.frame is not read.frame:  # what the log says, and not how, names the runs that are made of it
         content = table.spelled_plainly()
@@ -136,10 +132,16 @@ def _usual_gap(applied: np.ndarray, worker: np.ndarray) -> float:
     return max(0.0, float(np.median(gaps))) if len(gaps) else 0.0
 
 
-def _order(table: CsvFile) -> np.ndarray:
-    """The rows in the order applied: by time, then as the log counts them, then as they stand."""
+def _order(table: CsvFile) -> tuple[np.ndarray, str]:
+    """The rows in the order applied, and what is said if they stand in another: by time, then as the log counts them,
+    then as they stand.
+    """
     keys = [table.numbers(column) for column in ("version", "exchange", "applied_s") if column in table]
-    return np.lexsort([key for key in keys if np.isfinite(key).all()])
+    order = np.lexsort([key for key in keys if np.isfinite(key).all()])
+    rank = np.argsort(order)
+    late = int((rank < np.maximum.accumulate(rank)).sum())
+    rows = "1 row stands" if late == 1 else f"{late} rows stand"
+    return order, f"{rows} below others that were applied later; its rows are put in order" if late else ""
 
 
 # --- its workers ---
