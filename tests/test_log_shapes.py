@@ -345,6 +345,12 @@ def test_workers_are_numbered_in_the_natural_order_of_their_names(
     np.testing.assert_array_equal(read(tmp_path, shape).timeline.worker, [order.index(name) for name in names])
 
 
+def test_what_is_said_of_workers_stays_a_line(tmp_path: Path) -> None:
+    names = [f"{'a' * 200}\t{n}" for n in range(3)]
+    (note,) = read(tmp_path, Shape(short(EVERY_TEN_MS[:3], names.__getitem__))).notes
+    assert note.count("a" * 40 + "… is") == 3 and len(note) < 250 and note.isprintable()
+
+
 # --- `columns` ---
 
 

@@ -43,8 +43,8 @@ _LATE_PHASES = 5
 to the next. A log that has it does if its first phase begins later than a usual phase lasts."""
 _TICKS = 5
 """By a clock that has fewer ticks in a worker's usual time, a worker may well make two exchanges at one time."""
-_SHOWN = 4
-"""Workers whose numbers are said."""
+_SHOWN, _CHARACTERS = 4, 40
+"""Workers whose numbers are said, and how much of their names."""
 
 
 class _Begin(NamedTuple):
@@ -202,7 +202,11 @@ def _natural(name: str) -> tuple[list[object], str]:
 
 def _of_names(names: list[str]) -> str:
     """By which numbers workers are known, and which numbers are missing."""
-    told = [f"{printable(name)} is {number}" for number, name in enumerate(names)]
+
+    def shortened(name: str) -> str:
+        return printable(name if len(name) <= _CHARACTERS else name[:_CHARACTERS] + "…")
+
+    told = [f"{shortened(name)} is {number}" for number, name in enumerate(names)]
     if len(told) > _SHOWN:
         told[_SHOWN - 1 : -1] = ["…"]
     note = f"its workers are numbered in the order of their names: {', '.join(told)}"
