@@ -142,7 +142,7 @@ RIGHT = {
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
     "delay": ["server.mean=0.2", "step.distribution=gamma", "server.channels=4", "collective.latency=0.001"],
-    "timeline": ["commits.csv"],
+    "timeline": ["commits.csv"], "columns": ["worker=worker,applied_s=resume_s", "workers=workers"],
     "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
     "epochs": ["2"], "window": ["5"], "gradient_steps": ["200", "2000"], "batch_size": ["8"],
@@ -236,6 +236,13 @@ latency = 0.001
 bandwidth = 1.25e8
 """
 TRACE = "worker,start_s,applied_s,resume_s,staleness\n0,0,1,1.5,0\n1,0,2,2.5,1\n0,1.5,3,3,1\n1,2.5,4,4.25,1\n"
+DATED = """\
+worker,start_s,applied_s
+host-10,2026-05-28T20:26:40Z,2026-05-28 22:26:41+02:00
+host-9,2026-05-28T20:26:40Z,2026-05-28 22:26:42.5+02:00
+host-9,2026-05-28T20:26:42.5Z,2026-05-28 22:26:44+02:00
+host-10,2026-05-28T20:26:41Z,2026-05-28 22:26:43.25+02:00
+"""
 MEASURED = "workers,local_steps,seconds,more\n10,5,1500,1400\n20,5,900,950\n40,5,800,700\n20,20,700,600\n"
 
 
@@ -478,7 +485,7 @@ def test_any_recorded_timeline_is_one_or_refused(place: Path, figure: Figure) ->
     )
 
     @examples(1000)
-    @given(damaged(TRACE) | with_changed_rows(own_log) | with_changed_rows(with_rules))
+    @given(damaged(TRACE) | damaged(DATED) | with_changed_rows(own_log) | with_changed_rows(with_rules))
     def attempt(content: bytes) -> None:
         Path("x.csv").write_bytes(content)
         trace = tally.of(lambda: read_trace(Path("x.csv")))

@@ -196,11 +196,20 @@ def test_the_beginning_of_a_log_is_taken_off(shift: float, says: str, starts: bo
     assert read_trace(tmp_path / "log.csv").name != trace.name
 
 
-@pytest.mark.kind("logs with times of the clock, and logs that start late")
-def test_milliseconds_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("worker,applied_s\n0,1780000002300\n0,1780000005100\n")
-    with pytest.raises(BadInput, match=r"line 2, applied_s = 1780000002300: .* milliseconds since 1970"):
-        read_trace(tmp_path / "log.csv")
+@pytest.mark.parametrize(
+    ("shift", "starts", "name"),
+    [
+        (0.0, True, "log-5fb880ea"),
+        (120.0, True, "log-0c14ac1d"),
+        (120.0, False, "log-9eb445be"),
+        (1_780_000_000.1, True, "log-a975393a"),
+        (1_780_000_000.1, False, "log-0b326dd3"),
+    ],
+)
+def test_a_log_has_the_name_that_runs_were_made_under(shift: float, starts: bool, name: str, tmp_path: Path) -> None:
+    """Before names of workers, dates and rows in any order could be read."""
+    (tmp_path / "log.csv").write_text(events(shift, starts))
+    assert read_trace(tmp_path / "log.csv").name == name
 
 
 def test_commands_and_library_say_what_was_guessed(

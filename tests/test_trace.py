@@ -263,7 +263,6 @@ HEAD = "worker,applied_s"
     [
         (f"{HEAD}\n0,1\n-1,2\n", "line 3, worker = -1", "no worker's index"),
         (f"{HEAD}\n0,1\n0.5,2\n", "line 3, worker = 0.5", "no worker's index"),
-        (f"{HEAD}\n0,1\n1000000,2\n", "line 3, worker = 1000000", "no worker's index"),
         (f"{HEAD}\n0,1\none,2\n", "line 3, worker = one", "not a finite number"),
         (f"{HEAD}\n0,1\n,2\n", "line 3, worker = nothing", "not a finite number"),
         (f"{HEAD}\n0,1\ninf,2\n", "line 3, worker = inf", "not a finite number"),
@@ -274,7 +273,7 @@ HEAD = "worker,applied_s"
         (f"{HEAD}\n0,1\n0,1e400\n", "line 3, applied_s = 1e400", "not a finite number"),
         (f"{HEAD}\n0,1\n0,2 s\n", "line 3, applied_s = 2 s", "not a finite number"),
         (f"{HEAD}\n0,-1\n0,2\n", "line 2, applied_s = -1", "negative"),
-        (f"{HEAD}\n0,1\n1,3\n0,2.5\n", "line 4, applied_s = 2.5", "before the row above"),
+        (f"{HEAD},version\n0,1,1\n1,3,2\n0,2.5,3\n", "line 4, version = 3", "out of order"),
         (f"{HEAD},start_s\n0,1,0\n0,2,-0.5\n", "line 3, start_s = -0.5", "negative"),
         (f"{HEAD},served_s\n0,1,1\n0,2,\n", "line 3, served_s = nothing", "not a finite number"),
         (f"{HEAD},served_s\n0,1,1\n0,2,2.5\n", "line 3, applied_s = 2", "before served_s"),
@@ -338,8 +337,6 @@ def test_what_does_not_fit_is_refused_with_its_line_and_column(
         (f"{HEAD}\n0,1 # \xe4\n".encode("latin-1"), "not CSV (line 2 is not UTF-8 text)"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not CSV"),
         ("{" + '"worker": 0}', "has no column worker"),
-        (f"{HEAD}\n1,1\n2,2\n", "has workers up to 2, but no row of worker 0"),
-        (f"{HEAD}\n0,1\n1,2\n4,3\n3,4\n", "has workers up to 4, but no row of worker 2"),
     ],
 )
 def test_what_is_no_trace_is_refused(content: str | bytes, problem: str, read: Read, tmp_path: Path) -> None:
@@ -369,7 +366,7 @@ def test_rows_longer_than_the_header_are_refused(read: Read) -> None:
 
 
 def test_blank_lines_are_counted_as_lines(read: Read) -> None:
-    assert "line 5, applied_s = 0.5" in str(refused(read, f"{HEAD}\n0,1\n\n\n0,0.5\n"))
+    assert "line 5, applied_s = -0.5" in str(refused(read, f"{HEAD}\n0,1\n\n\n0,-0.5\n"))
 
 
 def test_a_whole_number_beyond_any_float_is_refused(read: Read) -> None:

@@ -11,15 +11,15 @@ import io
 import math
 import tomllib
 import warnings
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from agn_bench.base.csv_text import Form, as_plain_csv, form_of, same_rows
-from agn_bench.base.inputs import BadInput, read_bytes
+from agn_bench.base.inputs import BadInput, NeverAccepted, read_bytes, unknown
 from agn_bench.base.toml_places import Places
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class CsvFile:
     frame: pd.DataFrame
     """Its index is the number of each row's line."""
     notes: tuple[str, ...] = ()
-    """What was guessed of its form, a sentence each."""
+    """What was guessed of its form, and mended in it, a sentence each."""
+    as_given: Mapping[str, pd.Series] = field(default_factory=dict)
+    """The cells of columns that were spelled otherwise in the file, by line: complaints show them."""
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame
@@ -69,9 +71,13 @@ class CsvFile:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def cells(self, column: str) -> np.ndarray:
+        """A column as it stands, texts as objects; NaN where the row has no such cell."""
+        return self.frame[column].to_numpy(object)
+
     def numbers(self, column: str) -> np.ndarray:
         """A column as float64, NaN where it has no number."""
-        cells = self.frame[column].to_numpy(object)
+        cells = self.cells(column)
         try:
             values: np.ndarray = cells.astype(np.float64)
         except (ValueError, OverflowError):  # there are others among them
@@ -86,8 +92,37 @@ class CsvFile:
 
     def cell(self, row: int, column: str) -> Cell:
         """A cell; of a column that the file does not have, where a value for it was derived."""
-        value = self.frame[column].iloc[row] if column in self else "(derived)"
+        if column not in self:
+            value: object = "(derived)"
+        elif column in self.as_given:
+            value = self.as_given[column].loc[self.frame.index[row]]
+        else:
+            value = self.frame[column].iloc[row]
         return Cell(int(self.frame.index[row]), column, value.item() if isinstance(value, np.generic) else value)
+
+    def rows(self, which: np.ndarray) -> CsvFile:
+        """The same with these rows, in this order."""
+        return replace(self, frame=self.frame.iloc[which])
+
+    def with_cells(self, column: str, cells: np.ndarray) -> CsvFile:
+        """The same with a column that is spelled otherwise."""
+        as_given = self.as_given if column in self.as_given else {**self.as_given, column: self.frame[column]}
+        return replace(self, frame=self.frame.assign(**{column: cells}), as_given=as_given)
+
+    def noting(self, note: str) -> CsvFile:
+        """The same with one thing more that was guessed or mended, as in `its rows were not in order`."""
+        return replace(self, notes=(*self.notes, _note(self.path, note)))
+
+    def spelled_plainly(self) -> bytes:
+        """Its header and cells as plain CSV."""
+        written = io.StringIO()
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerow(self.frame.columns)
+        columns = [self.cells(column) for column in self.frame.columns]
+        writer.writerows(
+            ["" if cell != cell else str(cell).strip() for cell in row] for row in zip(*columns, strict=True)
+        )
+        return written.getvalue().encode()
 
     def refuse(self, row: int, column: str | None, problem: str, accepted: str) -> BadInput:
         """A complaint about a cell, or about a whole row if `column` is None."""
@@ -101,26 +136,60 @@ class CsvFile:
             raise self.refuse(int(wrong[0]), column, problem, accepted)
 
 
-def read_csv(option: str, path: Path, columns: Collection[str], accepted: str) -> CsvFile:
-    """Read a CSV file, in any of the forms that csv_text knows.
+def column_names(text: object, known: Collection[str]) -> dict[str, str]:
+    """What the option `columns` says, as in `worker=host,applied_s=ts`: by the name of a column that is read, the name
+    that it has in the file.
+
+    Args:
+        known: the columns that are read.
 
     Raises:
-        BadInput: it cannot be read, is no CSV file, has no rows, or lacks one of `columns`.
+        BadInput: it says something else.
+    """
+    accepted = f"OURS=THEIRS, several separated by commas, with OURS one of {', '.join(known)}"
+    names: dict[str, str] = {}
+    for part in str(text).split(","):
+        ours, equals, theirs = (side.strip() for side in part.partition("="))
+        if not (ours and equals and theirs):
+            raise NeverAccepted("columns", text, "not of the form OURS=THEIRS", accepted)
+        if ours not in known:
+            raise NeverAccepted("columns", text, f"{ours[:_MOST_CHARACTERS]}: {unknown(ours, known)}", accepted)
+        if ours in names or theirs in names.values():
+            twice = ours if ours in names else theirs
+            raise NeverAccepted("columns", text, f"{twice[:_MOST_CHARACTERS]} is in it twice", accepted)
+        names[ours] = theirs
+    return names
+
+
+def read_csv(
+    option: str, path: Path, columns: Collection[str], accepted: str, names: Mapping[str, str] | None = None
+) -> CsvFile:
+    """Read a CSV file, in any of the forms that csv_text knows.
+
+    Args:
+        columns: that it must have.
+        names: those that columns have in the file, where they are other ones (see column_names).
+
+    Raises:
+        BadInput: it cannot be read, is no CSV file, has no rows, or lacks one of `columns` or of `names`.
     """
     import pandas as pd
 
+    names = names or {}
     content = read_bytes(option, path, accepted)
+    wanted = dict.fromkeys([*(names.get(column, column) for column in columns), *names.values()])
     try:
-        form = form_of(content, columns)
+        form = form_of(content, wanted)
     except (ValueError, csv.Error) as error:
         raise BadInput(option, path, f"not CSV ({error})", accepted) from None
-    for column in columns:
+    for column in wanted:
         named = form.header.count(column)
         if not named:
             seen = ", ".join(form.header)[:_MOST_CHARACTERS]
             raise BadInput(option, path, f"has no column {column[:_MOST_CHARACTERS]}; it has {seen}", accepted)
         if named > 1:
             raise BadInput(option, path, f"has {named} columns {column[:_MOST_CHARACTERS]}", accepted)
+    form = _renamed(form, names)
     if not form.rows.strip():
         raise BadInput(option, path, "has no rows", accepted)
     try:
@@ -132,7 +201,18 @@ def read_csv(option: str, path: Path, columns: Collection[str], accepted: str) -
         raise BadInput(option, path, "has no rows", accepted)
     if not form.as_ever:  # what the file says, and not how it is spelled, names the runs that are made of it
         content = as_plain_csv(form)
-    return CsvFile(option, path, content, frame, tuple(f"{path.name}: {note}." for note in form.notes))
+    return CsvFile(option, path, content, frame, tuple(_note(path, note) for note in form.notes))
+
+
+def _note(path: Path, note: str) -> str:
+    return f"{path.name}: {note}."
+
+
+def _renamed(form: Form, names: Mapping[str, str]) -> Form:
+    """The form with the names by which its columns are read. One that has such a name, but is not it, is put aside."""
+    ours = {theirs: name for name, theirs in names.items()}
+    header = [ours.get(column, f"({column})" if column in names else column) for column in form.header]
+    return form if header == form.header else replace(form, header=header, as_ever=False)
 
 
 def _parsed(form: Form) -> tuple[Form, pd.DataFrame]:

@@ -33,6 +33,7 @@ from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
     "delays",
     "delay",
     "timeline",
+    "columns",
     "seed",
     workers={"help": "Workers, n; several as in 10,20,40", "metavar": "N[,N…]"},
     local_steps={
@@ -95,7 +96,12 @@ _MOST_SEEDS = 100
 
 
 @app.command()
-@options.takes("delays", "delay")
+@options.takes(
+    "delays",
+    "delay",
+    "columns",
+    columns={"help": "Names that columns have in TIMES, as in workers=n,local_steps=lambda,seconds=t"},
+)
 def calibrate(
     context: typer.Context,
     times: Annotated[
@@ -137,7 +143,7 @@ def calibrate(
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
     timelines = whole_number("seeds", seeds, 1, _MOST_SEEDS)
     size = MODELS.choose(model).thing.on(DATASETS.choose(dataset).thing).message_bytes
-    columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps)
+    columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps, configuration["columns"])
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.cli.display import show_path, show_rows

@@ -1,7 +1,7 @@
 """A timeline read from a file: recorded on a real cluster, or a commits.csv of this program.
 
-One row an exchange, in the order in which the server applied them. `worker` (a whole number from 0) and `applied_s`
-must be there; the rest is derived where it is missing:
+One row an exchange. `worker` and `applied_s` must be there, in any of the forms that logs.py brings into one; the rest
+is derived where it is missing:
 
     resume_s                                applied_s
     served_s, arrive_s, compute_end_s       the next of the four times that end with applied_s: what was not recorded
@@ -21,23 +21,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from agn_bench.base.inputs import BadInput, content_hash, printable
-from agn_bench.base.user_files import CsvFile, read_csv
+from agn_bench.base.user_files import CsvFile
 from agn_bench.clock import Profile
+from agn_bench.clock.log_times import A_TIME
+from agn_bench.clock.logs import LARGEST_INDEX, read_log
 from agn_bench.clock.rules import ASYNCHRONOUS, MOST, Rules
 from agn_bench.clock.timeline import TIMES, Phases, Timeline, by_worker, counted, in_order
 
-_ACCEPTED = "a CSV file, one row per exchange in the order applied, with worker, applied_s (see docs/files.md)"
-_MOST_WORKERS = 1_000_000
-_LEAST_EPOCH_S, _LEAST_EPOCH_MS = 1e8, 1e11
-"""Times so large are taken for seconds since 1970 (of 1973), and for milliseconds."""
-_LATE_PHASES = 5
-"""A log without start_s starts late if its first exchange comes later than so many times a worker's usual time from one
-to the next. A log that has it does if its first phase begins later than a usual phase lasts."""
 _OF_RULES = ("accepted", "version", "answered", "phase", "pulled")
 """Columns that only logs have whose workers wait, or whose commits do not all count."""
 
@@ -103,60 +97,22 @@ class Trace:
         return {"trace": self.name}
 
 
-def read_trace(path: Path) -> Trace:
+def read_trace(path: Path, columns: str | None = None) -> Trace:
     """Read and check a trace.
+
+    Args:
+        columns: by which names the file has the columns, as in `worker=host,applied_s=ts`.
 
     Raises:
         BadInput: with the line and the column of what cannot be used.
     """
-    table = read_csv("timeline", path, ("worker", "applied_s"), _ACCEPTED)
-    begin = _begin(table)
-    timeline = _Checker(table, begin.seconds).timeline()
-    content = table.content if not begin.seconds else b"%s\nfrom %r s" % (table.content, begin.seconds)
-    name = f"{printable(path.stem)}-{content_hash(content)}"
+    table = read_log(path, columns)
+    timeline = _Checker(table).timeline()
+    name = f"{printable(path.stem)}-{content_hash(table.content)}"
     plain = Timeline.asynchronous(timeline.workers, 1, timeline.worker, tuple(getattr(timeline, t) for t in TIMES))
     ruled = any(not np.array_equal(getattr(timeline, name), getattr(plain, name)) for name in _OF_RULES)
-    notes = (*table.notes, *([f"{path.name}: {begin.note}"] if begin.note else []))
-    return Trace(name, timeline, options=("--timeline", path.name), ruled=ruled, notes=notes)
-
-
-class _Begin(NamedTuple):
-    """When a log's run began by the log's own times, and what is said of it; 0 where its times count from there."""
-
-    seconds: float = 0.0
-    note: str = ""
-
-
-def _begin(table: CsvFile) -> _Begin:
-    """The beginning of the run that a table records. What cannot be used in it is left for _Checker to refuse.
-
-    A log that says when phases began says when the run did. Of another, the beginning is taken to be a usual phase
-    before its first exchange, if the exchange comes much later than after one.
-    """
-    known = [table.numbers(column) for column in TIMES if column in table]
-    with np.errstate(invalid="ignore"):
-        first = min((float(times[np.isfinite(times)].min(initial=np.inf)) for times in known), default=np.inf)
-    applied, worker = table.numbers("applied_s"), table.numbers("worker")
-    if not (np.isfinite(applied).all() and np.isfinite(worker).all() and np.isfinite(first)):
-        return _Begin()
-    since_1970 = first >= _LEAST_EPOCH_S
-    if first >= _LEAST_EPOCH_MS:
-        raise table.refuse(0, "applied_s", "too large for seconds", "seconds; these look like milliseconds since 1970")
-    if "start_s" in table:
-        lasts = float(np.nanmedian(applied - table.numbers("start_s")))
-        begin, late = first, first > lasts
-        why = "so that its first phase begins at 0"
-    else:
-        order = np.argsort(worker, kind="stable")
-        gaps = np.diff(applied[order])[np.diff(worker[order]) == 0]
-        usual = max(0.0, float(np.median(gaps))) if len(gaps) else 0.0
-        begin, late = min(first, float(applied[0]) - usual), applied[0] > _LATE_PHASES * usual > 0
-        why = f"so that its first exchange takes {usual:.3g} s, as is usual in it"
-    if not (since_1970 or late) or begin <= 0:
-        return _Begin()
-    counted = "its times count from 1970" if since_1970 else "it starts late"
-    off = f"{begin:.3f}".rstrip("0").rstrip(".")
-    return _Begin(begin, f"{counted}; {off} s are taken off its times, {why}.")
+    options = ("--timeline", path.name, *(() if columns is None else ("--columns", columns)))
+    return Trace(name, timeline, options=options, ruled=ruled, notes=table.notes)
 
 
 def _counted(timeline: Timeline, rules: Rules) -> Timeline:
@@ -176,14 +132,10 @@ def _counted(timeline: Timeline, rules: Rules) -> Timeline:
 
 
 class _Checker:
-    """Completes a table to a timeline, or says which line does not fit.
+    """Completes a table to a timeline, or says which line does not fit."""
 
-    Args:
-        begin: of the run by the table's times, s; the timeline begins at 0.
-    """
-
-    def __init__(self, table: CsvFile, begin: float) -> None:
-        self._table, self._begin = table, begin
+    def __init__(self, table: CsvFile) -> None:
+        self._table = table
 
     def timeline(self) -> Timeline:
         worker = self._workers()
@@ -196,9 +148,6 @@ class _Checker:
 
         answered = self._answered(exchange, worker)
         applied = self._seconds("applied_s", None)
-        self._table.require(
-            np.diff(applied, prepend=0.0) >= 0, "applied_s", "before the row above", "rows in the order applied"
-        )
         served = self._seconds("served_s", applied)
         arrive = self._seconds("arrive_s", served)
         compute_end = self._seconds("compute_end_s", arrive)
@@ -244,7 +193,7 @@ class _Checker:
         following = np.where(is_last, len(worker), following)
         accepted = "the exchange after which its worker was answered: this one or a later one, before the worker's next"
         blank = (np.isnan(values) | (values == -1)) & is_last
-        inside = (values >= own) & (values < following) & (values % 1 == 0)
+        inside = (values >= own) & (values < following) & (values == np.floor(values))
         self._table.require(blank | inside, "answered", "not possible", accepted + "; −1 or blank: never")
         return np.where(blank, -1, values).astype(np.int32)
 
@@ -326,29 +275,27 @@ class _Checker:
             return otherwise.astype(np.int64)
         values = self._numbers(column)
         self._table.require(
-            (values >= least) & (values <= MOST) & (values % 1 == 0), column, "no count", f"a whole number from {least}"
+            (values >= least) & (values <= MOST) & (values == np.floor(values)),
+            column,
+            "no count",
+            f"a whole number from {least}",
         )
         return values.astype(np.int64)
 
     def _workers(self) -> np.ndarray:
-        accepted = f"whole numbers from 0 to {_MOST_WORKERS - 1}"
-        worker = self._numbers("worker")
-        self._table.require(
-            (worker >= 0) & (worker < _MOST_WORKERS) & (worker % 1 == 0), "worker", "no worker's index", accepted
-        )
-        present = np.unique(worker)
-        missing = np.flatnonzero(present != np.arange(len(present)))
-        if len(missing):
-            problem = f"has workers up to {present[-1]:.0f}, but no row of worker {missing[0]}"
-            raise BadInput("timeline", self._table.path, problem, "workers counted from 0, each with a row")
+        worker = self._table.numbers("worker")
+        accepted = "whole numbers from 0, or names, in every row"
+        self._table.require(np.isfinite(worker), "worker", "not a finite number, as most are", accepted)
+        is_index = (worker >= 0) & (worker == np.floor(worker)) & (worker < LARGEST_INDEX)
+        self._table.require(is_index, "worker", "no worker's index", accepted)
         return worker.astype(np.int32)
 
     def _seconds(self, column: str, otherwise: np.ndarray | None, blank: np.ndarray | bool = False) -> np.ndarray:
         """A column of times, or what is taken where the file has none; NaN where it is to be blank."""
         if column not in self._table and otherwise is not None:
             return otherwise
-        values = np.where(blank, 0.0, self._table.numbers(column) - self._begin)
-        self._table.require(np.isfinite(values), column, "not a finite number", "a number in every row")
+        values = np.where(blank, 0.0, self._table.numbers(column))
+        self._table.require(np.isfinite(values), column, "not a finite number", f"{A_TIME}, in every row")
         self._table.require(values >= 0, column, "negative", "seconds, 0 or more")
         return np.where(blank, np.nan, values)
 

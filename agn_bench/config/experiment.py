@@ -50,7 +50,7 @@ _NAME, _NAME_ACCEPTED = (
 )
 _SAYS_MORE = (Kind.PROFILE, Kind.SETTINGS, Kind.FILE)
 """Options whose complaints say themselves what was given, and where in a file it stands."""
-_RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline")
+_RELATED = ("workers", "local_steps", "epochs", "gradient_steps", "eval_every", "timeline", "columns")
 """Options that are checked against each other: of these only the first complaint about a cell is sure, and those of
 values that would be wrong anywhere."""
 _ACCEPTED = "an experiment file: TOML with name, [base] and [[cells]] (see docs/files.md)"

@@ -333,6 +333,13 @@ OPTIONS = {
             TIME,
         ),
         Option(
+            "columns",
+            Kind.NAME,
+            "Names that columns have in the file of `timeline`, as in worker=host,applied_s=ts",
+            TIME,
+            metavar="OURS=THEIRS[,…]",
+        ),
+        Option(
             "window",
             Kind.SECONDS,
             "Simulated seconds over which a point of the curve averages",

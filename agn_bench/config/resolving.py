@@ -326,9 +326,12 @@ def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
 
     delays = merged["delays"]
     profile = profile_of(delays, settings) if isinstance(delays, Mapping) else load_profile(str(delays), settings)
-    if "timeline" not in merged:
-        return profile
-    return replace(read_trace(Path(str(merged["timeline"]))), instead_of=profile, required=given)
+    if "timeline" in merged:
+        trace = read_trace(Path(str(merged["timeline"])), merged.get("columns"))
+        return replace(trace, instead_of=profile, required=given)
+    if "columns" in merged:
+        raise BadInput("columns", merged["columns"], "without a file that has them", "`timeline` with it")
+    return profile
 
 
 def _work_of_a_trace(

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from agn_bench.base.inputs import BadInput, number, whole_number
-from agn_bench.base.user_files import read_csv
+from agn_bench.base.user_files import column_names, read_csv
 from agn_bench.clock.timeline import MOST_EXCHANGES
 
-_ACCEPTED = "a CSV file, one row per training run, with workers, local_steps and a column of seconds"
+_ACCEPTED = (
+    "a CSV file, one row per training run, with workers, local_steps and a column of seconds, or with those that "
+    "`columns` names instead"
+)
 _MOST_CELLS = 10_000
 
 
@@ -28,11 +31,12 @@ class Measured:
     """What was guessed of the file's form, a sentence each."""
 
 
-def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> list[Measured]:
+def read_measured(path: Path, columns: Sequence[str], gradient_steps: int, called: str | None = None) -> list[Measured]:
     """Read columns of seconds from a CSV file with `workers` and `local_steps`.
 
     Args:
         gradient_steps: of all workers, in each of the runs.
+        called: by which names the file has the columns, as in `workers=n,seconds=t`.
 
     Raises:
         BadInput: with the line and the column of what cannot be used.
@@ -40,11 +44,12 @@ def read_measured(path: Path, columns: Sequence[str], gradient_steps: int) -> li
     if len(set(columns)) < len(columns):
         twice = next(column for column in columns if columns.count(column) > 1)
         raise BadInput("held_out", twice, "fitted, or given twice", "columns that are not fitted, each once")
-    table = read_csv("TIMES", path, ("workers", "local_steps", *columns), _ACCEPTED)
+    wanted = ("workers", "local_steps", *columns)
+    table = read_csv("TIMES", path, wanted, _ACCEPTED, {} if called is None else column_names(called, wanted))
     if len(table) > _MOST_CELLS:
         raise BadInput("TIMES", path, f"has {len(table)} rows", f"up to {_MOST_CELLS} training runs")
 
-    numbers = {column: table.numbers(column) for column in ("workers", "local_steps", *columns)}
+    numbers = {column: table.numbers(column) for column in wanted}
 
     def checked(row: int, column: str, check: Callable[..., float], low: float, high: float) -> float:
         value = float(numbers[column][row])
