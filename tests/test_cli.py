@@ -20,7 +20,7 @@ import pytest
 from agn_bench import __version__, cli
 from agn_bench.base import machine
 from agn_bench.cli import reading
-from agn_bench.clock import load_profile
+from agn_bench.clock import load_profile, profile_names
 from agn_bench.clock.rules import Rules, in_words
 from agn_bench.optimizers import FAMILIES, OPTIMIZERS
 from agn_bench.store import run_files
@@ -128,8 +128,11 @@ def test_list_shows_every_name(command: Command) -> None:
     assert all(name in out for name in names)
     assert "c + Δ / λ" in out
     shown = " ".join(command("list", "delays")[1].replace("│", " ").split())
-    for name in ("heterogeneous", "ideal", "paper-cluster", "stragglers", "wide-area"):
+    for name in profile_names():
         assert name in shown
+    assert re.search(
+        "step: recorded, file pai-4-[0-9a-f]{8}, worker worker, column time, unit 0.001, start random,", shown
+    )
     assert "server: constant, mean 0.397," in shown
     assert "arXiv 1907.11612" in shown
 

@@ -24,6 +24,7 @@ class Kind(IntEnum):
     SPEED = 7
     FIFO_SHARE = 8
     SPLIT = 9
+    RECORDED = 20
 
 
 def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agn_bench.base.streams import Kind, stream
-from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of
+from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of, sampler_of
 from agn_bench.clock.profile import Profile, RoundTime
 from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.timeline import Timeline
@@ -95,11 +95,15 @@ def draw_delays(
     def times(distribution: Distribution, kind: Kind, terms: int | np.ndarray = 1) -> np.ndarray:
         if type(distribution) is Constant:
             return np.full(total, terms * distribution.mean)
-        if isinstance(terms, np.ndarray):
-            own = np.split(terms, np.cumsum(counts)[:-1])
-            drawn = [draw_sums_of(distribution, stream(seed, kind, w), own[w]) for w in range(workers)]
-        else:
-            drawn = [draw_sums(distribution, stream(seed, kind, w), int(counts[w]), terms) for w in range(workers)]
+        own = np.split(terms, np.cumsum(counts)[:-1]) if isinstance(terms, np.ndarray) else None
+        drawn = []
+        for worker in range(workers):
+            generator = stream(seed, kind, worker)
+            sampler = sampler_of(distribution, seed, worker, workers, generator)
+            if own is None:
+                drawn.append(draw_sums(distribution, generator, int(counts[worker]), int(terms), sampler))
+            else:
+                drawn.append(draw_sums_of(distribution, generator, own[worker], sampler))
         return np.concatenate(drawn)
 
     def exchanged(part: str, kind: Kind) -> np.ndarray:
