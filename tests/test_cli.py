@@ -20,7 +20,8 @@ import pytest
 from agn_bench import __version__, cli
 from agn_bench.base import machine
 from agn_bench.cli import reading
-from agn_bench.clock import load_profile
+from agn_bench.clock import profile_names
+from agn_bench.clock.profile_files import shipped_tables
 from agn_bench.clock.rules import Rules, in_words
 from agn_bench.optimizers import FAMILIES, OPTIMIZERS
 from agn_bench.store import run_files
@@ -128,8 +129,9 @@ def test_list_shows_every_name(command: Command) -> None:
     assert all(name in out for name in names)
     assert "c + Δ / λ" in out
     shown = " ".join(command("list", "delays")[1].replace("│", " ").split())
-    for name in ("heterogeneous", "ideal", "paper-cluster", "stragglers", "wide-area"):
+    for name in profile_names():
         assert name in shown
+    assert "step: recorded, file" in shown
     assert "server: constant, mean 0.397," in shown
     assert "arXiv 1907.11612" in shown
 
@@ -191,8 +193,8 @@ def test_a_name_is_shown_with_the_lines_of_its_docstring(command: Command) -> No
 
 def test_the_list_of_delays_shows_numbers_with_their_names(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole ones too."""
-    settings = ["server.channels=4", "collective.latency=0.5"]
-    monkeypatch.setattr("agn_bench.cli.catalogue.load_profile", lambda name: load_profile(name, settings))
+    more = {"server": {"order": "random", "channels": 4}, "collective": {"latency": 0.5}}
+    monkeypatch.setattr("agn_bench.cli.catalogue.shipped_tables", lambda name: {**shipped_tables(name), **more})
     shown = " ".join(command("list", "delays")[1].replace("│", " ").split())
     assert "random, channels 4" in shown
     assert "collective: latency 0.5" in shown

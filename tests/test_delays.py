@@ -32,6 +32,7 @@ from agn_bench.clock import (
     Normal,
     Pareto,
     Profile,
+    Recorded,
     RootLadder,
     RoundTime,
     ShiftedExponential,
@@ -74,6 +75,7 @@ RANDOM: dict[str, Distribution] = {
     **{name: distribution for name, (distribution, _) in SMOOTH.items()},
     **PARETO,
     "empirical": Empirical("measured", "seconds", MEASURED),
+    "recorded": Recorded("measured", "worker", "time", MEASURED, np.array([2, 3])),
 }
 EVERY: dict[str, Distribution] = {"constant": Constant(0.4), **RANDOM}
 
@@ -452,8 +454,9 @@ def test_a_share_of_a_random_order_takes_the_longest_waiting_and_leaves_the_othe
 # --- the profiles that come with the program ---
 
 
-def test_five_profiles_come_with_the_program() -> None:
-    assert profile_names() == ["heterogeneous", "ideal", "paper-cluster", "stragglers", "wide-area"]
+def test_these_profiles_come_with_the_program() -> None:
+    recorded = ["pai-1", "pai-2", "pai-3", "pai-4"]
+    assert profile_names() == ["heterogeneous", "ideal", *recorded, "paper-cluster", "stragglers", "wide-area"]
 
 
 @pytest.mark.parametrize("name", profile_names())

@@ -217,7 +217,7 @@ OPTIONS: dict[str, Any] = {
     "local_optimizer": st.just("sgd"),
     "until": st.sampled_from([None, None, "test_accuracy=0.5"]),
     "data_split": st.sampled_from(["mixed", "sharded", "dirichlet:concentration=0.5"]),
-    "delays": st.sampled_from(["paper-cluster", "ideal", "stragglers", "wide-area"]),
+    "delays": st.sampled_from(["paper-cluster", "ideal", "stragglers", "wide-area", "pai-3"]),
     "window": st.sampled_from([0.7, 5.0, 1000.0]),
     "eval_every": st.none() | st.integers(1, 3),
     "learning_rate": st.sampled_from([0.1, 0.3, 1e12]),

@@ -34,7 +34,7 @@ from agn_bench import (
     save,
     summary,
 )
-from agn_bench.clock import load_profile, profile_of
+from agn_bench.clock import load_profile, profile_names, profile_of
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
 from agn_bench.execution.one import load_once
@@ -488,5 +488,5 @@ def test_a_preset_beside_a_run_is_refused(command: Command, config: RunConfig, t
 
 
 def test_shipped_profiles_come_back_as_themselves() -> None:
-    for name in ("paper-cluster", "stragglers", "heterogeneous", "ideal", "wide-area"):
+    for name in profile_names():
         assert profile_of(load_profile(name).as_dict()) == load_profile(name)

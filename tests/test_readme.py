@@ -54,7 +54,7 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     made = Path("results") / "equal-time"
     shutil.copytree(ROOT / made, tmp_path / made, ignore=shutil.ignore_patterns("runs", ".*"))
     for name, place in (("my", "measure-your-cluster"), ("who-is-first", "compare-at-equal-time")):
-        (text,) = re.findall(r"```toml\n(.*?)```", PAGES[place], flags=re.DOTALL)
+        text, *_ = re.findall(r"```toml\n(.*?)```", PAGES[place], flags=re.DOTALL)
         (tmp_path / f"{name}.toml").write_text(text)
     (optimizer,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "mine.py").write_text(optimizer)

@@ -39,6 +39,7 @@ def test_it_holds_what_the_program_needs_and_what_belongs_to_it(wheel: Path) -> 
     experiments = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").rglob("*.toml")}
     assert {f"agn_bench/{name}" for name in experiments} <= set(names)
     assert {f"agn_bench/clock/profiles/{name}.toml" for name in profile_names()} <= set(names)
+    assert {f"agn_bench/clock/profiles/pai-{job}.csv" for job in (1, 2, 3, 4)} <= set(names)
     assert {"agn_bench/py.typed", "agn_bench/paper/published/grid.csv"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICES.md") for name in names)
@@ -70,7 +71,7 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     said = python(
         "-c",
         SEVERAL,
-        "run --gradient-steps 300 --workers 4 --delays stragglers",
+        "run --gradient-steps 300 --workers 4 --delays pai-2",
         f"sweep paper/grid --size quick {only} --out reproduced/quick",  # where a reproduction would have it
         "reproduce beale --no-run --size quick --out reproduced",
     )

@@ -30,6 +30,7 @@ class Kind(IntEnum):
     FAILURE = 13
     JOIN = 14
     LIFETIME = 15
+    RECORDED = 20
 
 
 def stream(seed: int, kind: Kind, worker: int = 0) -> np.random.Generator:

@@ -10,8 +10,10 @@ from typing import Any
 from agn_bench.base.inputs import BadInput, reason_of
 from agn_bench.base.named import Named
 from agn_bench.base.quantities import declared_numbers
-from agn_bench.clock import load_profile, profile_names
+from agn_bench.clock import profile_names
 from agn_bench.clock.distributions import DISTRIBUTIONS
+from agn_bench.clock.profile import TABLES
+from agn_bench.clock.profile_files import shipped_tables
 from agn_bench.clock.rules import in_words
 from agn_bench.clock.speeds import SPEEDS
 from agn_bench.config.defaults import PRESETS
@@ -209,13 +211,13 @@ def _datasets() -> list[Row]:
 def _delays() -> list[Row]:
     rows = []
     for name in profile_names():
-        profile = load_profile(name)
-        tables = {part: table for part, table in profile.as_dict().items() if part != "name"}
-        parameters = [f"{part}: {', '.join(map(_parameter, table.items()))}" for part, table in tables.items()]
+        tables = shipped_tables(name)
+        parts = {part: tables[part] for part in TABLES if part in tables}
+        parameters = [f"{part}: {', '.join(map(_parameter, table.items()))}" for part, table in parts.items()]
         rows.append(
             {
                 "delays": name,
-                "what": f"{profile.description} ({profile.source})",
+                "what": f"{tables['description']} ({tables['source']})",
                 "parameters": "\n".join(parameters),
             }
         )
@@ -223,9 +225,11 @@ def _delays() -> list[Row]:
 
 
 def _parameter(item: tuple[str, object]) -> str:
-    """A number with its name; a word says what it is by itself."""
+    """A value with its name, but for words that say by themselves what they are."""
     key, value = item
-    return f"{key} {value:g}" if isinstance(value, int | float) else str(value)
+    if key in ("distribution", "speeds", "order"):
+        return str(value)
+    return f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}"
 
 
 def _presets() -> list[Row]:

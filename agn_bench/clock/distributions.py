@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,10 @@ class Moments(NamedTuple):
     variance: float
 
 
+Sampler = Callable[[int], np.ndarray]
+"""A worker's times in order, in seconds: each call gives the next so many, (count,) float64, 0 or more."""
+
+
 class Distribution(ABC):
     """A distribution of times, in seconds."""
 
@@ -36,6 +42,17 @@ class Distribution(ABC):
     @abstractmethod
     def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
         """`count` times in seconds, float64, 0 or more; the first draws do not depend on `count`."""
+
+    def sampler(self, seed: int, worker: int, workers: int, generator: np.random.Generator) -> Sampler:
+        """The times of one worker, of 0 … workers − 1, in order. By default they are independent draws.
+
+        The times that it gives must not depend on how many of them a call asks for.
+
+        Args:
+            seed: the run's.
+            generator: the worker's own, for this kind of time.
+        """
+        return partial(self.draw, generator)
 
 
 @dataclass(frozen=True)
@@ -189,6 +206,7 @@ DISTRIBUTIONS: Named[Distribution] = Named(
         "shifted-exponential": ShiftedExponential,
         "pareto": Pareto,
         "empirical": Empirical,
+        "recorded": "agn_bench.clock.recorded:Recorded",
     },
     "@dataclass(frozen=True)",
 )
@@ -217,9 +235,35 @@ def drawn(distribution: Distribution, generator: np.random.Generator, count: int
     kind = type(distribution)
     if source_of(kind) is None:
         return distribution.draw(generator, count)
-    call = f"{kind.__name__}.draw(generator, {count})"
+    return _checked(kind, f"{kind.__name__}.draw(generator, {count})", partial(distribution.draw, generator), count)
+
+
+def sampler_of(
+    distribution: Distribution, seed: int, worker: int, workers: int, generator: np.random.Generator
+) -> Sampler:
+    """The times of one worker, in order (see Distribution.sampler).
+
+    Raises:
+        UserCodeError: a user's distribution fails, or gives no function; the function raises it if it does not give
+            so many times.
+    """
+    kind = type(distribution)
+    if kind.sampler is Distribution.sampler:
+        return partial(drawn, distribution, generator)
+    if source_of(kind) is None:
+        return distribution.sampler(seed, worker, workers, generator)
+    call = f"{kind.__name__}.sampler({seed}, {worker}, {workers}, generator)"
     with called(kind, call):
-        times = np.asarray(distribution.draw(generator, count), np.float64)
+        sampler = distribution.sampler(seed, worker, workers, generator)
+    if not callable(sampler):
+        raise UserCodeError(f"{call} gave {type(sampler).__name__}, not a function that gives the next times")
+    return lambda count: _checked(kind, f"{call}({count})", sampler, count)
+
+
+def _checked(kind: type, call: str, sampler: Sampler, count: int) -> np.ndarray:
+    """What a user's function gives for so many times."""
+    with called(kind, call):
+        times = np.asarray(sampler(count), np.float64)
     if times.shape != (count,) or not (np.isfinite(times).all() and (times >= 0).all()):
         raise UserCodeError(f"{call} gave {described(times)}, not {count} finite numbers of seconds, 0 or more")
     return times
@@ -231,12 +275,22 @@ def described(array: np.ndarray) -> str:
     return f"{array.dtype}{[*array.shape]}{bounds}"
 
 
-def draw_sums(distribution: Distribution, generator: np.random.Generator, count: int, terms: int) -> np.ndarray:
-    """`count` sums of `terms` independent draws each, (count,).
+def draw_sums(
+    distribution: Distribution,
+    generator: np.random.Generator,
+    count: int,
+    terms: int,
+    sampler: Sampler | None = None,
+) -> np.ndarray:
+    """`count` sums of `terms` times each, (count,).
 
     Drawn at once where the sum's law is known: one gamma instead of λ was measured to make a timeline of the paper's
     cluster half as dear.
+
+    Args:
+        sampler: gives the times in order; None: independent draws.
     """
+    sampler = sampler or partial(drawn, distribution, generator)
     law = law_of_sum(distribution, terms)
     if law is not None:
         return drawn(law, generator, count)
@@ -244,15 +298,21 @@ def draw_sums(distribution: Distribution, generator: np.random.Generator, count:
     rows = max(1, _DRAWS_AT_ONCE // terms)  # memory, however many steps a phase has
     for first in range(0, count, rows):
         last = min(first + rows, count)
-        sums[first:last] = drawn(distribution, generator, (last - first) * terms).reshape(-1, terms).sum(axis=1)
+        sums[first:last] = sampler((last - first) * terms).reshape(-1, terms).sum(axis=1)
     return sums
 
 
-def draw_sums_of(distribution: Distribution, generator: np.random.Generator, terms: np.ndarray) -> np.ndarray:
-    """Sums of so many independent draws each, (terms,): where all are of as many, those of draw_sums, to the bit.
+def draw_sums_of(
+    distribution: Distribution, generator: np.random.Generator, terms: np.ndarray, sampler: Sampler | None = None
+) -> np.ndarray:
+    """Sums of so many times each, (terms,): where all are of as many, those of draw_sums, to the bit.
 
     A sum's law is drawn from with its own numbers, so what comes before does not depend on what comes after.
+
+    Args:
+        sampler: gives the times in order; None: independent draws.
     """
+    sampler = sampler or partial(drawn, distribution, generator)
     if type(distribution) is Constant:
         return terms * distribution.mean
     laws = {count: law_of_sum(distribution, count) for count in np.unique(terms).tolist()}
@@ -266,7 +326,7 @@ def draw_sums_of(distribution: Distribution, generator: np.random.Generator, ter
     while first < len(terms):  # so many whole sums at once, and at least one
         before = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, before + _DRAWS_AT_ONCE, side="right")))
-        times = drawn(distribution, generator, int(ends[last - 1]) - before)
+        times = sampler(int(ends[last - 1]) - before)
         starts = ends[first:last] - terms[first:last] - before
         for count in np.unique(terms[first:last]):  # row by row, as draw_sums adds them up: no bit is another
             those = np.flatnonzero(terms[first:last] == count)

@@ -12,7 +12,7 @@ import numpy as np
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock.absences import Absence, Absences
-from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of, drawn
+from agn_bench.clock.distributions import Constant, Distribution, draw_sums, draw_sums_of, drawn, sampler_of
 from agn_bench.clock.profile import Going, Profile, Renewals, RoundTime
 from agn_bench.clock.speeds import slowness_of
 from agn_bench.clock.timeline import Timeline
@@ -125,12 +125,16 @@ def draw_delays(
     def times(distribution: Distribution, kind: Kind, terms: int | np.ndarray = 1) -> np.ndarray:
         if type(distribution) is Constant:
             return np.full(total, terms * distribution.mean)
+        own = np.split(terms, np.cumsum(counts)[:-1]) if isinstance(terms, np.ndarray) else [terms] * workers
+        return np.concatenate([sums(distribution, kind, worker, own[worker]) for worker in range(workers)])
+
+    def sums(distribution: Distribution, kind: Kind, worker: int, terms: int | np.ndarray) -> np.ndarray:
+        """Of a worker: of so many terms each phase, or of as many as the array says."""
+        generator = stream(seed, kind, worker)
+        sampler = sampler_of(distribution, seed, worker, workers, generator)
         if isinstance(terms, np.ndarray):
-            own = np.split(terms, np.cumsum(counts)[:-1])
-            drawn = [draw_sums_of(distribution, stream(seed, kind, w), own[w]) for w in range(workers)]
-        else:
-            drawn = [draw_sums(distribution, stream(seed, kind, w), int(counts[w]), terms) for w in range(workers)]
-        return np.concatenate(drawn)
+            return draw_sums_of(distribution, generator, terms, sampler)
+        return draw_sums(distribution, generator, int(counts[worker]), int(terms), sampler)
 
     def exchanged(part: str, kind: Kind) -> np.ndarray:
         return times(getattr(profile, part), kind) + profile.transfer_s(part, message_bytes)
@@ -139,8 +143,7 @@ def draw_delays(
     if leftover_steps:
         # Each worker's own stream of steps goes on where its phases ended.
         terms = [np.append(np.full(count, most_steps, np.int32), np.int32(leftover_steps)) for count in counts]
-        sums = [draw_sums_of(profile.step, stream(seed, Kind.STEP, w), own)[-1] for w, own in enumerate(terms)]
-        leftover = slowness * np.array(sums)
+        leftover = slowness * [sums(profile.step, Kind.STEP, worker, own)[-1] for worker, own in enumerate(terms)]
     return Draws(
         local_steps=most_steps,
         phases=counts,

@@ -13,8 +13,9 @@ from agn_bench.base.inputs import BadInput, choose, shown
 from agn_bench.base.named import Named, NotAccepted, numbers_in
 from agn_bench.base.quantities import declared_numbers
 from agn_bench.base.toml_places import Places
-from agn_bench.clock.distributions import DISTRIBUTIONS, Empirical
+from agn_bench.clock.distributions import DISTRIBUTIONS
 from agn_bench.clock.profile import BESIDE, TABLES
+from agn_bench.clock.recorded import COLUMNS
 from agn_bench.clock.speeds import SPEEDS
 
 
@@ -67,7 +68,7 @@ class Origin:
         _, kind = named.kind(called, "delay")
         declared = declared_numbers(kind)
         kept = {*declared, "distribution", "speeds", "start_interval", *BESIDE.get(table, ())}
-        kept |= {"file", "column"} if kind is Empirical else set()
+        kept |= {"file", *COLUMNS[kind]} if kind in COLUMNS else set()
         content = {name: value for name, value in self.tables[table].items() if name in kept}
         try:
             given = numbers_in(numbers, called.rpartition(":")[2], declared)

@@ -17,16 +17,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agn_bench.base.inputs import BadInput, choose, content_hash, in_home, printable, read_bytes, shown
 from agn_bench.base.named import Named, NotAccepted, made, numbers_in
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted, OneOf, declared_numbers
 from agn_bench.base.toml_places import Places
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called, source_of
-from agn_bench.base.user_files import CsvFile, parse_toml, read_csv
+from agn_bench.base.user_files import parse_toml
+from agn_bench.clock.absence_files import read_absences
 from agn_bench.clock.absences import Absence
-from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Empirical, Moments
+from agn_bench.clock.distributions import DISTRIBUTIONS, Distribution, Moments
 from agn_bench.clock.origin import Origin
 from agn_bench.clock.profile import (
     BESIDE,
@@ -43,25 +42,25 @@ from agn_bench.clock.profile import (
     Going,
     Profile,
 )
+from agn_bench.clock.recorded import COLUMNS
 from agn_bench.clock.speeds import SPEEDS, Equal, Speeds
+from agn_bench.clock.times_files import read_times
 
 _TEXTS = ("description", "source")
 _LONGEST_NAME = 1000
-_EMPIRICAL = "empirical"
+_SHIPPED = Path(str(resources.files("agn_bench.clock") / "profiles"))
+"""The folder of the profiles that come with the program, and of the times that they have recorded."""
 _BANDWIDTH = Accepted(*BYTES_PER_S)
 _SHARE = Accepted(0, 1)
 _CHANNELS = Accepted(1, 100_000, whole=True)
 _INTERVAL = Accepted(0, MOST_SECONDS)
 _PULL_SHARE = Accepted(0.001, 0.999)
 _GROUP = Accepted(1, 1_000_000, whole=True)
-_KINDS = {"pause": False, "failure": True}
-_MOST_WORKERS = 1_000_000
 
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with the program."""
-    folder = resources.files("agn_bench.clock") / "profiles"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(path.stem for path in _SHIPPED.iterdir() if path.suffix == ".toml")
 
 
 def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
@@ -73,7 +72,7 @@ def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
         BadInput: there is no such profile or file, or something in it cannot be used.
     """
     if name in profile_names():
-        return parse_profile(name, _shipped_content(name), settings) if settings else _shipped(name)
+        return _parsed(name, settings) if settings else _shipped(name)
     if name.endswith(".toml") or "/" in name or "\\" in name:
         folder = in_home(name).parent
         content = read_bytes("delays", Path(name), "a TOML file, or one of " + ", ".join(profile_names()))
@@ -86,11 +85,16 @@ def load_profile(name: str, settings: Sequence[str] = ()) -> Profile:
 @cache
 def _shipped(name: str) -> Profile:
     """Read once: an experiment has many cells, and most of them name one of these few."""
-    return parse_profile(name, _shipped_content(name))
+    return _parsed(name)
 
 
-def _shipped_content(name: str) -> bytes:
-    return (resources.files("agn_bench.clock") / "profiles" / f"{name}.toml").read_bytes()
+def shipped_tables(name: str) -> dict[str, Any]:
+    """What the TOML file of a shipped profile says, without the times that are in another file."""
+    return parse_toml("delays", name, (_SHIPPED / f"{name}.toml").read_bytes(), "TOML")[1]
+
+
+def _parsed(name: str, settings: Sequence[str] = ()) -> Profile:
+    return parse_profile(name, (_SHIPPED / f"{name}.toml").read_bytes(), settings, folder=_SHIPPED)
 
 
 def parse_profile(
@@ -101,7 +105,7 @@ def parse_profile(
     Args:
         settings: single values set over it, each `table.key=value`.
         file: what complaints call the file; its name if not given.
-        folder: where the files of empirical distributions are.
+        folder: from which the paths of the files count that times are read from.
 
     Raises:
         BadInput: with the file, the line and the key of what cannot be used.
@@ -127,10 +131,15 @@ def profile_of(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Profil
                 return load_profile(shipped, [*over, *settings]) if settings else known
     tables = copy.deepcopy({key: value for key, value in table.items() if key != "name"})
     for name_of_part, part in tables.items():
-        if isinstance(part, dict) and (part.get("distribution") == _EMPIRICAL or name_of_part == "absences"):
+        if isinstance(part, dict) and (part.get("distribution") in _from_files() or name_of_part == "absences"):
             problem = f"drawn from a file, {shown(part.get('file'))}, that is not in it"
             raise BadInput("delays", name, problem, "the profile's own file, given by `delays`")
     return _profile(name, Origin(name, Places(""), tables), settings, Path())
+
+
+def _from_files() -> list[str]:
+    """The distributions whose times are in a file."""
+    return [name for name in DISTRIBUTIONS if DISTRIBUTIONS[name] in COLUMNS]
 
 
 def _profile(name: str, origin: Origin, settings: Sequence[str], folder: Path) -> Profile:
@@ -184,7 +193,7 @@ class _Reader:
                 what,
                 "takes no time",
                 f"steps of at least {LEAST_SECONDS:g} s on average",
-                ("file", "column"),
+                ("file", "column", "unit"),
             )
         order = self._word("server", "order", ORDERS)
         share = self._number("server", "fifo_share", _SHARE, 0.0)
@@ -248,14 +257,10 @@ class _Reader:
             key = None if given is None else "file"
             raise self._origin.refuse("absences", key, f"absences.file = {shown(given)}", problem, accepted)
         try:
-            table = read_csv("delays", self._folder / in_home(given), ("worker", "from_s", "until_s", "kind"), accepted)
-            recorded = read_absences(table)
+            return read_absences(self._folder_of("absences") / in_home(given), accepted)
         except BadInput as error:
-            what = f"absences.file = {shown(given)}"
-            raise self._origin.refuse(
-                "absences", "file", what, f"{error.value}: {error.problem}", error.accepted
-            ) from None
-        return f"{printable(Path(given).stem)}-{content_hash(table.content)}", recorded
+            what, problem = f"absences.file = {shown(given)}", f"{error.value}: {error.problem}"
+            raise self._origin.refuse("absences", "file", what, problem, error.accepted) from None
 
     def _word(self, part: str, key: str, known: tuple[str, ...]) -> str:
         """A word that a table has under `key`, by default the first of those it may be."""
@@ -266,9 +271,9 @@ class _Reader:
         if part in PARTS[1:] and not set(table) - set(beside):
             return NOTHING
         kind = self._kind(part, "distribution", DISTRIBUTIONS)
-        if kind is Empirical:
-            self._known(part, ("distribution", "file", "column", *beside))
-            return self._empirical(part)
+        if kind in COLUMNS:
+            self._known(part, ("distribution", "file", *COLUMNS[kind], *declared_numbers(kind), *beside))
+            return read_times(kind, part, self._origin, self._folder_of(part), self._numbers(part, kind))
         self._known(part, ("distribution", *declared_numbers(kind), *beside))
         distribution: Distribution = self._filled(part, kind)
         if source_of(kind) is not None:
@@ -299,11 +304,18 @@ class _Reader:
 
     def _filled(self, part: str, kind: type) -> Any:
         """A dataclass with the numbers that the table gives."""
-        numbers = {
+        return made("delays", f"{self._origin.file}, [{part}]", kind, self._numbers(part, kind))
+
+    def _numbers(self, part: str, kind: type) -> dict[str, Any]:
+        """What the table gives of the numbers that a class declares, and the defaults of the others."""
+        return {
             number.name: self._number(part, number.name, number.accepted, number.default)
             for number in declared_numbers(kind).values()
         }
-        return made("delays", f"{self._origin.file}, [{part}]", kind, numbers)
+
+    def _folder_of(self, part: str) -> Path:
+        """From which a table's file counts: the profile's, but of one that is set over a shipped profile the user's."""
+        return Path() if self._folder == _SHIPPED and self._origin.was_set(part, "file") else self._folder
 
     def _consistent(self, part: str, distribution: Distribution) -> None:
         """See that two numbers of a shipped distribution go together."""
@@ -337,33 +349,6 @@ class _Reader:
             if problem:
                 raise self._origin.refuse(part, key, f"{part}.{key} = {shown(item)}", problem, says)
         return accepted.normal(value)
-
-    def _empirical(self, part: str) -> Empirical:
-        table = self._tables[part]
-        for key in ("file", "column"):
-            if not isinstance(table.get(key), str):
-                accepted = "a CSV file's path from this file" if key == "file" else "the name of a column of it"
-                if key not in table:
-                    raise self._origin.refuse(part, None, f"{part}.{key}", "missing", accepted, ("distribution",))
-                raise self._origin.refuse(part, key, f"{part}.{key} = {shown(table[key])}", "not a text", accepted)
-        path = self._folder / in_home(table["file"])
-        accepted = "a CSV file with a column of seconds, 0 or more"
-        try:
-            times = read_csv("delays", path, (table["column"],), accepted)
-        except BadInput as error:
-            key = "column" if " column" in error.problem.split("(")[0] else "file"
-            what = f"{part}.{key} = {shown(table[key])}"
-            chosen = ("file", "column")
-            raise self._origin.refuse(part, key, what, error.problem, error.accepted, chosen) from None
-        values = times.numbers(table["column"])
-        wrong = np.flatnonzero(~((values >= 0) & (values <= MOST_SECONDS)))
-        if len(wrong):
-            value, cell = float(values[wrong[0]]), times.cell(int(wrong[0]), table["column"])
-            problem = "not a number" if math.isnan(value) else Accepted(0, MOST_SECONDS).problem(value)
-            says = f"its line {cell.line} has {shown(cell.value)}, {problem}"
-            what = f"{part}.file = {shown(table['file'])}"
-            raise self._origin.refuse(part, "file", what, says, accepted, ("column",))
-        return Empirical(f"{printable(path.stem)}-{content_hash(times.content)}", table["column"], values)
 
     def _kind(self, part: str, key: str, named: Named[Any]) -> type:
         """The class that a table names, with the numbers that follow its name put into the table."""
@@ -407,32 +392,6 @@ class _Reader:
             what = path if value is key else f"{path} = {shown(value)}"
             table, inside = (part, key) if part else (key, None)
             raise self._origin.refuse(table, inside, what, error.problem, error.accepted) from None
-
-
-def read_absences(table: CsvFile) -> tuple[tuple[Absence, ...], ...]:
-    """The absences of each worker that a table lists; a blank `from_s` is 0, a blank `until_s` never.
-
-    Raises:
-        BadInput: with the line and the column of what cannot be used.
-    """
-    worker, begin, end = (table.numbers(column) for column in ("worker", "from_s", "until_s"))
-    accepted = f"a whole number from 0 to {_MOST_WORKERS - 1}"
-    fits = (worker >= 0) & (worker < _MOST_WORKERS) & (worker % 1 == 0)
-    table.require(fits, "worker", "no worker's index", accepted)
-    blank = {column: table.blank(column) for column in ("from_s", "until_s")}
-    begin, end = np.where(blank["from_s"], 0.0, begin), np.where(blank["until_s"], math.inf, end)
-    table.require(
-        (begin >= 0) & (begin <= MOST_SECONDS), "from_s", "no time", "seconds, 0 or more, or blank: from 0 on"
-    )
-    table.require(end > begin, "until_s", "not after from_s", "seconds after from_s, or blank: for good")
-    kinds = table.frame["kind"].str.strip().to_numpy(object)
-    table.require(np.isin(kinds, [*_KINDS]), "kind", "unknown", "pause or failure")
-    fails = np.array([_KINDS[kind] for kind in kinds])
-    table.require(fails | ~np.isinf(end), "until_s", "never, for a pause", "a failure, or when the pause ends")
-    own: list[list[Absence]] = [[] for _ in range(int(worker.max()) + 1)]
-    for index, *absence in zip(worker.astype(int).tolist(), begin.tolist(), end.tolist(), fails.tolist(), strict=True):
-        own[index].append(Absence(*absence))
-    return tuple(map(tuple, own))
 
 
 def _check_moments(distribution: Distribution) -> None:

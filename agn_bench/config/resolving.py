@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agn_bench.base.chosen import Chosen
 from agn_bench.base.inputs import BadInput, NeverAccepted, TooLarge, choose, number, shown, unknown, whole_number
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import LARGEST, Accepted, declared_numbers
+from agn_bench.base.quantities import LARGEST, Accepted, declared_numbers, named_numbers
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
@@ -141,20 +141,27 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
 def _problem(
     given: Mapping[str, object], like: Mapping[str, object] | None
 ) -> tuple[dict[str, object], Chosen[Problem] | None]:
-    """The options given, and the problem that is not a multilayer perceptron, if one is asked for.
+    """The options given, and the problem, if one is asked for that is not a model.
 
-    A multilayer perceptron by `problem` is the model of its widths, so that one run has one name.
+    A multilayer perceptron by `problem` of which nothing is said but its widths is the model of these, so that one run
+    has one name.
     """
     text = given.get("problem", (like or {}).get("problem"))
     if "problem" not in given and "model" in given:
         text = None
     name, numbers = ("", "") if text is None else PROBLEMS.split(str(text))
-    if name == "mlp":
+    before = str((like or {}).get("problem", ""))
+    named_again = name == "mlp" and not numbers and "model" not in given and PROBLEMS.split(before)[0] == name
+    if named_again:  # it stays as it was
+        return {key: value for key, value in given.items() if key != "problem"}, PROBLEMS.choose(before)
+    if name == "mlp" and (not numbers or named_numbers(PROBLEMS.choose(text).thing).keys() <= {"hidden"}):
         given = {key: value for key, value in given.items() if key != "problem"}
         if numbers:
             if "model" in given:
                 raise BadInput("model", given["model"], f"given together with `problem={text}`", "one of the two")
             given["model"] = "mlp-" + "-".join(map(str, PROBLEMS.choose(text).number("hidden")))
+        elif before:
+            given.setdefault("model", PRESETS[OPTIONS["preset"].default]["model"])
         return given, None
     if text is None:
         return dict(given), None
@@ -195,7 +202,7 @@ def _with_data(problem: Chosen[Problem] | None, alone: dict[str, Any]) -> Proble
     accepted = f"a data set of kind {' or '.join(kind.learns_from)}"
     if dataset is None:
         if kind.learns_from and kind.needs_dataset:
-            raise BadInput("dataset", "", f"not given, and {problem} learns from one", accepted)
+            raise BadInput("dataset", "", f"not given, and {what} learns from one", accepted)
         if problem is not None and (unfit := kind.unfit()):
             raise BadInput("problem", problem.spelled, unfit, "numbers that go together")
         return kind
@@ -249,8 +256,9 @@ def recorded_options(config: Mapping[str, object]) -> dict[str, object]:
             own = [f"{name}={found.pop(name)}" for name in numbers if name in found]
             found[owner] = ":".join([str(found.get(owner)), *own])
     known = {one.name for one in fields(RunConfig)}
-    needed = {one.name for one in fields(RunConfig) if one.default is MISSING} - {"eval_every", "gradient_steps"}
-    if not needed <= found.keys() <= known:
+    needed = {one.name for one in fields(RunConfig) if one.default is MISSING}
+    needed -= {"eval_every", "gradient_steps", "model", "dataset"}  # which are not of every run
+    if not needed <= found.keys() <= known or not found.keys() & {"model", "problem"}:
         raise ValueError("no configuration")
     return found
 
@@ -272,7 +280,7 @@ def resolve_like(options: Mapping[str, object], like: Mapping[str, object], file
 
 def _options_of(like: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
     """Another run's options, but for those that the ones given make senseless."""
-    base = dict(like)
+    base = {name: value for name, value in like.items() if name != "problem" or "model" not in given}
     for name, option in OPTIONS.items():
         if not isinstance(option.names, Named) or name in given or name not in base:
             continue

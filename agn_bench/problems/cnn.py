@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import problem
+from agn_bench.problems.classifier import which_cross_entropy
 from agn_bench.problems.convolution import Convolutional
 from agn_bench.problems.mlp import parameter_count
 
@@ -39,6 +40,7 @@ class Cnn(Convolutional):
     dense: tuple[int, ...] = quantity(
         1, 100_000, several=True, whole=True, default=(300, 200), help="Widths of the dense layers before the last."
     )
+    cross_entropy: str = which_cross_entropy()
 
     @property
     def least(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import Batch, Params, problem
-from agn_bench.problems.classifier import Classifier
+from agn_bench.problems.classifier import Classifier, which_cross_entropy
 from agn_bench.problems.data import IMAGES, TABLE
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Logistic(Classifier):
     trained_with: ClassVar[Mapping[str, object]] = {"batch_size": 32, "local_optimizer": "sgd:learning_rate=0.1"}
 
     l2: float = quantity(0, 1e6, default=0.0, help="Weight of the squares of the weights: strongly convex.")
+    cross_entropy: str = which_cross_entropy()
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import Batch, Measure, Params, Problem, problem
+from agn_bench.problems.classifier import which_cross_entropy
 from agn_bench.problems.data import IMAGES, TABLE, Data
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Mlp(Problem):
     learns_from: ClassVar[tuple[str, ...]] = (IMAGES, TABLE)
 
     hidden: tuple[int, ...] = quantity(1, MAX_WIDTH, several=True, whole=True, help="Hidden widths, as in 300,100.")
+    cross_entropy: str = which_cross_entropy()
 
     def __post_init__(self) -> None:
         if not self.hidden or not all(type(width) is int and 0 < width <= MAX_WIDTH for width in self.hidden):
@@ -67,5 +69,6 @@ class Mlp(Problem):
     def loss(self, params: Params, batch: Batch) -> tuple[jax.Array, Mapping[str, jax.Array]]:
         from agn_bench.problems import perceptron
 
-        entropy, correct = perceptron.loss(params, *batch)
+        images, labels = batch
+        entropy, correct = perceptron.loss(params, images, labels, self.cross_entropy)
         return entropy, {"accuracy": correct}

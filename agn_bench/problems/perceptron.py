@@ -8,8 +8,9 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import lax
+
+from agn_bench.problems.cross_entropy import CROSS_ENTROPIES
 
 Layer = dict[str, jax.Array]
 Params = list[Layer]
@@ -69,9 +70,15 @@ def _product_backward(saved: tuple[jax.Array, jax.Array], slope: jax.Array) -> t
 _product.defvjp(_product_forward, _product_backward)
 
 
-def loss(params: Params, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean cross-entropy of a mini-batch (nats), and how many of its images are classified correctly (int32)."""
+def loss(
+    params: Params, images: jax.Array, labels: jax.Array, cross_entropy: str = "logits"
+) -> tuple[jax.Array, jax.Array]:
+    """Mean cross-entropy of a mini-batch (nats), and how many of its images are classified correctly (int32).
+
+    Args:
+        cross_entropy: one of CROSS_ENTROPIES.
+    """
     predicted = logits(params, images)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(predicted, labels).mean()
+    entropy = CROSS_ENTROPIES[cross_entropy](predicted, labels).mean()
     correct = (predicted.argmax(axis=-1) == labels).sum(dtype=jnp.int32)
     return entropy, correct

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import problem
+from agn_bench.problems.classifier import which_cross_entropy
 from agn_bench.problems.convolution import Convolutional
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Resnet(Convolutional):
     stages: int = quantity(1, 6, whole=True, default=3, help="Stages, each of half the height and width.")
     blocks: int = quantity(1, 100, whole=True, default=1, help="In a stage.")
     groups: int = quantity(1, 64, whole=True, default=4, help="Groups of channels that are normalized, at most.")
+    cross_entropy: str = which_cross_entropy()
 
     @property
     def least(self) -> int:

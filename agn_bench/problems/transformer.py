@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from agn_bench.base.quantities import quantity
 from agn_bench.problems import Batch, Measure, Params, Problem, problem
-from agn_bench.problems.classifier import of_classes
+from agn_bench.problems.classifier import of_classes, which_cross_entropy
 from agn_bench.problems.data import TEXT
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Transformer(Problem):
     heads: int = quantity(1, 128, whole=True, default=2, help="Heads of the attention; they share the dimension.")
     layers: int = quantity(1, 128, whole=True, default=2, help="Layers of attention and dense layers.")
     widening: int = quantity(1, 64, whole=True, default=2, help="How much wider than the dimension dense layers are.")
+    cross_entropy: str = which_cross_entropy()
 
     def unfit(self) -> str:
         if self.dimension % self.heads:
@@ -100,12 +101,13 @@ class Transformer(Problem):
         """
         import jax
         import jax.numpy as jnp
-        import optax
+
+        from agn_bench.problems.cross_entropy import CROSS_ENTROPIES
 
         sequences, targets = batch
         logits = jax.vmap(params)(sequences)
         known = targets != UNKNOWN
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(known, targets, 0))
+        entropy = CROSS_ENTROPIES[self.cross_entropy](logits, jnp.where(known, targets, 0))
         right = known & (logits.argmax(axis=-1) == targets)
         return (known * entropy).sum() / known.sum(), {"accuracy": (right.sum(axis=1) / known.sum(axis=1)).sum()}
 

@@ -90,6 +90,7 @@ def survey(
             remarked[called] = [
                 *([] if recorded else remarks.of_plan(config)),
                 *remarks.of_timeline(timeline, recorded),
+                *remarks.of_recorded(config, timeline),
             ]
         on_cell(called)
     for name in _OF_ONE_KIND:  # of an earlier survey, which this one replaces

@@ -1,5 +1,6 @@
-"""What a user should know of a run's work and time without having asked: work that is not trained, and a clock that
-mostly waits for a few workers. Each is a sentence in which options stand in backticks (see base.inputs.spelled).
+"""What a user should know of a run's work and time without having asked: work that is not trained, a clock that mostly
+waits for a few workers, recorded times that were used up. Each is a sentence or two in which options stand in backticks
+(see base.inputs.spelled).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agn_bench.clock.recorded import Recorded
 from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
@@ -73,6 +75,37 @@ def of_timeline(timeline: Timeline, recorded: bool = False) -> list[str]:
     return [f"From {since:.4g} s to {end:.4g} s, {takes}; {late_workers} at work. {ends}{opened}."]
 
 
+def of_recorded(config: RunConfig, timeline: Timeline) -> list[str]:
+    """Which recorded times of its delays were used up, and what came then."""
+    profile = config.delays
+    if isinstance(profile, Trace):
+        return []
+    exchanges = np.bincount(timeline.worker, minlength=timeline.workers)
+    steps = sum(
+        np.bincount(one.worker, one.steps, timeline.workers)
+        for one in (timeline, timeline.interrupted, timeline.unfinished)
+    )
+    said = []
+    for part, times in (("step", steps), ("up", exchanges), ("down", exchanges), ("server", exchanges)):
+        distribution = getattr(profile, part)
+        if not isinstance(distribution, Recorded):
+            continue
+        lengths = np.array([distribution.length(config.seed, worker) for worker in range(timeline.workers)])
+        beyond = np.maximum(times - lengths, 0)
+        if beyond.any():
+            who = f"{(beyond > 0).sum()} of {timeline.workers} workers used up their recorded times of [{part}]"
+            said.append(f"{who} in {distribution.file}. {_then(distribution, beyond, lengths)}")
+    return said
+
+
+def _then(distribution: Recorded, beyond: np.ndarray, lengths: np.ndarray) -> str:
+    if distribution.at_end == "blocks":
+        blocks = int(np.ceil(beyond / distribution.block).sum())
+        return f"Then {blocks} blocks of {distribution.block} rows were drawn of them at random, in all."
+    again = int(np.ceil(beyond / lengths).sum())
+    return f"Then the same times came again, {again} {'time' if again == 1 else 'times'} in all."
+
+
 def of_summary(config: RunConfig, row: Mapping[str, Any]) -> list[str]:
     """What a finished run has left out of the work that was planned, by its row of summary.csv; nothing of one that
     diverged or reached its target, which says so itself.
@@ -105,5 +138,6 @@ def of_run(result: RunResult) -> list[str]:
     return [
         *of_plan(config),
         *of_timeline(result.timeline, isinstance(config.delays, Trace)),
+        *of_recorded(config, result.timeline),
         *of_summary(config, summary(result)),
     ]
