@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +74,43 @@ class Draws:
         return total - np.repeat(total[self.first], self.phases)
 
 
+Sums = Callable[[Distribution, int, Kind, int, int, int], np.ndarray]
+"""Of a distribution, a seed, a kind, a worker, a count and terms: so many sums of so many draws each, (count,)."""
+
+
+def draw_anew(distribution: Distribution, seed: int, kind: Kind, worker: int, count: int, terms: int) -> np.ndarray:
+    """The first `count` sums of `terms` draws each of a worker's stream, in seconds, (count,)."""
+    return draw_sums(distribution, stream(seed, kind, worker), count, terms)
+
+
+class Remembered:
+    """Sums that are kept, for cells that differ in their numbers of workers: their first draws are the same.
+
+    Of one profile: what is drawn of a kind is asked for with one distribution.
+    """
+
+    MOST = 1 << 22
+    """Numbers that are kept; then all are forgotten, and drawn again where they are asked for again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Kind, int, int], np.ndarray] = {}
+        self._size = 0
+
+    def __call__(
+        self, distribution: Distribution, seed: int, kind: Kind, worker: int, count: int, terms: int
+    ) -> np.ndarray:
+        """See draw_anew; to be read only."""
+        key = (seed, kind, worker, terms)
+        known = self._known.get(key)
+        if known is None or len(known) < count:
+            known = draw_anew(distribution, seed, kind, worker, count, terms)
+            if self._size > self.MOST:
+                self._known, self._size = {}, 0
+            self._known[key] = known
+            self._size += count
+        return known[:count]
+
+
 def draw_delays(
     profile: Profile,
     seed: int,
@@ -80,12 +118,14 @@ def draw_delays(
     phases: int | np.ndarray,
     local_steps: int | np.ndarray,
     message_bytes: int = 0,
+    sums: Sums = draw_anew,
 ) -> Draws:
     """Draw the times of `phases` local phases of each worker, or of so many of each.
 
     Args:
         local_steps: λ, or that of each phase, flat, worker by worker, (all phases,) int32.
         message_bytes: what a worker sends to the server, and gets back.
+        sums: who draws where all phases have as many steps: `draw_anew`, or a `Remembered` of this profile.
     """
     counts = np.broadcast_to(np.asarray(phases), (workers,))
     total = int(counts.sum())
@@ -99,7 +139,7 @@ def draw_delays(
             own = np.split(terms, np.cumsum(counts)[:-1])
             drawn = [draw_sums_of(distribution, stream(seed, kind, w), own[w]) for w in range(workers)]
         else:
-            drawn = [draw_sums(distribution, stream(seed, kind, w), int(counts[w]), terms) for w in range(workers)]
+            drawn = [sums(distribution, seed, kind, w, count, terms) for w, count in enumerate(counts.tolist())]
         return np.concatenate(drawn)
 
     def exchanged(part: str, kind: Kind) -> np.ndarray:
