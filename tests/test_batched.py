@@ -50,6 +50,7 @@ def runs(draw: st.DrawFn) -> tuple[Draws, Stop]:
     profile = draw(profiles() | st.sampled_from([TIES, UNEVEN]))
     steps = draw(st.integers(1, 9))
     several = np.arange(phases.sum(), dtype=np.int32) % 3 + steps if draw(st.booleans()) else steps
+    profile = replace(profile, channels=draw(st.sampled_from([1, 1, 1, 2])))
     draws = draw_delays(profile, draw(st.integers(0, 9)), workers, phases, several, 1000)
     stop = draw(st.sampled_from([NEVER, Stop(exchanges=3), Stop(seconds=1.5), Stop(gradient_steps=20)]))
     return draws, stop
@@ -73,14 +74,14 @@ def test_a_batch_gives_the_timelines_one_by_one(monkeypatch: pytest.MonkeyPatch)
 
 def test_batches_are_bounded_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """More timelines than fit into a batch, of more exchanges, held in other blocks, and one larger than a batch."""
-    simulated = module._simulated
+    served = module._served
     sizes: list[tuple[int, int]] = []
 
-    def noted(batch: list) -> object:  # type: ignore[type-arg]
+    def noted(batch: list, blocks: tuple[int, int]) -> object:  # type: ignore[type-arg]
         sizes.append((len(batch), sum(len(run.draws.compute) for run in batch)))
-        return simulated(batch)
+        return served(batch, blocks)
 
-    monkeypatch.setattr(module, "_simulated", noted)
+    monkeypatch.setattr(module, "_served", noted)
     monkeypatch.setattr(machine, "threads", lambda: 1)
     cells = [*([(3, 2)] * 70), *([(40, 300)] * 4), (65, 10), (3, 2), (10, 4000)]
     drawn = [draw_delays(UNEVEN, seed, workers, phases, 2) for seed, (workers, phases) in enumerate(cells)]
