@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Draws:
     def workers(self) -> int:
         return len(self.phases)
 
-    @property
+    @cached_property
     def first(self) -> np.ndarray:
         """Where each worker's phases begin in the flat arrays, (workers,)."""
         return np.cumsum(self.phases) - self.phases

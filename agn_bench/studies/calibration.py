@@ -22,6 +22,7 @@ from agn_bench.clock.batched import end_seconds
 from agn_bench.clock.draws import Remembered
 from agn_bench.clock.profile_files import as_toml
 from agn_bench.clock.timeline import in_order
+from agn_bench.studies.confidence import Confidence, confidence
 from agn_bench.studies.fitted_numbers import first_guesses, is_admissible, values_of, with_values
 from agn_bench.studies.measured import Measured
 
@@ -152,21 +153,46 @@ def report(
     return cells, summary
 
 
+def confidence_of(
+    fitted: Profile,
+    measured: Measured,
+    gradient_steps: int,
+    seeds: int,
+    message_bytes: int,
+    resamples: int,
+    on_step: Callable[[str], None] = lambda text: None,
+) -> Confidence:
+    """How well the measured seconds bind the numbers of a profile that was fitted to them (see studies.confidence)."""
+
+    def simulate(profile: Profile) -> np.ndarray:
+        return simulated_s(profile, measured, gradient_steps, seeds, message_bytes).mean(axis=1)
+
+    return confidence(fitted, measured, simulate, gradient_steps, message_bytes, resamples, on_step)
+
+
 def write_calibration(
     folder: Path,
     fitted: Profile,
     source: str,
+    confidence: Confidence | None,
     cells: list[dict[str, Any]],
     summary: list[dict[str, Any]],
     facts: dict[str, Any],
 ) -> list[Path]:
-    """Write profile.toml, cells.csv, errors.csv, the figure and the provenance; return the pictures."""
+    """Write profile.toml, numbers.csv, cells.csv, errors.csv, the figure and the provenance; return the pictures.
+
+    Args:
+        confidence: None: there is no numbers.csv, nor that of an earlier fit.
+    """
     import pandas as pd
 
     from agn_bench.analysis.figures.clock import measured_against_simulated
     from agn_bench.base import files
 
     files.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
+    (folder / "numbers.csv").unlink(missing_ok=True)
+    if confidence is not None:
+        files.write_table(folder / "numbers.csv", confidence.rows())
     files.write_table(folder / "cells.csv", cells)
     files.write_table(folder / "errors.csv", summary)
     files.record_provenance(folder, {"calibrate": facts})
