@@ -21,6 +21,9 @@ from agn_bench.clock.draws import Remembered
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import NEVER, Stop
 from agn_bench.clock.timeline import Timeline
+from agn_bench.studies.pairs import cells
+from agn_bench.training import timing
+from agn_bench.training.timing import active_timeline_of, timeline_of, timelines_of
 
 TIES = Profile("ties", Constant(0.0), order="random", fifo_share=0.5)
 UNEVEN = Profile(
@@ -139,3 +142,45 @@ def test_streams_are_numpys() -> None:
         assert ours.spawn(2)[1].random() == numpys.spawn(2)[1].random()
         words = [one.bit_generator.seed_seq.generate_state(6).tolist() for one in (ours, numpys)]
         assert words[0] == words[1]
+
+
+# --- surveys ---
+
+HEAVY = ("step.distribution=pareto", "step.floor=0.1", "step.shape=0.8", "step.cap=400", "server.order=random")
+
+
+@pytest.mark.parametrize(
+    ("options", "exchanges"),
+    [
+        ({}, None),
+        ({}, 150),
+        ({"shares": "open"}, None),
+        ({"seconds": "40", "local_steps_rule": "by-speed", "delays": "stragglers"}, None),
+        ({"local_steps_rule": "post-local"}, None),
+        ({"delay": HEAVY, "seed": "3"}, 300),
+        ({"delay": ["server.channels=2"]}, 150),
+        ({"optimizer": "local-sgd"}, None),
+        ({"optimizer": "malenia"}, None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_survey_goes_by_the_timelines_of_each_cell(options: dict[str, object], exchanges: int | None) -> None:
+    work = {"gradient_steps": "600"} if exchanges is None and "seconds" not in options else {}
+    settings = {"workers": "4,11,70", "local_steps": "2,3", **work, **options}
+    configs = cells(settings, exchanges)
+    together = list(timelines_of(configs, exchanges))
+    for config, timeline in zip(configs, together, strict=True):
+        assert_same(timeline, timeline_of(config) if exchanges is None else active_timeline_of(config, exchanges))
+
+
+def test_a_cell_whose_phases_did_not_last_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second timeline is asked for while the others' first ones are simulated together."""
+    again = []
+    simulated = timing._simulated
+    monkeypatch.setattr(timing, "_simulated", lambda *asked: again.append(asked) or simulated(*asked))
+    settings = {"workers": "4,11", "local_steps": "2,3", "delay": HEAVY, "seed": "3"}
+    configs = cells(settings, 300)
+    together = list(timelines_of(configs, 300))
+    assert again
+    for config, timeline in zip(configs, together, strict=True):
+        assert_same(timeline, active_timeline_of(config, 300))
