@@ -21,8 +21,8 @@ formula. For the paper's runs the interpolated seconds are 0.5 % off where refit
 made again by simulation alone, from where they had ended: the step came out the same within 2.3 %, the server within
 1.3 %, the network within 11 % and the variation within 4 %. Errors that are reported are simulated.
 
-Refits look everywhere up to three times each number and down to a third. The fit itself goes downhill from a guess. So
-they may find less error than it has, and then an interval need not contain the fitted number.
+Refits look everywhere within a number's `reach` of the fit. The fit itself goes downhill from a guess. So they may find
+less error than it has, and then an interval need not contain the fitted number.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ CORRELATED = 0.7
 BEATEN_BY = 1.02
 """The fit's error is more than so many times the least one, if there is a clearly better one."""
 _PERCENTILES = (2.5, 97.5)
-_WIDEST = 3.0
-"""Refits look for numbers up to so many times as large and as small."""
-_DESIGN = 6
+_DESIGN = 7
 """2 to this are the points of the first interpolation."""
-_NEAR, _CHECKS = 56, 12
+_REFINEMENTS, _NEAR, _CHECKS = 2, 28, 12
 """Points where refits have ended that are simulated: for the second interpolation, and to see how good that is."""
-_POINTS, _GENERATIONS, _GOOD, _WIDER = 2048, 8, 100, 1.3
-"""Of a refit: points of a generation, generations, how many count as good, and by what the next ones spread wider."""
+_POINTS, _GENERATIONS, _GOOD, _SPREAD = 1024, 8, 100, 0.5
+"""Of a refit: points of a generation, generations, how many count as good, and how far around them the next ones are,
+as a part of their deviation.
+"""
 _AROUND, _NEARER, _SHRINK = 16, 12, 0.75
 """At last each refit looks at so many points around its own best, so many times, and each time this much nearer."""
 _SMOOTHING = 1e-2
@@ -198,16 +198,18 @@ class _Box:
     def refit(
         self,
         error: Callable[[np.ndarray], np.ndarray],
+        starts: np.ndarray,
         held: tuple[int, float] | None = None,
     ) -> np.ndarray:
-        """The numbers of least error, (refits, numbers): by the cross-entropy method (Rubinstein 1999).
+        """The numbers of least error, (refits, numbers): by a search like the cross-entropy method (Rubinstein 1999).
 
-        All refits look at the same points. The next ones are drawn from a normal distribution around the best so far,
-        and so follow valleys in which several numbers make up for one another. In the end each refit looks around its
-        own best.
+        All refits look at the same points, at first everywhere. The next points are drawn around those that were best,
+        with their covariance, and so follow valleys in which several numbers make up for one another. In the end each
+        refit looks around its own best.
 
         Args:
             error: of points, (…, numbers): (…, refits).
+            starts: points that are looked at too, (starts, numbers).
             held: which number is not to change, and what it is.
         """
         generator = np.random.default_rng(_STREAM)
@@ -219,7 +221,7 @@ class _Box:
             return points
 
         points = inside(self.low + (self.high - self.low) * generator.random((2 * _POINTS, len(self.fit))))
-        best = inside(self.fit[None])
+        best = inside(starts)
         for _ in range(_GENERATIONS):
             points = np.vstack([best, points])
             errors = error(points)
@@ -227,11 +229,12 @@ class _Box:
             # Of one refit the best point alone would say nothing of the valley.
             good = points[np.argpartition(errors, max(1, _GOOD // len(best)), axis=0)[: max(1, _GOOD // len(best))]]
             good = good.reshape(-1, len(self.fit))
-            spread = np.linalg.cholesky(np.cov(good, rowvar=False) * _WIDER**2 + 1e-6 * np.eye(len(self.fit)))
-            points = inside(good.mean(axis=0) + generator.normal(size=(_POINTS, len(self.fit))) @ spread.T)
+            spread = np.linalg.cholesky(np.cov(good, rowvar=False) + 1e-6 * np.eye(len(self.fit)))
+            around = good[generator.integers(len(good), size=_POINTS)]
+            points = inside(around + _SPREAD * generator.normal(size=around.shape) @ spread.T)
         own = np.arange(len(best))
         for number in range(_NEARER):
-            offsets = generator.normal(size=(_AROUND, len(self.fit))) @ spread.T * 0.5 * _SHRINK**number
+            offsets = generator.normal(size=(_AROUND, len(self.fit))) @ spread.T * _SPREAD * _SHRINK**number
             around = inside(best[:, None] + np.vstack([0 * self.fit, offsets]))
             best = around[own, error(around)[own, :, own].argmin(axis=1)]
         return best
@@ -274,15 +277,19 @@ def confidence(
         def error(weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
             return partial(_weighted, times, interpolation, weights)
 
-        alike = error(np.full((1, cells), 1 / cells))
+        alike, fit = error(np.full((1, cells), 1 / cells)), box.fit[None]
         held = [(number, box.fit[number] + way * math.log(2)) for number in range(len(values)) for way in (-1, 1)]
-        return box.refit(error(weights)), np.vstack([box.refit(alike, one) for one in (None, *held)])
+        there = np.vstack([box.refit(alike, fit, one) for one in held])
+        whole = np.vstack([box.refit(alike, np.vstack([fit, there])), there])
+        return box.refit(error(weights), np.vstack([fit, whole])), whole
 
     points = box.design()
     seconds = simulated(points, "around the fit")
-    ends, whole = refits(_Interpolation(times, points, seconds))
-    near = np.vstack([ends[:_NEAR], whole[[is_admissible(with_values(fitted, np.exp(point))) for point in whole]]])
-    points, seconds = np.vstack([points, near]), np.vstack([seconds, simulated(near, "where refits ended")])
+    for number in range(_REFINEMENTS):
+        ends, whole = refits(_Interpolation(times, points, seconds))
+        whole = whole[[is_admissible(with_values(fitted, np.exp(point))) for point in whole]]
+        near = np.vstack([ends[number * _NEAR : (number + 1) * _NEAR], whole])
+        points, seconds = np.vstack([points, near]), np.vstack([seconds, simulated(near, "where refits ended")])
     interpolation = _Interpolation(times, points, seconds)
     ends, whole = refits(interpolation)
     checks = ends[-_CHECKS:]
@@ -323,10 +330,11 @@ def _weighted(times: _Times, interpolation: _Interpolation, weights: np.ndarray,
 
 
 def _box(profile: Profile, values: np.ndarray) -> _Box:
-    """Up to _WIDEST each way, and no further than the profile allows."""
+    """As far as the numbers' reaches each way, and no further than the profile allows."""
+    reaches = [number.reach for number in numbers_of(profile)]
 
     def reach(number: int, factor: float) -> float:
-        """The largest part of the way, on a logarithmic scale, that is admissible."""
+        """The largest part of the way to so many times its value, on a logarithmic scale, that is admissible."""
 
         def admissible(part: float) -> bool:
             changed = values.copy()
@@ -341,7 +349,7 @@ def _box(profile: Profile, values: np.ndarray) -> _Box:
             low, high = (middle, high) if admissible(middle) else (low, middle)
         return low
 
-    down = np.array([reach(number, 1 / _WIDEST) for number in range(len(values))])
-    up = np.array([reach(number, _WIDEST) for number in range(len(values))])
+    down = np.array([reach(number, 1 / factor) for number, factor in enumerate(reaches)])
+    up = np.array([reach(number, factor) for number, factor in enumerate(reaches)])
     fit = np.log(values)
-    return _Box(fit, fit - down * math.log(_WIDEST), fit + up * math.log(_WIDEST))
+    return _Box(fit, fit - down * np.log(reaches), fit + up * np.log(reaches))

@@ -40,6 +40,8 @@ class Number(NamedTuple):
     start: Callable[[Bounds], tuple[float, ...]]
     """First guesses."""
     bounds: tuple[float, float] = (0.0, math.inf)
+    reach: float = 20.0
+    """Whoever asks what other values would do looks up to so many times as far, and as near."""
 
 
 def _mean(*parts: str, least: float = _LEAST_NETWORK) -> dict[str, Any]:
@@ -86,6 +88,7 @@ NUMBERS = (
         set=_with_step_cv,
         start=lambda bounds: (0.3, 0.03),
         bounds=(0.0, 100.0),
+        reach=3.0,
     ),
 )
 """What is fitted. A line more is a number more: those that a profile has not are left out."""
