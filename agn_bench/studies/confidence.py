@@ -18,8 +18,8 @@ To simulate for each of some hundred refits would be dear. So all go by one inte
 is made from simulations at points around the fit, and again with more of them where the first refits have ended. What
 is interpolated is the logarithm of the seconds over those without any waiting and variation, for which there is a
 formula. For the paper's runs the interpolated seconds are 0.5 % off where refits have ended. Three of these refits were
-made again by simulation alone, from where they had ended: the step came out the same within 2.3 %, the server within
-1.3 %, the network within 11 % and the variation within 4 %. Errors that are reported are simulated.
+made again by simulation alone, from where they had ended: step and server came out the same within 1.1 %, network and
+variation within 7.5 %. Errors that are reported are simulated.
 
 Refits look everywhere within a number's `reach` of the fit. The fit itself goes downhill from a guess. So they may find
 less error than it has, and then an interval need not contain the fitted number.
