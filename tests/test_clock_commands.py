@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -278,7 +279,7 @@ def test_calibrate_finds_the_profile_that_made_the_times(command: Command, tmp_p
     times = measured_times(tmp_path / "times.csv")
     code, out, err = command(
         "calibrate", times, "--delays", "ideal", "--gradient-steps", 2000, "--held-out", "again", "--seeds", 1,
-        "--out", tmp_path / "fit",
+        "--resamples", 20, "--out", tmp_path / "fit",
     )  # fmt: skip
     assert (code, err) == (0, "")
     fitted = load_profile(str(tmp_path / "fit" / "profile.toml"))
@@ -292,6 +293,49 @@ def test_calibrate_finds_the_profile_that_made_the_times(command: Command, tmp_p
     np.testing.assert_allclose(cells["error"], cells["simulated_s"] / cells["measured_s"] - 1, atol=1e-12)
     assert (tmp_path / "fit" / "figures" / "measured-against-simulated.svg").exists()
     assert "simulated against measured seconds" in out
+    numbers = pd.read_csv(tmp_path / "fit" / "numbers.csv").set_index("number")
+    assert list(numbers.index) == ["step.mean", "server.mean", "network.mean"]
+    assert numbers["value"].to_dict() == {
+        "step.mean": fitted.step.moments().mean,
+        "server.mean": fitted.server.moments().mean,
+        "network.mean": fitted.up.moments().mean,
+    }
+    assert (numbers[["error_at_half", "error_at_twice"]] > 1.1 * errors["mean_absolute_error"].iloc[0]).all(axis=None)
+    for name, bound in numbers["bound"].items():
+        said = "The times bind it" if bound else "The times do not bind it"
+        assert re.search(rf"{name}, [^.]*: 0\.\d+\. {said}", out)
+
+
+def test_without_resamples_there_are_no_intervals(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are those of an earlier fit left; and too few to tell intervals from are refused."""
+    monkeypatch.setattr(calibration, "_PRECISION", 0.3)
+    times = measured_times(tmp_path / "times.csv")
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "numbers.csv").write_text("number\n")
+    words = ("calibrate", times, "--delays", "ideal", "--gradient-steps", 2000, "--seeds", 1, "--out", tmp_path / "fit")
+    code, out, err = command(*words, "--resamples", 0)
+    assert (code, err) == (0, "")
+    assert not (tmp_path / "fit" / "numbers.csv").exists()
+    assert "bind" not in out
+    assert "accepted: 0, or from 20 to 1000" in refused(command(*words, "--resamples", 19))
+
+
+@pytest.mark.usefixtures("sketched")
+def test_a_fit_that_is_interrupted_leaves_nothing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calibration, "_PRECISION", 0.3)
+    monkeypatch.setattr("agn_bench.studies.confidence._weighted", stop)
+    times = measured_times(tmp_path / "times.csv")
+    words = ("--delays", "ideal", "--gradient-steps", 2000, "--seeds", 1)
+    code, _, _ = command("calibrate", times, *words, "--out", tmp_path / "fit")
+    assert code == 130
+    assert not list((tmp_path / "fit").glob("*"))
 
 
 @pytest.mark.parametrize(
@@ -354,7 +398,7 @@ def test_the_fitted_profile_can_be_read_again_whatever_its_shape(
         "step.mean=0.5",
     )
     code, _, err = command(
-        "calibrate", times, *shape, "--gradient-steps", 2000, "--seeds", 1, "--out", tmp_path / "fit"
+        "calibrate", times, *shape, "--gradient-steps", 2000, "--seeds", 1, "--resamples", 0, "--out", tmp_path / "fit"
     )
     assert (code, err) == (0, "")
     fitted = load_profile(str(tmp_path / "fit" / "profile.toml"))

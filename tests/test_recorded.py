@@ -63,7 +63,7 @@ def recorded(**numbers: Any) -> Recorded:
 
 
 def sampler(law: Recorded, worker: int, seed: int = 0) -> Callable[[int], np.ndarray]:
-    return law.sampler(seed, worker, 9, np.random.default_rng(0))
+    return law.sampler(seed, worker, np.random.default_rng(0))
 
 
 # --- whose times, and in which order ---
@@ -421,7 +421,7 @@ class Walk(Distribution):
     def draw(self, generator, count):
         raise AssertionError("its sampler is asked")
 
-    def sampler(self, seed, worker, workers, generator):
+    def sampler(self, seed, worker, generator):
         given = [0]
         def times(count):
             given[0] += count
@@ -446,7 +446,7 @@ def test_a_class_of_ones_own_may_give_times_that_hang_together(
 @pytest.mark.parametrize(
     ("times", "given", "says"),
     [
-        ("np.ones(count + 1)", "times", r"Walk.sampler\(0, 0, 1, generator\)\(3\) gave float64\[4\] .*not 3 finite"),
+        ("np.ones(count + 1)", "times", r"Walk.sampler\(0, 0, generator\)\(3\) gave float64\[4\] .*not 3 finite"),
         (
             "-np.ones(count)",
             "times",
@@ -454,7 +454,7 @@ def test_a_class_of_ones_own_may_give_times_that_hang_together(
         ),
         ("np.full(count, np.nan)", "times", "gave float64"),
         ("1 / 0", "times", "division by zero"),
-        ("0", "None", r"Walk.sampler\(0, 0, 1, generator\) gave NoneType, not a function that gives the next times"),
+        ("0", "None", r"Walk.sampler\(0, 0, generator\) gave NoneType, not a function that gives the next times"),
         ("0", "nothing", "name 'nothing' is not defined"),
     ],
 )

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +20,9 @@ from agn_bench.cli.base import as_flag
 from agn_bench.config.run import RunConfig
 from agn_bench.store.collected import SUMMARY, files_there
 from agn_bench.store.run_files import RUN_FILES
+
+if TYPE_CHECKING:
+    from agn_bench.studies.confidence import Confidence
 
 _BINS, _BAR = 16, 40
 
@@ -170,6 +173,29 @@ def show_remarks(console: Terminal, remarks: Mapping[str, Sequence[str]], among:
             console.say(f"  {f'{called}: ' if among > 1 else ''}{spelled(remark, as_flag)}")
     if len(remarks) > _MOST_REMARKED:
         console.say(f"  The same holds, with other numbers, for {len(remarks) - _MOST_REMARKED} more of {among} cells.")
+
+
+def show_confidence(console: Terminal, found: Confidence) -> None:
+    """How well measured times bind each number that was fitted to them, a sentence or two each."""
+    for name, what, value, low, high, bound, half, twice in zip(
+        found.names, found.what, found.values, found.low, found.high, found.bound, found.error_at_half,
+        found.error_at_twice, strict=True,
+    ):  # fmt: skip
+        verdict = "The times bind it" if bound else "The times do not bind it"
+        console.say(
+            f"  {name}, {what}: {value:.3g}. {verdict}: other runs of the same kind would likely give {low:.3g} to "
+            f"{high:.3g}. Held at half of it the mean error is {_figure(100 * half, '.1f', ' %')}, at twice "
+            f"{_figure(100 * twice, '.1f', ' %')}; the fit has {100 * found.error:.1f} %."
+        )
+    for one, other, correlation in found.together:
+        how = "where one is larger the other is smaller" if correlation < 0 else "where one is larger the other is too"
+        console.say(f"  The times tell {one} and {other} apart badly: {how} (correlation {correlation:+.2f}).")
+    if found.beaten:
+        numbers = ", ".join(f"{name} {value:.3g}" for name, value in zip(found.names, found.least, strict=True))
+        console.say(
+            f"  Other numbers have less error, {100 * found.least_error:.1f} % instead of {100 * found.error:.1f} %: "
+            f"{numbers}. The fit goes downhill from a guess, and ended elsewhere."
+        )
 
 
 def _of_all_steps(row: dict[str, Any], column: str) -> str:

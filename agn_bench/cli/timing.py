@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agn_bench.base.inputs import printable, whole_number
+from agn_bench.base.inputs import BadInput, printable, whole_number
 from agn_bench.cli import options
 from agn_bench.cli.base import app, facts_of, option, path, reporting
 from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
@@ -93,6 +93,7 @@ def timeline(
 
 
 _MOST_SEEDS = 100
+_LEAST_RESAMPLES, _MOST_RESAMPLES = 20, 1000
 
 
 @app.command()
@@ -118,6 +119,9 @@ def calibrate(
     model: Annotated[str, option("Whose size the messages have; default mlp-paper.", "NAME", WORK)] = "mlp-paper",
     dataset: Annotated[str, option("What the model learns; default mnist.", "NAME", WORK)] = "mnist",
     seeds: Annotated[str, option("Timelines to average over; default 3.", "N", RUN)] = "3",
+    resamples: Annotated[
+        str, option("Refits that the intervals of the numbers are of, 0 for no intervals; default 200.", "N", RUN)
+    ] = "200",
     threads: options.Threads = None,
     out: Annotated[str, option("Folder to write to; default results/adhoc/calibration.", "DIR", RUN)] = (
         "results/adhoc/calibration"
@@ -127,8 +131,9 @@ def calibrate(
     """Fit a delay profile to measured training times: step, network and server times.
 
     The distributions, the order of service and whatever else a profile has are those of --delays. What is fitted are
-    the means of step, server and network (the same both ways), and the variation of the steps. Writes profile.toml,
-    cells.csv (every measured run), errors.csv and a figure.
+    the means of step, server and network (the same both ways), and the variation of the steps. Then the fit is repeated
+    with runs drawn from the measured ones, to see how well they bind each number. Writes profile.toml, numbers.csv (the
+    fitted numbers and their intervals), cells.csv (every measured run), errors.csv and a figure.
 
     ```console
     agn-bench calibrate times.csv --gradient-steps 18750 --held-out other_seconds
@@ -142,13 +147,17 @@ def calibrate(
     base = load_profile(configuration["delays"] or str(OPTIONS["delays"].default), configuration["delay"] or [])
     steps = whole_number("gradient_steps", gradient_steps, 1, MAX_IMAGES_DRAWN)
     timelines = whole_number("seeds", seeds, 1, _MOST_SEEDS)
+    refits = whole_number("resamples", resamples, 0, _MOST_RESAMPLES)
+    if 0 < refits < _LEAST_RESAMPLES:
+        accepted = f"0, or from {_LEAST_RESAMPLES} to {_MOST_RESAMPLES}"
+        raise BadInput("resamples", resamples, "too few to tell intervals from", accepted)
     size = MODELS.choose(model).thing.on(DATASETS.choose(dataset).thing).message_bytes
     columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps, configuration["columns"])
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
-        from agn_bench.cli.display import show_path, show_rows
+        from agn_bench.cli.display import show_confidence, show_path, show_rows
         from agn_bench.cli.progress import StepDisplay
-        from agn_bench.studies.calibration import Trial, fit, report, write_calibration
+        from agn_bench.studies.calibration import Trial, confidence_of, fit, report, write_calibration
 
         for note in columns[0].notes:
             terminal.say(f"  {note}")
@@ -159,10 +168,13 @@ def calibrate(
                 display.step(f"{trial.evaluations} profiles tried, mean error {100 * trial.error:.2f} %")
 
             fitted = fit(base, columns[0], steps, timelines, size, on_trial)
+            confidence = None
+            if refits:
+                confidence = confidence_of(fitted, columns[0], steps, timelines, size, refits, display.step)
             cells, errors = report(fitted, columns, steps, timelines, size)
             display.step("writing")
         source = f"fitted by agn-bench calibrate to {seconds} of {printable(Path(times).name)}"
-        pictures = write_calibration(folder, fitted, source, cells, errors, facts_of(context))
+        pictures = write_calibration(folder, fitted, source, confidence, cells, errors, facts_of(context))
     show_rows(
         terminal,
         "fitted profile",
@@ -184,6 +196,9 @@ def calibrate(
         for row in errors
     ]
     show_rows(terminal, "simulated against measured seconds", shown)
+    if confidence is not None:
+        show_confidence(terminal, confidence)
     for picture in pictures:
         show_path(terminal, picture)
-    show_path(terminal, folder, "profile.toml, cells.csv, errors.csv, provenance.json")
+    numbers = "" if confidence is None else "numbers.csv, "
+    show_path(terminal, folder, f"profile.toml, {numbers}cells.csv, errors.csv, provenance.json")

@@ -14,13 +14,14 @@
     stops.py           when a run ends before its workers have nothing left to do
     timeline.py        the timeline itself
     events.py          simulated: a discrete-event simulation compiled by JAX
+    batched.py         the same for many timelines at once
     ruled_events.py    the same where there are rules, or several are served at once
-    compiled.py        how both are compiled
+    compiled.py        how they are compiled
     trace.py           read from a file: recorded elsewhere, or by this program
     measures.py        staleness, waits, utilization, throughput
     stability.py       the growth rate: whether AGN is stable on a timeline
 
-Only those three import JAX.
+Only those four import JAX.
 """
 
 from agn_bench.clock.distributions import (

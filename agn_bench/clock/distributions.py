@@ -43,8 +43,8 @@ class Distribution(ABC):
     def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
         """`count` times in seconds, float64, 0 or more; the first draws do not depend on `count`."""
 
-    def sampler(self, seed: int, worker: int, workers: int, generator: np.random.Generator) -> Sampler:
-        """The times of one worker, of 0 … workers − 1, in order. By default they are independent draws.
+    def sampler(self, seed: int, worker: int, generator: np.random.Generator) -> Sampler:
+        """The times of one worker, in order. By default they are independent draws.
 
         The times that it gives must not depend on how many of them a call asks for.
 
@@ -238,9 +238,7 @@ def drawn(distribution: Distribution, generator: np.random.Generator, count: int
     return _checked(kind, f"{kind.__name__}.draw(generator, {count})", partial(distribution.draw, generator), count)
 
 
-def sampler_of(
-    distribution: Distribution, seed: int, worker: int, workers: int, generator: np.random.Generator
-) -> Sampler:
+def sampler_of(distribution: Distribution, seed: int, worker: int, generator: np.random.Generator) -> Sampler:
     """The times of one worker, in order (see Distribution.sampler).
 
     Raises:
@@ -251,10 +249,10 @@ def sampler_of(
     if kind.sampler is Distribution.sampler:
         return partial(drawn, distribution, generator)
     if source_of(kind) is None:
-        return distribution.sampler(seed, worker, workers, generator)
-    call = f"{kind.__name__}.sampler({seed}, {worker}, {workers}, generator)"
+        return distribution.sampler(seed, worker, generator)
+    call = f"{kind.__name__}.sampler({seed}, {worker}, generator)"
     with called(kind, call):
-        sampler = distribution.sampler(seed, worker, workers, generator)
+        sampler = distribution.sampler(seed, worker, generator)
     if not callable(sampler):
         raise UserCodeError(f"{call} gave {type(sampler).__name__}, not a function that gives the next times")
     return lambda count: _checked(kind, f"{call}({count})", sampler, count)

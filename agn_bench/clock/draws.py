@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Draws:
     def workers(self) -> int:
         return len(self.phases)
 
-    @property
+    @cached_property
     def first(self) -> np.ndarray:
         """Where each worker's phases begin in the flat arrays, (workers,)."""
         return np.cumsum(self.phases) - self.phases
@@ -101,6 +101,50 @@ class Draws:
         return total - np.repeat(total[self.first], self.phases)
 
 
+Sums = Callable[[Distribution, int, Kind, int, int, int], np.ndarray]
+"""Of a distribution, a seed, a kind, a worker, a count and terms: so many sums of so many draws each, (count,)."""
+
+
+def draw_anew(distribution: Distribution, seed: int, kind: Kind, worker: int, count: int, terms: int) -> np.ndarray:
+    """The first `count` sums of `terms` draws each of a worker's stream, in seconds, (count,)."""
+    generator = stream(seed, kind, worker)
+    return draw_sums(distribution, generator, count, terms, sampler_of(distribution, seed, worker, generator))
+
+
+def _draw_of(distribution: Distribution, seed: int, kind: Kind, worker: int, terms: np.ndarray) -> np.ndarray:
+    """The first sums of a worker's stream, of so many draws each, (terms,)."""
+    generator = stream(seed, kind, worker)
+    return draw_sums_of(distribution, generator, terms, sampler_of(distribution, seed, worker, generator))
+
+
+class Remembered:
+    """Sums that are kept, for cells that differ in their numbers of workers: their first draws are the same.
+
+    Of one profile: what is drawn of a kind is asked for with one distribution.
+    """
+
+    MOST = 1 << 22
+    """Numbers that are kept; then all are forgotten, and drawn again where they are asked for again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Kind, int, int], np.ndarray] = {}
+        self._size = 0
+
+    def __call__(
+        self, distribution: Distribution, seed: int, kind: Kind, worker: int, count: int, terms: int
+    ) -> np.ndarray:
+        """See draw_anew; to be read only."""
+        key = (seed, kind, worker, terms)
+        known = self._known.get(key)
+        if known is None or len(known) < count:
+            known = draw_anew(distribution, seed, kind, worker, count, terms)
+            if self._size > self.MOST:
+                self._known, self._size = {}, 0
+            self._known[key] = known
+            self._size += count
+        return known[:count]
+
+
 def draw_delays(
     profile: Profile,
     seed: int,
@@ -109,6 +153,7 @@ def draw_delays(
     local_steps: int | np.ndarray,
     message_bytes: int = 0,
     leftover_steps: int = 0,
+    sums: Sums = draw_anew,
 ) -> Draws:
     """Draw the times of `phases` local phases of each worker, or of so many of each.
 
@@ -116,6 +161,7 @@ def draw_delays(
         local_steps: λ, or that of each phase, flat, worker by worker, (all phases,) int32.
         message_bytes: what a worker sends to the server, and gets back.
         leftover_steps: that each worker makes after its phases. The times of these do not depend on it.
+        sums: who draws where all phases have as many steps: `draw_anew`, or a `Remembered` of this profile.
     """
     counts = np.broadcast_to(np.asarray(phases), (workers,))
     total = int(counts.sum())
@@ -125,16 +171,12 @@ def draw_delays(
     def times(distribution: Distribution, kind: Kind, terms: int | np.ndarray = 1) -> np.ndarray:
         if type(distribution) is Constant:
             return np.full(total, terms * distribution.mean)
-        own = np.split(terms, np.cumsum(counts)[:-1]) if isinstance(terms, np.ndarray) else [terms] * workers
-        return np.concatenate([sums(distribution, kind, worker, own[worker]) for worker in range(workers)])
-
-    def sums(distribution: Distribution, kind: Kind, worker: int, terms: int | np.ndarray) -> np.ndarray:
-        """Of a worker: of so many terms each phase, or of as many as the array says."""
-        generator = stream(seed, kind, worker)
-        sampler = sampler_of(distribution, seed, worker, workers, generator)
         if isinstance(terms, np.ndarray):
-            return draw_sums_of(distribution, generator, terms, sampler)
-        return draw_sums(distribution, generator, int(counts[worker]), int(terms), sampler)
+            own = np.split(terms, np.cumsum(counts)[:-1])
+            drawn = [_draw_of(distribution, seed, kind, worker, own[worker]) for worker in range(workers)]
+        else:
+            drawn = [sums(distribution, seed, kind, w, count, terms) for w, count in enumerate(counts.tolist())]
+        return np.concatenate(drawn)
 
     def exchanged(part: str, kind: Kind) -> np.ndarray:
         return times(getattr(profile, part), kind) + profile.transfer_s(part, message_bytes)
@@ -143,7 +185,8 @@ def draw_delays(
     if leftover_steps:
         # Each worker's own stream of steps goes on where its phases ended.
         terms = [np.append(np.full(count, most_steps, np.int32), np.int32(leftover_steps)) for count in counts]
-        leftover = slowness * [sums(profile.step, Kind.STEP, worker, own)[-1] for worker, own in enumerate(terms)]
+        made = [_draw_of(profile.step, seed, Kind.STEP, worker, own)[-1] for worker, own in enumerate(terms)]
+        leftover = slowness * np.array(made)
     return Draws(
         local_steps=most_steps,
         phases=counts,

@@ -61,7 +61,7 @@ class Recorded(Distribution):
         which = (series * len(self.lengths)).astype(np.int64)
         return self.times[self._first[which] + (row * self.lengths[which]).astype(np.int64)]
 
-    def sampler(self, seed: int, worker: int, workers: int, generator: np.random.Generator) -> Sampler:
+    def sampler(self, seed: int, worker: int, generator: np.random.Generator) -> Sampler:
         """The times of one worker, in order. The generator is not used: what is random is the same for several."""
         places, series = self._chosen(seed, worker)
         anywhere = self.start == "random" or worker >= len(self.lengths)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ import numpy as np
 
 from agn_bench.analysis import metrics
 from agn_bench.base.inputs import BadInput
-from agn_bench.clock import Profile, draw_delays, parse_profile
-from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock import Profile, draw_delays
+from agn_bench.clock.batched import end_seconds
+from agn_bench.clock.draws import Remembered
 from agn_bench.clock.profile_files import as_toml
+from agn_bench.clock.timeline import in_order
+from agn_bench.studies.confidence import Confidence, confidence
+from agn_bench.studies.fitted_numbers import first_guesses, is_admissible, values_of, with_values
 from agn_bench.studies.measured import Measured
 
 _DIGITS = 3
-_LEAST_NETWORK = 1e-4
 _INADMISSIBLE = 1e6
 _PRECISION = 1e-3
 """Of the fitted numbers and of the error, relative: finer than what is kept of them."""
@@ -42,17 +45,16 @@ def simulated_s(
     profile: Profile, measured: Measured, gradient_steps: int, seeds: int, message_bytes: int
 ) -> np.ndarray:
     """Simulated seconds of every measured run, (cells, seeds)."""
-    return np.array(
-        [
-            [
-                simulate_timeline(
-                    draw_delays(profile, seed, n, gradient_steps // n // steps, steps, message_bytes)
-                ).end_s
-                for seed in range(seeds)
-            ]
-            for n, steps in zip(measured.workers.tolist(), measured.local_steps.tolist(), strict=True)
-        ]
+    # Cells in the order of their workers: those with fewer have longer draws, with which the others' begin, and
+    # those that are held alike in the program come together.
+    order = np.argsort(measured.workers, kind="stable")
+    sums = Remembered()
+    drawn = (
+        draw_delays(profile, seed, n, gradient_steps // n // steps, steps, message_bytes, sums=sums)
+        for n, steps in zip(measured.workers[order].tolist(), measured.local_steps[order].tolist(), strict=True)
+        for seed in range(seeds)
     )
+    return in_order(order, np.array(list(end_seconds(drawn))).reshape(len(order), seeds))
 
 
 def errors(simulated: np.ndarray, measured: Measured) -> np.ndarray:
@@ -71,15 +73,14 @@ def fit(
 ) -> Profile:
     """The profile of the kind of `base` with the least mean absolute relative error on the measured seconds.
 
-    Fitted are the means of step, server and network (one number for both ways: seconds cannot tell them apart), and
-    the coefficient of variation of the step if it has one, each to 3 digits.
+    Fitted are those of fitted_numbers.NUMBERS that the profile has, each to 3 digits.
 
     Raises:
         BadInput: the profile has a part without a mean of its own, or there are fewer runs than numbers.
     """
     from scipy import optimize
 
-    starts = [np.log(start) for start in _starts(base, measured, gradient_steps)]
+    starts = [np.log(start) for start in first_guesses(base, measured, gradient_steps)]
     if len(measured.seconds) < len(starts[0]):
         problem = f"{len(measured.seconds)} training runs cannot tell {len(starts[0])} numbers"
         raise BadInput("TIMES", measured.column, problem, f"at least {len(starts[0])} runs")
@@ -87,8 +88,8 @@ def fit(
 
     def error(numbers: np.ndarray) -> float:
         nonlocal best
-        profile = _with(base, np.exp(numbers))
-        if not _is_admissible(profile):
+        profile = with_values(base, np.exp(numbers))
+        if not is_admissible(profile):
             return _INADMISSIBLE
         found = float(
             np.abs(errors(simulated_s(profile, measured, gradient_steps, seeds, message_bytes), measured)).mean()
@@ -98,24 +99,15 @@ def fit(
         return found
 
     scores = [error(start) for start in starts]
-    numbers = starts[int(np.argmin(scores))] if min(scores) < _INADMISSIBLE else np.log(_own_numbers(base))
+    numbers = starts[int(np.argmin(scores))] if min(scores) < _INADMISSIBLE else np.log(values_of(base))
     for _ in range(2):  # a second simplex around the first one's end: the first may have collapsed too early
         simplex = np.vstack([numbers, numbers + 0.2 * np.eye(len(numbers))])
         options = {"initial_simplex": simplex, "xatol": _PRECISION, "fatol": _PRECISION / 10, "maxfev": 400}
         numbers = optimize.minimize(error, numbers, method="Nelder-Mead", options=options).x
-    fitted = _with(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
-    if not _is_admissible(fitted):
+    fitted = with_values(base, np.array([float(f"{value:.{_DIGITS}g}") for value in np.exp(numbers)]))
+    if not is_admissible(fitted):
         raise BadInput("delays", base.name, "no numbers of this profile fit the times", "another profile to start from")
     return fitted
-
-
-def _is_admissible(profile: Profile) -> bool:
-    """Whether the profile could stand in a file."""
-    try:
-        parse_profile(profile.name, as_toml(profile).encode())
-    except BadInput:
-        return False
-    return True
 
 
 def report(
@@ -161,56 +153,47 @@ def report(
     return cells, summary
 
 
+def confidence_of(
+    fitted: Profile,
+    measured: Measured,
+    gradient_steps: int,
+    seeds: int,
+    message_bytes: int,
+    resamples: int,
+    on_step: Callable[[str], None] = lambda text: None,
+) -> Confidence:
+    """How well the measured seconds bind the numbers of a profile that was fitted to them (see studies.confidence)."""
+
+    def simulate(profile: Profile) -> np.ndarray:
+        return simulated_s(profile, measured, gradient_steps, seeds, message_bytes).mean(axis=1)
+
+    return confidence(fitted, measured, simulate, gradient_steps, message_bytes, resamples, on_step)
+
+
 def write_calibration(
     folder: Path,
     fitted: Profile,
     source: str,
+    confidence: Confidence | None,
     cells: list[dict[str, Any]],
     summary: list[dict[str, Any]],
     facts: dict[str, Any],
 ) -> list[Path]:
-    """Write profile.toml, cells.csv, errors.csv, the figure and the provenance; return the pictures."""
+    """Write profile.toml, numbers.csv, cells.csv, errors.csv, the figure and the provenance; return the pictures.
+
+    Args:
+        confidence: None: there is no numbers.csv, nor that of an earlier fit.
+    """
     import pandas as pd
 
     from agn_bench.analysis.figures.clock import measured_against_simulated
     from agn_bench.base import files
 
     files.write_text(folder / "profile.toml", as_toml(replace(fitted, source=source, description="")))
+    (folder / "numbers.csv").unlink(missing_ok=True)
+    if confidence is not None:
+        files.write_table(folder / "numbers.csv", confidence.rows())
     files.write_table(folder / "cells.csv", cells)
     files.write_table(folder / "errors.csv", summary)
     files.record_provenance(folder, {"calibrate": facts})
     return measured_against_simulated(pd.DataFrame(cells), folder / "figures" / "measured-against-simulated")
-
-
-def _starts(base: Profile, measured: Measured, gradient_steps: int) -> list[np.ndarray]:
-    """First guesses. No run is shorter than its workers' steps, or than the server's exchanges."""
-    phases = gradient_steps // measured.workers // measured.local_steps
-    step = (measured.seconds / (phases * measured.local_steps)).min()
-    server = (measured.seconds / (phases * measured.workers)).min()
-    return [
-        np.array([step, share * server, max(server / 2, _LEAST_NETWORK), *([cv] if hasattr(base.step, "cv") else [])])
-        for share in (1.0, 0.5)
-        for cv in (0.3, 0.03)
-    ]
-
-
-def _own_numbers(base: Profile) -> np.ndarray:
-    """What is fitted of a profile, as it is."""
-    means = [base.step.moments().mean, base.server.moments().mean, base.up.moments().mean]
-    return np.array([*np.maximum(means, _LEAST_NETWORK), *([base.step.cv] if hasattr(base.step, "cv") else [])])
-
-
-def _with(base: Profile, numbers: np.ndarray) -> Profile:
-    """`base` with the means of step, server and network, and the step's cv if it has one."""
-    step, server, network, *cv = map(float, numbers)
-    for part in ("step", "up", "down", "server"):
-        distribution: Any = getattr(base, part)
-        if "mean" not in {field.name for field in fields(distribution)}:
-            raise BadInput("delays", base.name, f"{part} has no mean to fit", "distributions given by their means")
-    # Of the Distribution protocol's types only those with a mean get here.
-    means: dict[str, Any] = {
-        part: replace(getattr(base, part), mean=mean)
-        for part, mean in (("up", network), ("down", network), ("server", server))
-    }
-    step_numbers = {"mean": step, **({"cv": min(cv[0], 100.0)} if cv else {})}
-    return replace(base, step=replace(base.step, **step_numbers), **means)  # type: ignore[type-var]

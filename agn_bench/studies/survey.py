@@ -19,12 +19,11 @@ from agn_bench.analysis.figures.clock import gantt, heat_maps, staleness_histogr
 from agn_bench.base import files
 from agn_bench.clock.measures import measures, staleness_counts
 from agn_bench.clock.rules import ASYNCHRONOUS
-from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.run import RunConfig
 from agn_bench.execution.one import settled
 from agn_bench.training import columns, remarks
-from agn_bench.training.timing import active_timeline_of, timeline_of
+from agn_bench.training.timing import timelines_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,13 +41,6 @@ _OF_ONE_KIND = (
     ),
 )
 """What a survey of one cell leaves, or one of several, but not both."""
-
-
-def simulate_cell(config: RunConfig, exchanges: int | None) -> Timeline:
-    """The timeline of the configuration's work, or its first `exchanges` with all workers still active."""
-    if exchanges is None or isinstance(config.delays, Trace):
-        return timeline_of(config)
-    return active_timeline_of(config, exchanges)
 
 
 def survey(
@@ -73,8 +65,8 @@ def survey(
     import pandas as pd
 
     rows, remarked = [], {}
-    for config in settled(configs):
-        timeline = simulate_cell(config, exchanges)
+    cells = list(settled(configs))
+    for config, timeline in zip(cells, timelines_of(cells, exchanges), strict=True):
         cell = {
             "optimizer": config.optimizer.text,
             "workers": config.workers,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,13 +12,18 @@ import numpy as np
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
+from agn_bench.clock.batched import simulate_timelines
 from agn_bench.clock.events import simulate_timeline
+from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.clock.stops import Stop, cut, used
 from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.plan import phase_steps
 from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import Optimizer
+
+Attempts = Generator[tuple[Draws, Stop], Timeline, Timeline]
+"""Asks for the timelines of some draws up to a stop, until one is long enough, and returns that."""
 
 
 def timeline_of(config: RunConfig) -> Timeline:
@@ -26,19 +32,70 @@ def timeline_of(config: RunConfig) -> Timeline:
     Raises:
         BadInput: not one of them is made before it ends, or more than can be held.
     """
-    rules, stop = config.rules, config.stop
     if isinstance(config.delays, Trace):
         if type(config.optimizer.thing).timeline is not Optimizer.timeline:
             problem = f"a recorded timeline, and {config.optimizer} has a clock of its own"
             raise BadInput("timeline", config.delays.name, problem, "another optimizer, or simulated delays")
-        timeline = config.delays.under(rules, config.local_steps)
-        timeline = cut(timeline, None, stop)
-    elif config.shares == "equal":
-        phases = config.phases if config.local_steps_rule is None else config.plan.phases
-        draws = _draws(config, phases, config.leftover_steps)
-        timeline = cut(_simulated(config, draws, stop), draws, stop)
+        timeline = config.delays.under(config.rules, config.local_steps)
+        timeline = cut(timeline, None, config.stop)
     else:
-        timeline = _endless_of(config, stop, config.exchanges)
+        timeline = _made(_attempts(config), partial(_simulated, config))
+    return _usable(config, timeline)
+
+
+def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> Iterator[Timeline]:
+    """When the exchanges of each configuration happen: as timeline_of says, or, with `exchanges`, active_timeline_of.
+
+    Several timelines of asynchronous workers are simulated in one program (see clock.batched).
+
+    Raises:
+        BadInput: as of timeline_of.
+    """
+    if len(configs) == 1 or not all(map(_is_plain, configs)):
+        for config in configs:
+            if exchanges is None or isinstance(config.delays, Trace):
+                yield timeline_of(config)
+            else:
+                yield active_timeline_of(config, exchanges)
+        return
+    under_way: deque[tuple[RunConfig, Attempts]] = deque()
+
+    def first_attempts() -> Iterator[tuple[Draws, Stop]]:
+        for config in configs:
+            attempts = _attempts(config) if exchanges is None else _active(config, exchanges)
+            under_way.append((config, attempts))
+            yield next(attempts)
+
+    for timeline in simulate_timelines(first_attempts()):
+        config, rest = under_way.popleft()
+        timeline = _made(rest, partial(_simulated, config), timeline)
+        yield _usable(config, timeline) if exchanges is None else _alike(timeline)
+
+
+def _is_plain(config: RunConfig) -> bool:
+    """Whether all that happens is that asynchronous workers are simulated."""
+    own_clock = type(config.optimizer.thing).timeline is not Optimizer.timeline
+    return isinstance(config.delays, Profile) and config.rules == ASYNCHRONOUS and not own_clock
+
+
+def _made(
+    attempts: Attempts, simulate: Callable[[Draws, Stop], Timeline], timeline: Timeline | None = None
+) -> Timeline:
+    """What the attempts come to.
+
+    Args:
+        timeline: that which they have asked for; None: they have not begun.
+    """
+    try:
+        while True:
+            timeline = simulate(*attempts.send(timeline))  # type: ignore[arg-type]
+    except StopIteration as ended:
+        return ended.value
+
+
+def _usable(config: RunConfig, timeline: Timeline) -> Timeline:
+    """The timeline, if a run can go by it."""
+    rules = config.rules
     if not timeline.exchanges:
         option = "gradient_steps" if config.seconds is None else "seconds"
         raise BadInput(
@@ -63,21 +120,36 @@ def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int,
     def draw(phases: np.ndarray) -> Draws:
         return draw_delays(profile, seed, workers, phases, local_steps, size)
 
-    return _endless(partial(simulate_timeline, stop=stop), draw, rates, stop, exchanges)
+    return _made(_endless(draw, rates, stop, exchanges), lambda draws, stop: simulate_timeline(draws, stop=stop))
 
 
 def active_timeline_of(config: RunConfig, exchanges: int) -> Timeline:
     """The first so many exchanges of a configuration, of workers that never stop."""
-    return _alike(_endless_of(config, Stop(exchanges), exchanges))
+    return _alike(_made(_active(config, exchanges), partial(_simulated, config)))
 
 
-def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Timeline:
+def _attempts(config: RunConfig) -> Attempts:
+    """The timeline of the configuration's work."""
+    stop = config.stop
+    if config.shares != "equal":
+        return (yield from _endless_of(config, stop, config.exchanges))
+    phases = config.phases if config.local_steps_rule is None else config.plan.phases
+    draws = _draws(config, phases, config.leftover_steps)
+    return cut((yield draws, stop), draws, stop)
+
+
+def _active(config: RunConfig, exchanges: int) -> Attempts:
+    """The timeline of so many exchanges of workers that never stop."""
+    return _endless_of(config, Stop(exchanges), exchanges)
+
+
+def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Attempts:
     assert isinstance(config.delays, Profile)
     steps: int | np.ndarray = config.local_steps
     if config.local_steps_rule is not None:
         steps = phase_steps(config, np.ones(config.workers, int))
     rates = config.delays.rates(config.seed, config.workers, steps, config.message_bytes)
-    return _endless(partial(_simulated, config, stop=stop), partial(_draws, config), rates, stop, expected)
+    return _endless(partial(_draws, config), rates, stop, expected)
 
 
 def _draws(config: RunConfig, phases: int | np.ndarray, leftover: int = 0) -> Draws:
@@ -111,13 +183,7 @@ def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
     return draws.with_steps(timeline)
 
 
-def _endless(
-    simulate: Callable[[Draws], Timeline],
-    draw: Callable[[np.ndarray], Draws],
-    rates: np.ndarray,
-    stop: Stop,
-    expected: int,
-) -> Timeline:
+def _endless(draw: Callable[[np.ndarray], Draws], rates: np.ndarray, stop: Stop, expected: int) -> Attempts:
     """The timeline of workers that never stop, up to the stop.
 
     A worker's phases are drawn as its speed lets expect, and twice as many if they did not last; as the first draws
@@ -131,7 +197,7 @@ def _endless(
     phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
     while True:
         draws = draw(phases)
-        timeline = cut(simulate(draws), draws, stop)
+        timeline = cut((yield draws, stop), draws, stop)
         ended = used(timeline) >= phases
         if not ended.any():
             return timeline
