@@ -193,12 +193,15 @@ def clock(
     def note_answers(before, by):
         """Into rows and lost phases: their last answer, of those after exchanges before this one, and by this time."""
         for phase in [*rows, *[phase for phase in interrupted if phase["failed"]]]:
-            phase["answered"], phase["anew"] = -1, False
+            phase["answered"] = -1
+            phase.pop("anew", None)
             if "resume_s" in phase:
                 phase["resume_s"] = math.nan
         for moment, exchange, phase, resume, anew in answers:
             if phase is not None and exchange < before and moment <= by:
-                phase["answered"], phase["anew"] = exchange, anew
+                phase["answered"] = exchange
+                if anew:
+                    phase["anew"] = True  # what the worker had was lost
                 if "resume_s" in phase:
                     phase["resume_s"] = resume
 
@@ -334,9 +337,10 @@ def clock(
     limits = [exchanges, gradient_steps if gradient_steps is None else gradient_steps // least_steps]
     by_then = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
     given_up = [phase for phase in interrupted if not phase["failed"] or phase["end_s"] <= by_then]
-    if seconds is not None and (in_time < kept or (kept == len(rows) and last > seconds)):
+    reached = kept in limits and kept + len(given_up) < sum(map(len, compute))
+    if seconds is not None and (in_time < kept or (kept == len(rows) and last > seconds and not reached)):
         kept, end = in_time, seconds
-    elif kept < len(rows) or (kept in limits and kept + len(given_up) < sum(map(len, compute))):
+    elif kept < len(rows) or reached:
         end = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
     else:
         end = last
@@ -623,7 +627,7 @@ def train_with(
             begun[worker] = optimizer.reply(worker, optimizer.center)
 
         for earlier, its_end in zip(log[: this + 1], ends, strict=True):
-            if earlier["answered"] == this and not earlier["anew"]:
+            if earlier["answered"] == this and "anew" not in earlier:
                 begun[earlier["worker"]] = optimizer.reply(earlier["worker"], its_end)
             elif earlier["answered"] == this:
                 pulls_anew(earlier["worker"])

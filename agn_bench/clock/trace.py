@@ -110,9 +110,11 @@ def read_trace(path: Path, columns: str | None = None) -> Trace:
     timeline = _Checker(table).timeline()
     name = f"{printable(path.stem)}-{content_hash(table.content)}"
     plain = Timeline.asynchronous(timeline.workers, 1, timeline.worker, tuple(getattr(timeline, t) for t in TIMES))
+    waited = int(((timeline.answered >= 0) & (timeline.answered != np.arange(timeline.exchanges))).sum())
+    says = f"{path.name}: in {waited} of {timeline.exchanges} exchanges the worker was answered only after a later one."
     ruled = any(not np.array_equal(getattr(timeline, name), getattr(plain, name)) for name in _OF_RULES)
     options = ("--timeline", path.name, *(() if columns is None else ("--columns", columns)))
-    return Trace(name, timeline, options=options, ruled=ruled, notes=table.notes)
+    return Trace(name, timeline, options=options, ruled=ruled, notes=(*table.notes, *([says] if waited else [])))
 
 
 def _counted(timeline: Timeline, rules: Rules) -> Timeline:
