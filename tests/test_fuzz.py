@@ -347,7 +347,7 @@ SCRAPS = [
     "", "", "-", "0", "1e999", "nan", "inf", "true", "[", "]", "{", "}", "=", ".", ",", '"', "#", "\n", "\r", "\x00",
     "é", "_", "9" * 400, "null", "[[", "'''", "..", "/", "\\", "step", "mean", "cells", "seeds", "sizes", "base",
     "workers", "agn", "empirical", "pareto", "file", "1e-320", "[" * 200, "1" * 50, "-1", "auto", "delays", "0.1",
-    "2", '"x"',
+    "2", '"x"', "recorded",
 ]  # fmt: skip
 
 

@@ -286,8 +286,8 @@ def test_a_run_that_is_made_again_holds_nothing_of_the_first_try(tiny: Dataset) 
 def test_a_loss_that_is_not_finite_ends_the_run(tiny: Dataset, monkeypatch: Patch) -> None:
     """Though the center is."""
 
-    def loss(params: Any, images: jax.Array, labels: jax.Array, plain: Any = perceptron.loss) -> Any:
-        value, correct = plain(params, images, labels)
+    def loss(params: Any, images: jax.Array, labels: jax.Array, which: str, plain: Any = perceptron.loss) -> Any:
+        value, correct = plain(params, images, labels, which)
         return value + jax.lax.stop_gradient(jnp.where(images.max() > 1, jnp.inf, 0)), correct
 
     case = Script(tiny, ORDERS["turns"], 4)
