@@ -128,7 +128,7 @@ def draw_delays(
         message_bytes: what a worker sends to the server, and gets back.
         sums: who draws where all phases have as many steps: `draw_anew`, or a `Remembered` of this profile.
     """
-    counts = np.broadcast_to(np.asarray(phases), (workers,))
+    counts = phases if isinstance(phases, np.ndarray) else np.full(workers, phases)
     total = int(counts.sum())
     most_steps = int(np.max(local_steps))
     varied = local_steps if isinstance(local_steps, np.ndarray) and local_steps.min() < most_steps else None
