@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -216,6 +216,12 @@ def law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:
     """The distribution of the sum of so many independent draws, where it is one of these; else None."""
     if type(distribution) not in (Constant, Gamma, Exponential):  # nor one that somebody derived from them
         return None
+    return _law_of_sum(distribution, terms)
+
+
+@lru_cache(maxsize=1024)
+def _law_of_sum(distribution: Distribution, terms: int) -> Distribution | None:
+    """Asked for once for each worker."""
     match distribution:
         case Constant(mean):
             return Constant(terms * mean)

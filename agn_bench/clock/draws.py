@@ -163,7 +163,7 @@ def draw_delays(
         leftover_steps: that each worker makes after its phases. The times of these do not depend on it.
         sums: who draws where all phases have as many steps: `draw_anew`, or a `Remembered` of this profile.
     """
-    counts = np.broadcast_to(np.asarray(phases), (workers,))
+    counts = phases if isinstance(phases, np.ndarray) else np.full(workers, phases)
     total = int(counts.sum())
     most_steps = int(np.max(local_steps))
     varied = local_steps if isinstance(local_steps, np.ndarray) and local_steps.min() < most_steps else None
