@@ -338,7 +338,8 @@ def clock(
     by_then = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
     given_up = [phase for phase in interrupted if not phase["failed"] or phase["end_s"] <= by_then]
     reached = kept in limits and kept + len(given_up) < sum(map(len, compute))
-    if seconds is not None and (in_time < kept or (kept == len(rows) and last > seconds and not reached)):
+    later = in_time == kept < len(rows) or (kept == len(rows) and seconds is not None and last > seconds)
+    if seconds is not None and (in_time < kept or (later and not reached)):
         kept, end = in_time, seconds
     elif kept < len(rows) or reached:
         end = rows[kept - 1]["applied_s"] if kept > 0 else 0.0
