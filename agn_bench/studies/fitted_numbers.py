@@ -15,7 +15,8 @@ from agn_bench.clock import Profile, parse_profile
 from agn_bench.clock.profile_files import as_toml
 from agn_bench.studies.measured import Measured
 
-_LEAST_NETWORK = 1e-4
+_LEAST = 1e-4
+"""Seconds: none of the means that are fitted starts below."""
 
 
 class Bounds(NamedTuple):
@@ -44,11 +45,11 @@ class Number(NamedTuple):
     """Whoever asks what other values would do looks up to so many times as far, and as near."""
 
 
-def _mean(*parts: str, least: float = _LEAST_NETWORK) -> dict[str, Any]:
+def _mean(*parts: str) -> dict[str, Any]:
     """How the mean of one or more parts, which all have the same, is read and set."""
 
     def read(profile: Profile) -> float:
-        return max(float(getattr(profile, parts[0]).moments().mean), least)
+        return max(float(getattr(profile, parts[0]).moments().mean), _LEAST)
 
     def put(profile: Profile, value: float) -> Profile:
         for part in parts:
@@ -79,7 +80,7 @@ NUMBERS = (
         "network.mean",  # of up and down: seconds of whole runs cannot tell them apart
         "seconds that a message takes, each way",
         **_mean("up", "down"),
-        start=lambda bounds: (max(bounds.server / 2, _LEAST_NETWORK),),
+        start=lambda bounds: (max(bounds.server / 2, _LEAST),),
     ),
     Number(
         "step.cv",
