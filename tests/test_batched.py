@@ -129,7 +129,7 @@ def test_remembered_draws_are_those_drawn_anew(step: object, monkeypatch: pytest
         monkeypatch.setattr(Remembered, "MOST", most)
         remembered = Remembered()
         for cell in [*cells, *cells[::-1]]:
-            one, other = draw_delays(profile, *cell, 1000, remembered), draw_delays(profile, *cell, 1000)
+            one, other = draw_delays(profile, *cell, 1000, sums=remembered), draw_delays(profile, *cell, 1000)
             for name, values in vars(one).items():
                 np.testing.assert_array_equal(values, getattr(other, name), name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,6 +119,14 @@ def calibrate(
     ] = "18750",
     model: Annotated[str, option("Whose size the messages have; default mlp-paper.", "NAME", WORK)] = "mlp-paper",
     dataset: Annotated[str, option("What the model learns; default mnist.", "NAME", WORK)] = "mnist",
+    leftover: Annotated[
+        bool,
+        typer.Option(
+            "--leftover",
+            help="Workers also made the steps of their shares that are no whole phase.",
+            rich_help_panel=WORK,
+        ),
+    ] = False,
     seeds: Annotated[str, option("Timelines to average over; default 3.", "N", RUN)] = "3",
     resamples: Annotated[
         str, option("Refits that the intervals of the numbers are of, 0 for no intervals; default 200.", "N", RUN)
@@ -131,7 +140,8 @@ def calibrate(
     """Fit a delay profile to measured training times: step, network and server times.
 
     The distributions, the order of service and whatever else a profile has are those of --delays. What is fitted are
-    the means of step, server and network (the same both ways), and the variation of the steps. Then the fit is repeated
+    the means of step, server and network (the same both ways), the variation of the steps, and where the profile has
+    pauses or failures how long they last and how often they come. Then the fit is repeated
     with runs drawn from the measured ones, to see how well they bind each number. Writes profile.toml, numbers.csv (the
     fitted numbers and their intervals), cells.csv (every measured run), errors.csv and a figure.
 
@@ -152,7 +162,8 @@ def calibrate(
         accepted = f"0, or from {_LEAST_RESAMPLES} to {_MOST_RESAMPLES}"
         raise BadInput("resamples", resamples, "too few to tell intervals from", accepted)
     size = MODELS.choose(model).thing.on(DATASETS.choose(dataset).thing).message_bytes
-    columns = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps, configuration["columns"])
+    read = read_measured(path("TIMES", times), [seconds, *(held_out or [])], steps, configuration["columns"])
+    columns = [replace(column, leftover=leftover) for column in read]
     folder = path("out", out)
     with reporting(threads, folder) as (terminal, stop_if_asked):
         from agn_bench.cli.display import show_confidence, show_path, show_rows

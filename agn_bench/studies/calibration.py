@@ -49,9 +49,13 @@ def simulated_s(
     # those that are held alike in the program come together.
     order = np.argsort(measured.workers, kind="stable")
     sums = Remembered()
+    shares = gradient_steps // measured.workers
+    left = shares % measured.local_steps if measured.leftover else np.zeros_like(shares)
     drawn = (
-        draw_delays(profile, seed, n, gradient_steps // n // steps, steps, message_bytes, sums=sums)
-        for n, steps in zip(measured.workers[order].tolist(), measured.local_steps[order].tolist(), strict=True)
+        draw_delays(profile, seed, n, share // steps, steps, message_bytes, rest, sums)
+        for n, steps, share, rest in zip(
+            *(part[order].tolist() for part in (measured.workers, measured.local_steps, shares, left)), strict=True
+        )
         for seed in range(seeds)
     )
     return in_order(order, np.array(list(end_seconds(drawn))).reshape(len(order), seeds))

@@ -68,6 +68,23 @@ def _with_step_cv(profile: Profile, value: float) -> Profile:
     return replace(profile, step=replace(step, cv=value))
 
 
+def _mean_away(part: str) -> dict[str, Any]:
+    """How the mean of a time of absences is read and set."""
+
+    def read(profile: Profile) -> float | None:
+        distribution = getattr(profile.going, part, None)
+        return None if distribution is None else max(float(distribution.moments().mean), _LEAST)
+
+    def put(profile: Profile, value: float) -> Profile:
+        distribution: Any = getattr(profile.going, part)
+        if "mean" not in {field.name for field in fields(distribution)}:
+            raise BadInput("delays", profile.name, f"{part} has no mean to fit", "distributions given by their means")
+        going: Any = profile.going
+        return replace(profile, going=replace(going, **{part: replace(distribution, mean=value)}))
+
+    return {"read": read, "set": put}
+
+
 NUMBERS = (
     Number("step.mean", "seconds of a mini-batch step", **_mean("step"), start=lambda bounds: (bounds.step,)),
     Number(
@@ -90,6 +107,30 @@ NUMBERS = (
         start=lambda bounds: (0.3, 0.03),
         bounds=(0.0, 100.0),
         reach=3.0,
+    ),
+    Number(
+        "pause.mean",
+        "seconds that a worker's pause lasts",
+        **_mean_away("pause"),
+        start=lambda bounds: (50 * bounds.step,),
+    ),
+    Number(
+        "between_pauses.mean",
+        "seconds from a worker's pause to its next",
+        **_mean_away("between_pauses"),
+        start=lambda bounds: (2000 * bounds.step,),
+    ),
+    Number(
+        "failure.mean",
+        "seconds that a worker's failure lasts",
+        **_mean_away("failure"),
+        start=lambda bounds: (50 * bounds.step,),
+    ),
+    Number(
+        "between_failures.mean",
+        "seconds from a worker's failure to its next",
+        **_mean_away("between_failures"),
+        start=lambda bounds: (2000 * bounds.step,),
     ),
 )
 """What is fitted. A line more is a number more: those that a profile has not are left out."""

@@ -29,6 +29,8 @@ class Measured:
     seconds: np.ndarray
     notes: tuple[str, ...] = ()
     """What was guessed of the file's form, a sentence each."""
+    leftover: bool = False
+    """Whether workers also made the steps of their shares that are no whole phase."""
 
 
 def read_measured(path: Path, columns: Sequence[str], gradient_steps: int, called: str | None = None) -> list[Measured]:
