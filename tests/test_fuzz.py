@@ -17,6 +17,7 @@ import textwrap
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,8 @@ RIGHT = {
     "local_steps_rule": ["by-speed", "post-local:after=0.3", "qsr"], "schedule": ["cosine"], "products": ["float32"],
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
-    "delay": ["server.mean=0.2", "step.distribution=gamma", "server.channels=4", "collective.latency=0.001"],
+    "delay": ["server.mean=0.2", "step.distribution=gamma", "server.channels=4", "collective.latency=0.001",
+              "server.pull=separate", "server.staleness=arrival"],
     "timeline": ["commits.csv"], "columns": ["worker=worker,applied_s=resume_s", "workers=workers"],
     "out": ["out", "done", "deep/er"], "size": ["quick", "small"], "only": ["workers=4", "optimizer=agn"],
     "like": ["run.json"], "device": ["cpu"], "jobs": ["1"], "threads": ["1", "2"], "seeds": ["1", "3"],
@@ -231,6 +233,29 @@ mean = 0.02
 order = "random"
 fifo_share = 0.1
 channels = 2
+pull = "separate"
+pull_share = 0.4
+staleness = "arrival"
+[between_pauses]
+distribution = "exponential"
+mean = 20
+[pause]
+distribution = "constant"
+mean = 2
+group = 2
+[between_failures]
+distribution = "gamma"
+mean = 30
+cv = 0.5
+[failure]
+distribution = "exponential"
+mean = 3
+[join]
+distribution = "exponential"
+mean = 1
+[lifetime]
+distribution = "exponential"
+mean = 1000
 [collective]
 latency = 0.001
 bandwidth = 1.25e8
@@ -437,6 +462,11 @@ def test_any_profile_is_one_or_refused_and_its_times_are_times(place: Path, figu
             assert np.isfinite(times).all()
             assert (times >= 0).all()
         assert draws.channels >= 1
+        if draws.absences is not None:
+            with suppress(BadInput):  # too many to hold
+                away = draws.absences(10.0)
+                assert (away.until_s > away.from_s).all()
+                assert (away.from_s >= 0).all()
         if draws.collective is not None:
             assert 0 <= draws.collective.seconds(1) <= draws.collective.seconds(1000) < np.inf
         assert profile_of(json.loads(json.dumps(profile.as_dict()))).as_dict() == profile.as_dict()

@@ -125,7 +125,7 @@ class Results:
         for row in summary.to_dict("records"):
             config = self._asked.get(row["run_id"])
             if config is not None:
-                self._runs[row["run_id"]] = _run(config, row, points[row["run_id"]])
+                self._runs[row["run_id"]] = run_of(config, row, points[row["run_id"]])
 
     @cached_property
     def _asked(self) -> dict[str, RunConfig]:
@@ -178,7 +178,7 @@ def spread(name: str, values: Sequence[float]) -> dict[str, float]:
     return {name: mean, f"{name}_std": deviation}
 
 
-def _run(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
+def run_of(config: RunConfig, row: dict[Any, Any], points: pd.DataFrame) -> Run:
     time_s = points["time_s"].to_numpy()
     counted = partial(
         metrics.counted_curve,

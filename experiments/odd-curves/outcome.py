@@ -1,0 +1,231 @@
+"""What the hypotheses about the paper's odd curves come to: writes results/paper-cluster/tables/hypotheses.csv and the
+picture beside it, from the runs of this folder's experiments, the committed runs of the reproduction, and the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agn_bench.analysis import metrics
+from agn_bench.analysis.figures import look
+from agn_bench.base import files
+from agn_bench.clock import draw_delays, load_profile
+from agn_bench.clock.events import simulate_timeline
+from agn_bench.config.experiment import read_experiment_file
+from agn_bench.paper.curves import drop, end
+from agn_bench.paper.grid import published_of
+from agn_bench.paper.runs import Results, Run, run_of
+from agn_bench.store import run_files
+from agn_bench.studies.calibration import errors, simulated_s
+from agn_bench.studies.measured import read_measured
+
+ROOT = Path(__file__).parent.parent.parent
+RUNS, CLUSTER = ROOT / "results" / "odd-curves", ROOT / "results" / "paper-cluster"
+STEPS = 18_750
+PAUSED = [
+    *("between_pauses.distribution=exponential", "between_pauses.mean=2000"),
+    *("pause.distribution=exponential", "pause.mean=30", "step.mean=0.422660"),
+]
+PUBLISHED_ENDS = {(10, 1): 0.98, (20, 1): 0.11, (10, 5): 0.37, (10, 10): 0.38, (10, 20): 0.15}
+DOWNPOUR = [*PUBLISHED_ENDS]
+Row = dict[str, Any]
+
+
+def runs_of(name: str) -> list[Run]:
+    """The runs of an experiment of this folder that are there."""
+    if not (RUNS / "summary.csv").is_file():
+        return []
+    summary, curves = run_files.read_experiment(RUNS)
+    asked = {config.run_id: config for config in read_experiment_file(Path(__file__).parent / f"{name}.toml").configs}
+    points = dict(tuple(curves.groupby("run_id")))
+    rows = [row for row in summary.to_dict("records") if row["run_id"] in asked]
+    return [run_of(asked[row["run_id"]], row, points[row["run_id"]]) for row in rows]
+
+
+def row(hypothesis: str, what: str, published: object, without: Sequence[float], having: Sequence[float]) -> Row:
+    """What was published, and means with half widths of 95 % intervals, without and with what is supposed."""
+    found: Row = {"hypothesis": hypothesis, "what": what, "published": published}
+    for name, values in (("without", without), ("with", having)):
+        known = [value for value in values if np.isfinite(value)]
+        found[name] = float(np.mean(known)) if known else float("nan")
+        found[f"{name}_half_width"] = metrics.half_width(known)
+        found[f"{name}_runs"] = len(known)
+    return found
+
+
+def of(runs: Sequence[Run], measure: Callable[[Run], float], **wanted: object) -> list[float]:
+    """A measure of the runs whose configuration has these: numbers, or parts of the names."""
+
+    def fits(run: Run) -> bool:
+        for name, value in wanted.items():
+            there = getattr(run.config, name)
+            if not (there == value if isinstance(value, int) else str(value) == str(there)):
+                return False
+        return True
+
+    return [measure(run) for run in runs if fits(run)]
+
+
+def keras() -> Iterator[Row]:
+    runs, large = runs_of("methods"), runs_of("paper-size")
+    committed = Results("paper", ROOT / "results" / "paper")
+    for workers, steps in DOWNPOUR:
+        cell = {"optimizer": "downpour", "workers": workers, "local_steps": steps}
+        without, having = (
+            [end(run) for run in runs if _is(run, **cell) and ("clipped" in str(run.config.problem)) == clipped]
+            for clipped in (False, True)
+        )
+        published = PUBLISHED_ENDS[workers, steps]
+        what = f"DOWNPOUR, n = {workers}, λ = {steps}: training accuracy in the last tenth of the time"
+        yield row("Keras's loss", f"{what}, small network", published, without, having)
+        of_paper = [end(run) for run in committed.cell("downpour", "downpour", workers, steps)]
+        yield row(
+            "Keras's loss", f"{what}, the paper's", published, of_paper, [end(r) for r in large if _is(r, **cell)]
+        )
+
+
+def _is(run: Run, optimizer: str, workers: int, local_steps: int) -> bool:
+    return (run.config.optimizer.name, run.config.workers, run.config.local_steps) == (optimizer, workers, local_steps)
+
+
+CLOCKS = {
+    "a pull of its own": ("separate", "applied"),
+    "staleness read on arrival": ("answer", "arrival"),
+    "both": ("separate", "arrival"),
+}
+
+
+def visits() -> Iterator[Row]:
+    runs = [run for run in runs_of("methods") if run.config.optimizer.name == "dynsgd"]
+
+    def on(pull: str, staleness: str, local: str, steps: int) -> list[Run]:
+        return [
+            run for run in runs
+            if (run.config.delays.pull, run.config.delays.staleness) == (pull, staleness)
+            and run.config.local_optimizer.name == local and run.config.local_steps == steps
+        ]  # fmt: skip
+
+    for name, clock in CLOCKS.items():
+        for local in ("sgd", "adam"):
+            for steps in (10, 15):
+                pair = on("answer", "applied", local, steps), on(*clock, local, steps)
+                where = f"DynSGD with {local}, n = 20, λ = {steps}, small network"
+                yield row(f"two visits: {name}", f"largest drop, {where}", "> 0.05", *([*map(drop, p)] for p in pair))
+                areas = ([metrics.area(run.train, float(run.train[0][-1])) for run in these] for these in pair)
+                yield row(f"two visits: {name}", f"mean training accuracy, {where}", "", *areas)
+
+
+def grid() -> Iterator[Row]:
+    """How far the grid's temporal efficiencies are from the published, with separate pulls and without, one seed."""
+    committed, apart = Results("reduced", ROOT / "results" / "reduced"), runs_of("grid")
+    published = published_of(committed).set_index(["workers", "local_steps"])["efficiency"]
+    far: dict[str, list[float]] = {"without": [], "with": []}
+    staleness: dict[str, list[float]] = {"without": [], "with": []}
+    for (workers, steps), says in published.items():
+        for name, runs in (
+            ("without", [run for o in ("agn", "easgd") for run in committed.cell("grid", o, workers, steps)[:1]]),
+            ("with", [run for o in ("agn", "easgd") for run in apart if _is(run, o, workers, steps)]),
+        ):
+            if len(runs) == 2:
+                found = metrics.temporal_efficiency(runs[0].steady, runs[1].steady)
+                far[name].append(abs(found - says))
+                staleness[name].append(runs[0].row["mean_staleness"] - workers + 1)
+    if far["with"]:
+        pairs = min(map(len, far.values()))
+        what = f"temporal efficiency, mean distance from the published, {pairs} cells, small network, seed 0"
+        yield row("two visits: a pull of its own", what, 0, far["without"], far["with"])
+        what = f"mean staleness minus (n − 1), {pairs} cells"
+        yield row("two visits: a pull of its own", what, 0, staleness["without"], staleness["with"])
+
+
+def clocks() -> Iterator[Row]:
+    """What the clock alone says: leftover steps, and pauses."""
+    cluster = load_profile("paper-cluster")
+    paused = load_profile("paper-cluster", PAUSED)
+    columns = read_measured(
+        ROOT / "agn_bench" / "paper" / "published" / "grid.csv", ["agn_time_s", "easgd_time_s"], STEPS
+    )
+    plain = simulated_s(cluster, columns[0], STEPS, 3, 0)
+    left = simulated_s(cluster, replace(columns[0], leftover=True), STEPS, 3, 0)
+    away = simulated_s(paused, columns[0], STEPS, 3, 0)
+    for column in columns:
+        name = "AGN" if column is columns[0] else "EASGD"
+        what = f"49 times of {name}: mean error, without a refit"
+        yield row("leftover steps", what, 0, [errors(plain, column).mean()], [errors(left, column).mean()])
+        what = f"49 times of {name}: mean absolute error, without a refit"
+        for hypothesis, having in (("leftover steps", left), ("pauses of 30 s, every 2,000 s", away)):
+            pair = [np.abs(errors(times, column)).mean() for times in (plain, having)]
+            yield row(hypothesis, what, 0, *([value] for value in pair))
+    for steps, published in ((3, 2836), (10, 1625), (15, 753)):
+        pair = [[t.end_s for t in _timelines(profile, steps)] for profile in (cluster, paused)]
+        yield row("pauses of 30 s, every 2,000 s", f"DynSGD's time, n = 20, λ = {steps}", published, *pair)
+    taus = [[t.staleness for t in _timelines(profile, 15)] for profile in (cluster, paused)]
+    for what, published, measure in (
+        ("largest staleness, n = 20, λ = 15", 140, np.max),
+        ("most frequent staleness, n = 20, λ = 15", "19 to 20", lambda tau: np.bincount(tau).argmax()),
+        ("share of the staleness up to 12, n = 20, λ = 15", "a low plateau", lambda tau: (tau <= 12).mean()),
+    ):
+        pair = [[float(measure(tau)) for tau in those] for those in taus]
+        yield row("pauses of 30 s, every 2,000 s", what, published, *pair)
+
+
+def _timelines(profile: Any, steps: int) -> list[Any]:
+    return [simulate_timeline(draw_delays(profile, seed, 20, STEPS // 20 // steps, steps)) for seed in range(5)]
+
+
+def pauses() -> Iterator[Row]:
+    away, plain = runs_of("pauses"), runs_of("methods")
+    plain = [run for run in plain if run.config.delays.name == "paper-cluster"]
+    for steps in (10, 15):
+        pair = [
+            [drop(r) for r in runs if _is(r, "dynsgd", 20, steps) and r.config.local_optimizer.name == "adam"]
+            for runs in (plain, away)
+        ]
+        what = f"largest drop, DynSGD with adam, n = 20, λ = {steps}, small network"
+        yield row("pauses of 30 s, every 2,000 s", what, "> 0.05", *pair)
+    pair = [
+        [end(r) for r in runs if _is(r, "downpour", 20, 1) and "clipped" not in str(r.config.problem)]
+        for runs in (plain, away)
+    ]
+    what = "DOWNPOUR, n = 20, λ = 1: training accuracy in the last tenth of the time, small network"
+    yield row("pauses of 30 s, every 2,000 s", what, 0.11, *pair)
+
+
+def picture() -> None:
+    """The staleness with and without pauses, and the curves of DynSGD on its clocks."""
+    with look.picture(CLUSTER / "figures" / "hypotheses", 1, 2, figsize=(10, 3.6)) as (_, axes, _):
+        for name, profile in (("as fitted", []), ("with pauses", PAUSED)):
+            tau = np.concatenate([t.staleness for t in _timelines(load_profile("paper-cluster", profile), 15)])
+            counts = np.bincount(tau)
+            axes[0].step(np.arange(len(counts)), counts / counts.sum(), where="mid", label=name)
+        axes[0].axvline(140, color="0.5", linestyle=":", label="published tail")
+        axes[0].set(yscale="log", xlabel="staleness, n = 20, λ = 15", ylabel="share of the exchanges")
+        axes[0].legend()
+        for run in runs_of("methods"):
+            config = run.config
+            if (config.optimizer.name, config.local_steps, config.seed, config.local_optimizer.name) == (
+                "dynsgd", 10, 0, "adam",
+            ):  # fmt: skip
+                label = f"pull: {config.delays.pull}, staleness: {config.delays.staleness}"
+                axes[1].plot(*run.train, label=label, linewidth=1)
+        for run in runs_of("pauses"):
+            if (run.config.optimizer.name, run.config.local_steps, run.config.seed) == ("dynsgd", 10, 0):
+                axes[1].plot(*run.train, label="with pauses", linewidth=1)
+        axes[1].set(xlabel="simulated seconds", ylabel="training accuracy, DynSGD, λ = 10", ylim=(0.8, 1.0))
+        axes[1].legend(fontsize=7)
+
+
+def main() -> None:
+    rows = [*keras(), *visits(), *grid(), *clocks(), *pauses()]
+    files.write_table(CLUSTER / "tables" / "hypotheses.csv", pd.DataFrame(rows))
+    picture()
+
+
+if __name__ == "__main__":
+    main()
