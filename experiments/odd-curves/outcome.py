@@ -4,8 +4,9 @@ picture beside it, from the runs of this folder's experiments, the committed run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from agn_bench.clock.events import simulate_timeline
 from agn_bench.config.experiment import read_experiment_file
 from agn_bench.paper.curves import drop, end
 from agn_bench.paper.grid import published_of
-from agn_bench.paper.runs import Results, Run, run_of
+from agn_bench.paper.runs import Results, Run, run_of, spread
 from agn_bench.store import run_files
 from agn_bench.studies.calibration import errors, simulated_s
 from agn_bench.studies.measured import read_measured
@@ -32,6 +33,7 @@ PAUSED = [
     *("between_pauses.distribution=exponential", "between_pauses.mean=2000"),
     *("pause.distribution=exponential", "pause.mean=30", "step.mean=0.422660"),
 ]
+PAUSES = "pauses of 30 s, every 2,000 s"
 PUBLISHED_ENDS = {(10, 1): 0.98, (20, 1): 0.11, (10, 5): 0.37, (10, 10): 0.38, (10, 20): 0.15}
 DOWNPOUR = [*PUBLISHED_ENDS]
 Row = dict[str, Any]
@@ -48,28 +50,14 @@ def runs_of(name: str) -> list[Run]:
     return [run_of(asked[row["run_id"]], row, points[row["run_id"]]) for row in rows]
 
 
-def row(hypothesis: str, what: str, published: object, without: Sequence[float], having: Sequence[float]) -> Row:
-    """What was published, and means with half widths of 95 % intervals, without and with what is supposed."""
-    found: Row = {"hypothesis": hypothesis, "what": what, "published": published}
+def row(
+    key: str, hypothesis: str, what: str, published: object, without: Sequence[float], having: Sequence[float]
+) -> Row:
+    """What was published, and means with standard deviations over runs, without and with what is supposed."""
+    found: Row = {"key": key, "hypothesis": hypothesis, "what": what, "published": published}
     for name, values in (("without", without), ("with", having)):
-        known = [value for value in values if np.isfinite(value)]
-        found[name] = float(np.mean(known)) if known else float("nan")
-        found[f"{name}_half_width"] = metrics.half_width(known)
-        found[f"{name}_runs"] = len(known)
+        found |= spread(name, [value for value in values if np.isfinite(value)]) | {f"{name}_runs": len(values)}
     return found
-
-
-def of(runs: Sequence[Run], measure: Callable[[Run], float], **wanted: object) -> list[float]:
-    """A measure of the runs whose configuration has these: numbers, or parts of the names."""
-
-    def fits(run: Run) -> bool:
-        for name, value in wanted.items():
-            there = getattr(run.config, name)
-            if not (there == value if isinstance(value, int) else str(value) == str(there)):
-                return False
-        return True
-
-    return [measure(run) for run in runs if fits(run)]
 
 
 def keras() -> Iterator[Row]:
@@ -83,7 +71,8 @@ def keras() -> Iterator[Row]:
         )
         published = PUBLISHED_ENDS[workers, steps]
         what = f"DOWNPOUR, n = {workers}, λ = {steps}: training accuracy in the last tenth of the time"
-        yield row("Keras's loss", f"{what}, small network", published, without, having)
+        key = f"keras-n{workers}-l{steps}"
+        yield row(f"{key}-small", "Keras's loss", f"{what}, small network", published, without, having)
         of_paper = [end(run) for run in committed.cell("downpour", "downpour", workers, steps)]
         yield row(
             "Keras's loss", f"{what}, the paper's", published, of_paper, [end(r) for r in large if _is(r, **cell)]
@@ -95,9 +84,9 @@ def _is(run: Run, optimizer: str, workers: int, local_steps: int) -> bool:
 
 
 CLOCKS = {
-    "a pull of its own": ("separate", "applied"),
-    "staleness read on arrival": ("answer", "arrival"),
-    "both": ("separate", "arrival"),
+    "pull": ("a pull of its own", ("separate", "applied")),
+    "arrival": ("staleness read on arrival", ("answer", "arrival")),
+    "both": ("both", ("separate", "arrival")),
 }
 
 
@@ -111,14 +100,14 @@ def visits() -> Iterator[Row]:
             and run.config.local_optimizer.name == local and run.config.local_steps == steps
         ]  # fmt: skip
 
-    for name, clock in CLOCKS.items():
-        for local in ("sgd", "adam"):
-            for steps in (10, 15):
-                pair = on("answer", "applied", local, steps), on(*clock, local, steps)
-                where = f"DynSGD with {local}, n = 20, λ = {steps}, small network"
-                yield row(f"two visits: {name}", f"largest drop, {where}", "> 0.05", *([*map(drop, p)] for p in pair))
-                areas = ([metrics.area(run.train, float(run.train[0][-1])) for run in these] for these in pair)
-                yield row(f"two visits: {name}", f"mean training accuracy, {where}", "", *areas)
+    for short, (name, clock) in CLOCKS.items():
+        for local, steps in product(("sgd", "adam"), (10, 15)):
+            pair = on("answer", "applied", local, steps), on(*clock, local, steps)
+            where, key = f"DynSGD with {local}, n = 20, λ = {steps}, small network", f"{short}-{local}-l{steps}"
+            drops = ([*map(drop, these)] for these in pair)
+            yield row(f"{key}-drop", f"two visits: {name}", f"largest drop, {where}", "> 0.05", *drops)
+            areas = ([metrics.area(run.train, float(run.train[0][-1])) for run in these] for these in pair)
+            yield row(f"{key}-area", f"two visits: {name}", f"mean training accuracy, {where}", "", *areas)
 
 
 def grid() -> Iterator[Row]:
@@ -139,9 +128,10 @@ def grid() -> Iterator[Row]:
     if far["with"]:
         pairs = min(map(len, far.values()))
         what = f"temporal efficiency, mean distance from the published, {pairs} cells, small network, seed 0"
-        yield row("two visits: a pull of its own", what, 0, far["without"], far["with"])
+        yield row("grid-distance", "two visits: a pull of its own", what, 0, far["without"], far["with"])
         what = f"mean staleness minus (n − 1), {pairs} cells"
-        yield row("two visits: a pull of its own", what, 0, staleness["without"], staleness["with"])
+        hypothesis = "two visits: a pull of its own"
+        yield row("grid-staleness", hypothesis, what, 0, staleness["without"], staleness["with"])
 
 
 def clocks() -> Iterator[Row]:
@@ -157,22 +147,23 @@ def clocks() -> Iterator[Row]:
     for column in columns:
         name = "AGN" if column is columns[0] else "EASGD"
         what = f"49 times of {name}: mean error, without a refit"
-        yield row("leftover steps", what, 0, [errors(plain, column).mean()], [errors(left, column).mean()])
+        pair = [[errors(times, column).mean()] for times in (plain, left)]
+        yield row(f"leftover-mean-{name}", "leftover steps", what, 0, *pair)
         what = f"49 times of {name}: mean absolute error, without a refit"
-        for hypothesis, having in (("leftover steps", left), ("pauses of 30 s, every 2,000 s", away)):
-            pair = [np.abs(errors(times, column)).mean() for times in (plain, having)]
-            yield row(hypothesis, what, 0, *([value] for value in pair))
+        for hypothesis, having in (("leftover steps", left), (PAUSES, away)):
+            pair = [[np.abs(errors(times, column)).mean()] for times in (plain, having)]
+            yield row(f"{hypothesis.split()[0]}-error-{name}", hypothesis, what, 0, *pair)
     for steps, published in ((3, 2836), (10, 1625), (15, 753)):
         pair = [[t.end_s for t in _timelines(profile, steps)] for profile in (cluster, paused)]
-        yield row("pauses of 30 s, every 2,000 s", f"DynSGD's time, n = 20, λ = {steps}", published, *pair)
+        yield row(f"pauses-time-l{steps}", PAUSES, f"DynSGD's time, n = 20, λ = {steps}", published, *pair)
     taus = [[t.staleness for t in _timelines(profile, 15)] for profile in (cluster, paused)]
     for what, published, measure in (
-        ("largest staleness, n = 20, λ = 15", 140, np.max),
-        ("most frequent staleness, n = 20, λ = 15", "19 to 20", lambda tau: np.bincount(tau).argmax()),
-        ("share of the staleness up to 12, n = 20, λ = 15", "a low plateau", lambda tau: (tau <= 12).mean()),
+        ("largest staleness", 140, np.max),
+        ("most frequent staleness", "19 to 20", lambda tau: np.bincount(tau).argmax()),
+        ("share of the staleness up to 12", "a low plateau", lambda tau: (tau <= 12).mean()),
     ):
         pair = [[float(measure(tau)) for tau in those] for those in taus]
-        yield row("pauses of 30 s, every 2,000 s", what, published, *pair)
+        yield row(f"pauses-{what.split()[0]}", PAUSES, f"{what}, n = 20, λ = 15", published, *pair)
 
 
 def _timelines(profile: Any, steps: int) -> list[Any]:
@@ -188,13 +179,13 @@ def pauses() -> Iterator[Row]:
             for runs in (plain, away)
         ]
         what = f"largest drop, DynSGD with adam, n = 20, λ = {steps}, small network"
-        yield row("pauses of 30 s, every 2,000 s", what, "> 0.05", *pair)
+        yield row(f"pauses-drop-l{steps}", PAUSES, what, "> 0.05", *pair)
     pair = [
         [end(r) for r in runs if _is(r, "downpour", 20, 1) and "clipped" not in str(r.config.problem)]
         for runs in (plain, away)
     ]
     what = "DOWNPOUR, n = 20, λ = 1: training accuracy in the last tenth of the time, small network"
-    yield row("pauses of 30 s, every 2,000 s", what, 0.11, *pair)
+    yield row("pauses-downpour", PAUSES, what, 0.11, *pair)
 
 
 def picture() -> None:
