@@ -99,7 +99,7 @@ def test_seconds_a_round(tmp_path: Path) -> None:
 def test_the_pictures_commands_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    agn-bench (.*)$", PAGE, flags=re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert command(*shlex.split(line))[0] == 0
     (text,) = re.findall(r"`agn-bench (timeline [^`]*)` ends with one stranded worker", PAGE)

@@ -8,7 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from agn_bench.clock import Constant, Gamma, Profile, ShiftedExponential
+from agn_bench.clock import Constant, Exponential, Gamma, Profile, ShiftedExponential
+from agn_bench.clock.profile import Going
 from agn_bench.studies import confidence as module
 from agn_bench.studies.calibration import confidence_of, fit, simulated_s
 from agn_bench.studies.confidence import Confidence
@@ -137,10 +138,13 @@ def test_what_is_bound(changed: dict[str, np.ndarray], bound: bool) -> None:
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
 def test_each_number_is_read_as_it_was_set(number: object) -> None:
     """And setting one leaves the others; the coefficient of variation stays below what a file may have."""
-    profile = Profile("any", Gamma(1.0, 0.5), Constant(0.5), Constant(0.5), Constant(0.25))
+    going = Going(
+        *(Exponential(mean) for mean in (20.0, 3.0)), between_failures=Exponential(9.0), failure=Gamma(2.0, 1)
+    )
+    profile = Profile("any", Gamma(1.0, 0.5), Constant(0.5), Constant(0.5), Constant(0.25), going=going)
     values = values_of(profile)
     index = numbers_of(profile).index(number)  # type: ignore[arg-type]
     values[index] *= 3
     np.testing.assert_array_equal(values_of(with_values(profile, values)), values)
     assert len(numbers_of(CLUSTER)) == 3
-    assert values_of(with_values(profile, [1, 1, 1, 1e9]))[-1] == 100
+    assert values_of(with_values(profile, [1, 1, 1, 1e9, *values[4:]]))[3] == 100

@@ -194,7 +194,7 @@ def test_the_python_examples_of_the_page_on_reading_files_run(
 def test_the_profile_of_the_page_on_clusters_is_one(tmp_path: Path) -> None:
     from agn_bench.clock import Tiers, load_profile
 
-    example, recorded = re.findall(r"```toml\n(.*?)```", page("measure-your-cluster"), flags=re.DOTALL)
+    example, recorded, paused = re.findall(r"```toml\n(.*?)```", page("measure-your-cluster"), flags=re.DOTALL)
     (tmp_path / "my.toml").write_text(example)
     profile = load_profile(str(tmp_path / "my.toml"), ["server.mean=0.05"])
     assert profile.speeds == Tiers((1.0, 2.5), (3.0, 1.0))
@@ -202,6 +202,10 @@ def test_the_profile_of_the_page_on_clusters_is_one(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(recorded)
     (tmp_path / "times.csv").write_text("worker,time\na,100\na,300\nb,200\n")
     assert load_profile(str(tmp_path / "my.toml")).step.moments().mean == pytest.approx(0.2)
+    (tmp_path / "my.toml").write_text(recorded + paused)
+    going = load_profile(str(tmp_path / "my.toml")).going
+    assert going is not None
+    assert (going.pause.moments().mean, going.between_pauses.moments().mean, going.pause_group) == (30, 2000, 4)
 
 
 def test_the_experiments_of_the_pages_can_be_read(tmp_path: Path) -> None:

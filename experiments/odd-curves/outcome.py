@@ -61,7 +61,7 @@ def row(
 
 
 def keras() -> Iterator[Row]:
-    runs, large = runs_of("methods"), runs_of("paper-size")
+    runs, large = runs_of("odd-curves"), runs_of("odd-curves-paper-size")
     committed = Results("paper", ROOT / "results" / "paper")
     for workers, steps in DOWNPOUR:
         cell = {"optimizer": "downpour", "workers": workers, "local_steps": steps}
@@ -91,7 +91,7 @@ CLOCKS = {
 
 
 def visits() -> Iterator[Row]:
-    runs = [run for run in runs_of("methods") if run.config.optimizer.name == "dynsgd"]
+    runs = [run for run in runs_of("odd-curves") if run.config.optimizer.name == "dynsgd"]
 
     def on(pull: str, staleness: str, local: str, steps: int) -> list[Run]:
         return [
@@ -112,7 +112,7 @@ def visits() -> Iterator[Row]:
 
 def grid() -> Iterator[Row]:
     """How far the grid's temporal efficiencies are from the published, with separate pulls and without, one seed."""
-    committed, apart = Results("reduced", ROOT / "results" / "reduced"), runs_of("grid")
+    committed, apart = Results("reduced", ROOT / "results" / "reduced"), runs_of("odd-curves-grid")
     published = published_of(committed).set_index(["workers", "local_steps"])["efficiency"]
     far: dict[str, list[float]] = {"without": [], "with": []}
     staleness: dict[str, list[float]] = {"without": [], "with": []}
@@ -171,7 +171,7 @@ def _timelines(profile: Any, steps: int) -> list[Any]:
 
 
 def pauses() -> Iterator[Row]:
-    away, plain = runs_of("pauses"), runs_of("methods")
+    away, plain = runs_of("odd-curves-pauses"), runs_of("odd-curves")
     plain = [run for run in plain if run.config.delays.name == "paper-cluster"]
     for steps in (10, 15):
         pair = [
@@ -198,14 +198,14 @@ def picture() -> None:
         axes[0].axvline(140, color="0.5", linestyle=":", label="published tail")
         axes[0].set(yscale="log", xlabel="staleness, n = 20, λ = 15", ylabel="share of the exchanges")
         axes[0].legend()
-        for run in runs_of("methods"):
+        for run in runs_of("odd-curves"):
             config = run.config
             if (config.optimizer.name, config.local_steps, config.seed, config.local_optimizer.name) == (
                 "dynsgd", 10, 0, "adam",
             ):  # fmt: skip
                 label = f"pull: {config.delays.pull}, staleness: {config.delays.staleness}"
                 axes[1].plot(*run.train, label=label, linewidth=1)
-        for run in runs_of("pauses"):
+        for run in runs_of("odd-curves-pauses"):
             if (run.config.optimizer.name, run.config.local_steps, run.config.seed) == ("dynsgd", 10, 0):
                 axes[1].plot(*run.train, label="with pauses", linewidth=1)
         axes[1].set(xlabel="simulated seconds", ylabel="training accuracy, DynSGD, λ = 10", ylim=(0.8, 1.0))
