@@ -197,7 +197,8 @@ def simulate(draws: Draws, rules: Rules, stop: Stop, absences: Absences | None =
         absences: when workers are away, as long as the timeline lasts.
     """
     workers, drawn = draws.workers, len(draws.compute)
-    room = rounded(drawn + bool(draws.pull_share), MIN_EXCHANGES, bits=1)
+    # With room for one more than there are: for what is written and does not count.
+    room = rounded(drawn + bool(draws.pull_share or absences is not None), MIN_EXCHANGES, bits=1)
     places = _BLOCK * rounded(-(-workers // _BLOCK), 1, bits=3)
     collective = draws.collective if rules.waits else None
     nothing = np.zeros(room)
@@ -390,7 +391,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         return *start((workers, server)), no_answer
 
     def goes(workers: Workers, server: Server, worker: Array, row: Array, place: Array) -> Moved:
-        """A worker's phase is lost, which stands among the interrupted."""
+        """A worker's phase is lost. It stands at `place` among the interrupted. Nobody waits for one that has left."""
         where, draw = workers.where, at(workers.draw, worker)
         now = at(where.event, worker)
         until = at(away.until_s, following_absence(at(where.absence, worker), worker, now))
@@ -400,8 +401,8 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             away=put(where.away, 1, worker),
             lost=put(where.lost, place, worker),
         )
-        workers = workers._replace(where=where)
-        workers, server = lax.cond(gone, leaves, lambda workers, server, *_: (workers, server), workers, server, worker)
+        commits = jnp.where(gone, MOST, at(workers.commits, worker))
+        workers = workers._replace(where=where, commits=put(workers.commits, commits, worker))
         return *released(workers, server, now, row), no_answer
 
     def comes(workers: Workers, server: Server, worker: Array, row: Array, place: Array) -> Moved:
@@ -420,11 +421,6 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
             return arriving(workers, worker, now + at(times.up, draw)), server, no_answer
         workers, answer = replied(workers, server, worker, now + at(times.down, draw), row)
         return *released(workers, server, now, row), answer
-
-    def leaves(workers: Workers, server: Server, worker: Array) -> tuple[Workers, Server]:
-        """A worker has no more phases: nobody waits for it."""
-        workers = workers._replace(commits=put(workers.commits, MOST, worker))
-        return workers, server
 
     def released(workers: Workers, server: Server, now: Array, row: Array) -> tuple[Workers, Server]:
         """Answer those who were too far ahead of one that has left."""
