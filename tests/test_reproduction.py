@@ -753,7 +753,8 @@ def test_the_verdicts_in_the_report_are_those_of_the_claims_table(size: str) -> 
 
 
 def test_every_number_of_the_findings_is_a_single_cell_of_a_table() -> None:
-    text = (ROOT / "experiments" / "paper" / report.FINDINGS).read_text(encoding="utf-8")
+    files_of_prose = (report.FINDINGS, report.ODD_CURVES)
+    text = "".join((ROOT / "experiments" / "paper" / file).read_text(encoding="utf-8") for file in files_of_prose)
     places = re.findall(r"\{([^}]*)\}", text)
     assert places
     for place in places:

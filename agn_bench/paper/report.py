@@ -13,7 +13,7 @@ from agn_bench.base import files
 from agn_bench.config.shipped import experiments_folder
 from agn_bench.paper.artefacts import ARTEFACTS, Artefact
 from agn_bench.paper.claims import CONFIRMED, ELSEWHERE, MISSING, REFUTED, UNDECIDED, Claim, Finding, findings, verdict
-from agn_bench.paper.computed import COMPUTED, computed_path, computed_table
+from agn_bench.paper.computed import CLUSTER, COMPUTED, computed_path, computed_table
 from agn_bench.paper.measures import COMPUTED_MEASURES
 from agn_bench.paper.runs import SIZES, Results
 
@@ -70,7 +70,8 @@ def shown_value(finding: Finding) -> str:
 def write_report(root: Path, sizes: Sequence[Results]) -> tuple[Path, dict[str, Judged]]:
     """Write the report on these sizes; where it is, and how the claims were judged at each."""
     judged = {runs.size: judge(runs, root) for runs in sizes}
-    parts = [_head(sizes), _claims(judged), _findings(root), *(_section(name, root, sizes) for name in ARTEFACTS)]
+    prose = [_findings(root), _odd_curves(root)]
+    parts = [_head(sizes), _claims(judged), *prose, *(_section(name, root, sizes) for name in ARTEFACTS)]
     path = root / REPORT
     files.write_text(path, "\n\n".join(part for part in parts if part) + "\n")
     return path, judged
@@ -150,17 +151,27 @@ def _marked(finding: Finding) -> str:
     return (shown_value(finding) if finding.values else "") + _MARKS[finding.verdict]
 
 
-FINDINGS = "findings.md"
-"""Beside the experiment files: what we make of it. A number in it is a cell of a CSV file, as in
+FINDINGS, ODD_CURVES = "findings.md", "odd-curves.md"
+"""Beside the experiment files: what we make of it, and of suppositions about what is not reproduced. A number in
+them is a cell of a CSV file, as in
 {paper downpour workers=20,local_steps=1 test_accuracy}: folder, table, the row's values (with _ for blanks), column."""
 
 _NUMBER = re.compile(r"\{(\S+) (\S+) (\S+) (\S+)\}")
 
 
 def _findings(root: Path) -> str:
-    """The prose, with its numbers filled in from the tables that are there."""
-    text = (experiments_folder() / "paper" / FINDINGS).read_text(encoding="utf-8")
-    return "## What we make of it\n\n" + _NUMBER.sub(lambda found: _number(root, *found.groups()), text).strip()
+    return "## What we make of it\n\n" + _prose(root, FINDINGS)
+
+
+def _odd_curves(root: Path) -> str:
+    """What was tried to explain what is not reproduced, where it was tried."""
+    return _prose(root, ODD_CURVES) if (root / CLUSTER / "tables" / "hypotheses.csv").is_file() else ""
+
+
+def _prose(root: Path, file: str) -> str:
+    """The prose of a file, with its numbers filled in from the tables that are there."""
+    text = (experiments_folder() / "paper" / file).read_text(encoding="utf-8")
+    return _NUMBER.sub(lambda found: _number(root, *found.groups()), text).strip()
 
 
 def _number(root: Path, folder: str, table: str, row: str, column: str) -> str:
