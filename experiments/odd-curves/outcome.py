@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from agn_bench.store import run_files
 from agn_bench.studies.calibration import errors, simulated_s
 from agn_bench.studies.measured import read_measured
 
-ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 RUNS, CLUSTER = ROOT / "results" / "odd-curves", ROOT / "results" / "paper-cluster"
 STEPS = 18_750
 PAUSED = [
@@ -39,15 +41,25 @@ DOWNPOUR = [*PUBLISHED_ENDS]
 Row = dict[str, Any]
 
 
-def runs_of(name: str) -> list[Run]:
-    """The runs of an experiment of this folder that are there."""
+@cache
+def runs() -> list[Run]:
+    """The runs of odd-curves.toml that are there."""
     if not (RUNS / "summary.csv").is_file():
         return []
     summary, curves = run_files.read_experiment(RUNS)
-    asked = {config.run_id: config for config in read_experiment_file(Path(__file__).parent / f"{name}.toml").configs}
+    asked = {config.run_id: config for config in read_experiment_file(HERE / "odd-curves.toml").configs}
     points = dict(tuple(curves.groupby("run_id")))
     rows = [row for row in summary.to_dict("records") if row["run_id"] in asked]
     return [run_of(asked[row["run_id"]], row, points[row["run_id"]]) for row in rows]
+
+
+def runs_of(optimizer: str, pauses: bool = False, large: bool = False) -> list[Run]:
+    """Those of an optimizer, with pauses or without, of the paper's network or the small one."""
+    return [
+        run for run in runs()
+        if run.config.optimizer.name == optimizer and (run.config.delays.going is not None) == pauses
+        and ("1000,2000,1000" in (run.config.problem or run.config.model).text) == large
+    ]  # fmt: skip
 
 
 def row(
@@ -61,26 +73,29 @@ def row(
 
 
 def keras() -> Iterator[Row]:
-    runs, large = runs_of("odd-curves"), runs_of("odd-curves-paper-size")
+    small, large = runs_of("downpour"), runs_of("downpour", large=True)
     committed = Results("paper", ROOT / "results" / "paper")
     for workers, steps in DOWNPOUR:
         cell = {"optimizer": "downpour", "workers": workers, "local_steps": steps}
         without, having = (
-            [end(run) for run in runs if _is(run, **cell) and ("clipped" in str(run.config.problem)) == clipped]
-            for clipped in (False, True)
+            [end(run) for run in small if _is(run, **cell) and _is_plain(run) != clipped] for clipped in (False, True)
         )
         published = PUBLISHED_ENDS[workers, steps]
         what = f"DOWNPOUR, n = {workers}, λ = {steps}: training accuracy in the last tenth of the time"
         key = f"keras-n{workers}-l{steps}"
         yield row(f"{key}-small", "Keras's loss", f"{what}, small network", published, without, having)
         of_paper = [end(run) for run in committed.cell("downpour", "downpour", workers, steps)]
-        yield row(
-            "Keras's loss", f"{what}, the paper's", published, of_paper, [end(r) for r in large if _is(r, **cell)]
-        )
+        clipped = [end(run) for run in large if _is(run, **cell)]
+        yield row(f"{key}-paper", "Keras's loss", f"{what}, the paper's network", published, of_paper, clipped)
 
 
 def _is(run: Run, optimizer: str, workers: int, local_steps: int) -> bool:
     return (run.config.optimizer.name, run.config.workers, run.config.local_steps) == (optimizer, workers, local_steps)
+
+
+def _is_plain(run: Run) -> bool:
+    """Whether it has the loss of the logits."""
+    return run.config.problem is None or "clipped" not in run.config.problem.text
 
 
 CLOCKS = {
@@ -91,11 +106,9 @@ CLOCKS = {
 
 
 def visits() -> Iterator[Row]:
-    runs = [run for run in runs_of("odd-curves") if run.config.optimizer.name == "dynsgd"]
-
     def on(pull: str, staleness: str, local: str, steps: int) -> list[Run]:
         return [
-            run for run in runs
+            run for run in runs_of("dynsgd")
             if (run.config.delays.pull, run.config.delays.staleness) == (pull, staleness)
             and run.config.local_optimizer.name == local and run.config.local_steps == steps
         ]  # fmt: skip
@@ -112,7 +125,7 @@ def visits() -> Iterator[Row]:
 
 def grid() -> Iterator[Row]:
     """How far the grid's temporal efficiencies are from the published, with separate pulls and without, one seed."""
-    committed, apart = Results("reduced", ROOT / "results" / "reduced"), runs_of("odd-curves-grid")
+    committed, apart = Results("reduced", ROOT / "results" / "reduced"), [*runs_of("agn"), *runs_of("easgd")]
     published = published_of(committed).set_index(["workers", "local_steps"])["efficiency"]
     far: dict[str, list[float]] = {"without": [], "with": []}
     staleness: dict[str, list[float]] = {"without": [], "with": []}
@@ -171,21 +184,26 @@ def _timelines(profile: Any, steps: int) -> list[Any]:
 
 
 def pauses() -> Iterator[Row]:
-    away, plain = runs_of("odd-curves-pauses"), runs_of("odd-curves")
-    plain = [run for run in plain if run.config.delays.name == "paper-cluster"]
     for steps in (10, 15):
-        pair = [
-            [drop(r) for r in runs if _is(r, "dynsgd", 20, steps) and r.config.local_optimizer.name == "adam"]
-            for runs in (plain, away)
+        drops = [
+            [drop(r) for r in runs_of("dynsgd", away) if _is(r, "dynsgd", 20, steps) and _is_usual(r)]
+            for away in (False, True)
         ]
         what = f"largest drop, DynSGD with adam, n = 20, λ = {steps}, small network"
-        yield row(f"pauses-drop-l{steps}", PAUSES, what, "> 0.05", *pair)
-    pair = [
-        [end(r) for r in runs if _is(r, "downpour", 20, 1) and "clipped" not in str(r.config.problem)]
-        for runs in (plain, away)
+        yield row(f"pauses-drop-l{steps}", PAUSES, what, "> 0.05", *drops)
+    ends = [
+        [end(r) for r in runs_of("downpour", away) if _is(r, "downpour", 20, 1) and _is_usual(r)]
+        for away in (False, True)
     ]
     what = "DOWNPOUR, n = 20, λ = 1: training accuracy in the last tenth of the time, small network"
-    yield row("pauses-downpour", PAUSES, what, 0.11, *pair)
+    yield row("pauses-downpour", PAUSES, what, 0.11, *ends)
+
+
+def _is_usual(run: Run) -> bool:
+    """Whether but for pauses nothing is supposed of it."""
+    config = run.config
+    as_it_is = (config.delays.pull, config.delays.staleness) == ("answer", "applied")
+    return as_it_is and config.local_optimizer.name == "adam" and _is_plain(run)
 
 
 def picture() -> None:
@@ -198,16 +216,11 @@ def picture() -> None:
         axes[0].axvline(140, color="0.5", linestyle=":", label="published tail")
         axes[0].set(yscale="log", xlabel="staleness, n = 20, λ = 15", ylabel="share of the exchanges")
         axes[0].legend()
-        for run in runs_of("odd-curves"):
+        for run in [*runs_of("dynsgd"), *runs_of("dynsgd", pauses=True)]:
             config = run.config
-            if (config.optimizer.name, config.local_steps, config.seed, config.local_optimizer.name) == (
-                "dynsgd", 10, 0, "adam",
-            ):  # fmt: skip
+            if (config.local_steps, config.seed, config.local_optimizer.name) == (10, 0, "adam"):
                 label = f"pull: {config.delays.pull}, staleness: {config.delays.staleness}"
-                axes[1].plot(*run.train, label=label, linewidth=1)
-        for run in runs_of("odd-curves-pauses"):
-            if (run.config.optimizer.name, run.config.local_steps, run.config.seed) == ("dynsgd", 10, 0):
-                axes[1].plot(*run.train, label="with pauses", linewidth=1)
+                axes[1].plot(*run.train, label="with pauses" if config.delays.going else label, linewidth=1)
         axes[1].set(xlabel="simulated seconds", ylabel="training accuracy, DynSGD, λ = 10", ylim=(0.8, 1.0))
         axes[1].legend(fontsize=7)
 
