@@ -20,7 +20,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks odd-curves paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -88,6 +88,11 @@ checks: $(READY)  ## other authors' experiments, and what they published beside 
 	$(BIN)/agn-bench sweep experiments/checks/gem.toml --out $(CHECKS)/gem --jobs 1
 	$(BIN)/agn-bench sweep experiments/checks/clipped.toml --out $(CHECKS)/clipped
 	$(BIN)/python experiments/checks/verdicts.py
+
+odd-curves: $(READY)  ## suppositions about the paper's curves that are not reproduced, beside the published; two hours
+	$(BIN)/python experiments/odd-curves/pauses.py
+	$(BIN)/agn-bench sweep experiments/odd-curves/odd-curves.toml
+	$(BIN)/python experiments/odd-curves/outcome.py
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)
