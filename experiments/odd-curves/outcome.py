@@ -215,6 +215,7 @@ def picture() -> None:
             axes[0].step(np.arange(len(counts)), counts / counts.sum(), where="mid", label=name)
         axes[0].axvline(140, color="0.5", linestyle=":", label="published tail")
         axes[0].set(yscale="log", xlabel="staleness, n = 20, λ = 15", ylabel="share of the exchanges")
+        axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes[0].legend()
         for run in [*runs_of("dynsgd"), *runs_of("dynsgd", pauses=True)]:
             config = run.config
