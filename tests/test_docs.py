@@ -28,14 +28,14 @@ from agn_bench.optimizers import FAMILIES, OPTIMIZERS, Commit, Server, Worker
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FINDINGS = ROOT / "experiments" / "paper" / "findings.md"
+FINDINGS = {ROOT / "experiments" / "paper" / name for name in ("findings.md", "odd-curves.md")}
 MARKDOWN = [
     path
     for path in (
         *ROOT.glob("*.md"),
         *(p for part in ("docs", "experiments", "results", "agn_bench") for p in (ROOT / part).rglob("*.md")),
     )
-    if path != FINDINGS  # a part of the report, where its links begin
+    if path not in FINDINGS  # parts of the report, where their links begin
 ]
 """Every page of the repository."""
 
@@ -156,7 +156,7 @@ def test_the_readme_is_two_screens() -> None:
 def test_no_page_has_the_words_that_readers_stumbled_over() -> None:
     """Those of the program's help, in docs/commands.md, are the help's own."""
     odd = r"\ba row an? |\bhangs on\b|\bshall be\b|\bbeside\b|\btells? [^.|]* from\b|\btold (?:right|wrong)\b|\. Of \w+"
-    for path in {*MARKDOWN, FINDINGS} - {ROOT / "docs" / "commands.md"}:
+    for path in {*MARKDOWN, *FINDINGS} - {ROOT / "docs" / "commands.md"}:
         assert re.findall(odd, prose(path.read_text(encoding="utf-8"))) == [], path
 
 
