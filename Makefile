@@ -99,7 +99,8 @@ paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 
 bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `peers` is installed
 	$(BIN)/agn-bench bench timeline --out results/benchmarks
-	$(BIN)/agn-bench bench training --repetitions 11 --out results/benchmarks
+	for model in mlp-small mlp-paper; do $(BIN)/agn-bench bench training --model $$model --repetitions 11 --out results/benchmarks || exit; done
+	for model in cnn transformer; do $(BIN)/agn-bench bench training --model $$model --local-optimizer sgd --repetitions 7 --out results/benchmarks || exit; done
 	$(BIN)/agn-bench bench optimizers --out results/benchmarks
 	$(BIN)/agn-bench bench runs --out results/benchmarks
 
