@@ -238,3 +238,11 @@ def shown(value: object) -> str:
     except ValueError:  # Python does not write out an integer of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
+
+
+def natural(name: str) -> tuple[list[object], str]:
+    """By what names are ordered, so that worker-2 is before worker-10. Numbers may have any number of digits."""
+    parts: list[object] = re.split("([0-9]+)", name)
+    digits = [str(part).lstrip("0") for part in parts[1::2]]
+    parts[1::2] = [(len(number), number) for number in digits]
+    return parts, name

@@ -10,7 +10,6 @@ What is mended is said (see CsvFile.notes). A cell that is wrong by itself stays
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, printable
+from agn_bench.base.inputs import BadInput, natural, printable
 from agn_bench.base.user_files import CsvFile, column_names, read_csv
 from agn_bench.clock.log_times import as_decimal, each_time, in_seconds, is_nothing, times_of
 from agn_bench.clock.timeline import TIMES
@@ -159,7 +158,7 @@ def _numbered(table: CsvFile) -> CsvFile:
         row_of.setdefault(text, row)
     if not _are_names(row_of, table):
         return table
-    names = sorted(row_of, key=_natural)
+    names = sorted(row_of, key=natural)
     number = {name: str(rank) for rank, name in enumerate(names)}
     return table.with_cells("worker", np.array([number[text] for text in texts], object)).noting(_of_names(names))
 
@@ -191,13 +190,6 @@ def _are_names(row_of: Mapping[str, int], table: CsvFile) -> bool:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit()
-
-
-def _natural(name: str) -> tuple[list[object], str]:
-    """By what names are ordered, so that worker-2 is before worker-10."""
-    parts: list[object] = re.split("([0-9]+)", name)
-    parts[1::2] = [int(str(digits)) for digits in parts[1::2]]
-    return parts, name
 
 
 def _of_names(names: list[str]) -> str:

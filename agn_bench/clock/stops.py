@@ -125,19 +125,19 @@ def _unfinished(timeline: Timeline, draws: Draws, end: float) -> Phases:
     start, compute, steps = start[begun], draws.compute[draw], draws.steps_of(draw)
     if draws.leftover is not None:
         compute, steps = np.where(rest, draws.leftover[begun], compute), np.where(rest, draws.leftover_steps, steps)
-    compute_end, worked = start + compute, None
+    compute_end = start + compute
     if absences is not None:
-        ends = map(absences.ends, begun.tolist(), start.tolist(), compute.tolist())
-        compute_end = np.array([*ends], np.float64)
-        until = np.minimum(compute_end, end)
+        compute_end = np.array([*map(absences.ends, begun.tolist(), start.tolist(), compute.tolist())], np.float64)
+    until = worked_until = np.minimum(compute_end, end)
+    if absences is not None:
         worked = np.where(compute_end <= end, compute, until - start - absences.paused_s(begun, start, until))
-    until = np.minimum(compute_end, end)
+        worked_until = start + worked
     return Phases(
         begun.astype(np.int32),
         phase[begun].astype(np.int32),
         start,
         until,
-        steps_made(start, until if worked is None else start + worked, compute, steps),
+        steps_made(start, worked_until, compute, steps),
         np.full(len(begun), -1, np.int32),
     )
 

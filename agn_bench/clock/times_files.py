@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agn_bench.base.inputs import BadInput, content_hash, in_home, printable, shown
+from agn_bench.base.inputs import BadInput, content_hash, in_home, natural, printable, shown
 from agn_bench.base.quantities import LEAST_SECONDS, MOST_SECONDS, Accepted
 from agn_bench.base.user_files import CsvFile, read_csv
 from agn_bench.clock.distributions import Distribution, Empirical
@@ -98,7 +98,7 @@ class _Reader:
         unnamed = np.flatnonzero(names == "")
         if len(unnamed):
             raise self._refuse_file(f"its line {csv.cell(int(unnamed[0]), column).line} has no worker", accepted)
-        workers = sorted(set(names), key=_natural)
+        workers = sorted(set(names), key=natural)
         place = {name: number for number, name in enumerate(workers)}
         series = np.array([place[name] for name in names])
         times, lengths = seconds[np.argsort(series, kind="stable")], np.bincount(series)
@@ -111,9 +111,3 @@ class _Reader:
 
     def _refuse_file(self, problem: str, accepted: str, *others: str) -> BadInput:
         return self._origin.refuse(self._part, "file", self._shown("file"), problem, accepted, (*others, "column"))
-
-
-def _natural(name: str) -> tuple[Any, ...]:
-    """The order in which people number things: worker-2 comes before worker-10."""
-    numbers = [(len(digits), digits) for digits in (text.lstrip("0") for text in re.findall("[0-9]+", name))]
-    return re.split("[0-9]+", name), numbers, name

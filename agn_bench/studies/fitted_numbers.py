@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
-from agn_bench.clock import Profile, parse_profile
+from agn_bench.clock import Distribution, Profile, parse_profile
 from agn_bench.clock.profile_files import as_toml
 from agn_bench.studies.measured import Measured
 
@@ -48,24 +48,10 @@ class Number(NamedTuple):
 def _mean(*parts: str) -> dict[str, Any]:
     """How the mean of one or more parts, which all have the same, is read and set."""
 
-    def read(profile: Profile) -> float:
-        return max(float(getattr(profile, parts[0]).moments().mean), _LEAST)
-
     def put(profile: Profile, value: float) -> Profile:
-        for part in parts:
-            distribution: Any = getattr(profile, part)
-            if "mean" not in {field.name for field in fields(distribution)}:
-                accepted = "distributions given by their means"
-                raise BadInput("delays", profile.name, f"{part} has no mean to fit", accepted)
-            profile = replace(profile, **{part: replace(distribution, mean=value)})
-        return profile
+        return replace(profile, **{part: _with_mean(profile, getattr(profile, part), part, value) for part in parts})
 
-    return {"read": read, "set": put}
-
-
-def _with_step_cv(profile: Profile, value: float) -> Profile:
-    step: Any = profile.step
-    return replace(profile, step=replace(step, cv=value))
+    return {"read": lambda profile: _mean_of(getattr(profile, parts[0])), "set": put}
 
 
 def _mean_away(part: str) -> dict[str, Any]:
@@ -73,16 +59,29 @@ def _mean_away(part: str) -> dict[str, Any]:
 
     def read(profile: Profile) -> float | None:
         distribution = getattr(profile.going, part, None)
-        return None if distribution is None else max(float(distribution.moments().mean), _LEAST)
+        return None if distribution is None else _mean_of(distribution)
 
     def put(profile: Profile, value: float) -> Profile:
-        distribution: Any = getattr(profile.going, part)
-        if "mean" not in {field.name for field in fields(distribution)}:
-            raise BadInput("delays", profile.name, f"{part} has no mean to fit", "distributions given by their means")
         going: Any = profile.going
-        return replace(profile, going=replace(going, **{part: replace(distribution, mean=value)}))
+        return replace(profile, going=replace(going, **{part: _with_mean(profile, getattr(going, part), part, value)}))
 
     return {"read": read, "set": put}
+
+
+def _mean_of(distribution: Distribution) -> float:
+    return max(float(distribution.moments().mean), _LEAST)
+
+
+def _with_mean(profile: Profile, distribution: Any, part: str, value: float) -> Any:
+    """A part's distribution with another mean; BadInput if it is not given by one."""
+    if "mean" not in {field.name for field in fields(distribution)}:
+        raise BadInput("delays", profile.name, f"{part} has no mean to fit", "distributions given by their means")
+    return replace(distribution, mean=value)
+
+
+def _with_step_cv(profile: Profile, value: float) -> Profile:
+    step: Any = profile.step
+    return replace(profile, step=replace(step, cv=value))
 
 
 NUMBERS = (
