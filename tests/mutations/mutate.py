@@ -19,11 +19,13 @@ LIST = Path(__file__).with_name("mutations.toml")
 
 
 def passes(copy: Path, tests: list[str]) -> tuple[bool, str]:
-    """Whether the copy passes its tests, and the first that it does not."""
+    """Whether the copy passes its tests, and the first that it does not; a crash of the interpreter is no pass."""
     words = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", *(f"tests/{name}" for name in tests)]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(words, cwd=copy, env=environment, capture_output=True, text=True)
     failed = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if ran.returncode < 0:
+        return False, "::a crash"
     if ran.returncode not in (0, 1):
         raise SystemExit(f"the tests did not run:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
     return ran.returncode == 0, failed[0] if failed else ""
