@@ -33,6 +33,7 @@ from agn_bench.clock import (
     load_profile,
     profile_names,
 )
+from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import Stop
 from agn_bench.clock.timeline import Timeline
@@ -46,7 +47,7 @@ from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
 from agn_bench.training import timing as clock
 from agn_bench.training.simulate import simulate
-from agn_bench.training.timing import active_timeline, recognised, timeline_of
+from agn_bench.training.timing import recognised, timeline_of
 
 COLUMNS = ("worker", "phase", "start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resume_s", "staleness")
 SMALL = {"workers": 4, "local_steps": 3, "gradient_steps": 130}

@@ -10,19 +10,20 @@ from dataclasses import fields, replace
 import pytest
 
 from agn_bench.base.inputs import BadInput
+from agn_bench.clock.stability import stable_at_constant_staleness
 from agn_bench.config import run as config
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
-from agn_bench.config.run import auto_local_steps, with_seeds
+from agn_bench.config.run import with_seeds
 
 
 @pytest.mark.parametrize(("workers", "local_steps"), [(1, 1), (10, 7), (20, 13), (40, 26)])
-def test_auto_local_steps_are_those_of_the_stability_limit(workers: int, local_steps: int) -> None:
-    assert auto_local_steps(workers) == local_steps
+def test_the_least_at_constant_staleness_is_that_of_the_stability_limit(workers: int, local_steps: int) -> None:
+    assert stable_at_constant_staleness(workers) == local_steps
 
 
 @pytest.mark.parametrize("workers", [2, 5, 10, 40, 100])
-def test_auto_local_steps_is_where_the_delayed_recursion_turns_stable(workers: int) -> None:
+def test_the_least_at_constant_staleness_is_where_the_delayed_recursion_turns_stable(workers: int) -> None:
     """x ← x − x_τ/λ with τ = n − 1 decays at auto λ and not one below it: simulated, not by the formula."""
 
     def decays(local_steps: int) -> bool:
@@ -31,8 +32,8 @@ def test_auto_local_steps_is_where_the_delayed_recursion_turns_stable(workers: i
             past.append(past[-1] - past[-workers] / local_steps)
         return max(map(abs, past[-6 * workers :])) < 0.99 * max(map(abs, past[200 * workers : 206 * workers]))
 
-    assert decays(auto_local_steps(workers))
-    assert not decays(auto_local_steps(workers) - 1)
+    assert decays(stable_at_constant_staleness(workers))
+    assert not decays(stable_at_constant_staleness(workers) - 1)
 
 
 def test_with_nothing_given_it_is_the_quick_preset() -> None:

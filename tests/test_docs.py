@@ -359,7 +359,7 @@ def test_the_papers_grid_is_that_of_the_committed_tables() -> None:
 
 def test_how_the_page_on_local_steps_counts_the_cells() -> None:
     """A rule that says of no cell that it is weak is right about as many as first in first out."""
-    from agn_bench.config.run import auto_local_steps
+    from agn_bench.clock.stability import stable_at_constant_staleness
 
     text = said(page("choose-lambda"))
     cells = pd.read_csv(ROOT / "results" / "paper-cluster" / "tables" / "stability-map.csv")
@@ -382,7 +382,10 @@ def test_how_the_page_on_local_steps_counts_the_cells() -> None:
     assert f"20 workers with 10 local steps, has a growth rate of {wrong.iloc[0]:.2f}" in text
     shares = pd.read_csv(ROOT / "results" / "paper-cluster" / "tables" / "fifo-share.csv")
     assert shares["told_right"].max() == shares["told_right"].iloc[0] == random
-    assert f"It gives {auto_local_steps(20)} for 20 workers, and {auto_local_steps(40)} for 40" in text
+    assert (
+        f"It gives {stable_at_constant_staleness(20)} for 20 workers, and {stable_at_constant_staleness(40)} for 40"
+        in text
+    )
 
 
 def test_the_rules_of_thumb_are_as_good_as_the_claims_table_says() -> None:

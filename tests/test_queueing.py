@@ -24,8 +24,8 @@ from agn_bench.clock import (
     load_profile,
     profile_names,
 )
+from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.timeline import Timeline
-from agn_bench.training.timing import active_timeline
 
 EXCHANGES = 1_000_000
 SERVICE = 0.5

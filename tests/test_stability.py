@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from agn_bench.clock import Constant, Profile, Tiers, draw_delays, load_profile
+from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.events import simulate_timeline
-from agn_bench.clock.stability import growth_rate
-from agn_bench.config.run import auto_local_steps
-from agn_bench.training.timing import active_timeline
+from agn_bench.clock.stability import growth_rate, stable_at_constant_staleness
 
 WINDOWS = 1250
 KEPT = 1000
@@ -62,7 +61,7 @@ def test_its_sign_changes_at_the_stability_limit(workers: int) -> None:
     just_stable, just_unstable = (1 / (factor * limit(workers)) for factor in (0.99, 1.01))
     assert growth_rate(round_robin(workers), workers, just_stable) < 0
     assert growth_rate(round_robin(workers), workers, just_unstable) > 0
-    assert growth_rate(round_robin(workers), workers, auto_local_steps(workers)) < 0
+    assert growth_rate(round_robin(workers), workers, stable_at_constant_staleness(workers)) < 0
 
 
 @pytest.mark.parametrize("local_steps", [0.4, 0.6, 1.5, 2, 3, 100])

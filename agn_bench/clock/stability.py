@@ -1,4 +1,4 @@
-"""Whether AGN is stable on a timeline: the growth rate of a stiff direction.
+"""Whether AGN is stable on a timeline, by the growth rate of a stiff direction, and the least λ with which it is.
 
 With plain SGD an exchange of AGN moves the center by at most 1/λ of the way in any direction, and by 1/λ in a stiff
 one, where the local phase converges to the minimum. Such a direction, alone: x ← x − s/λ at each exchange, s being the
@@ -8,10 +8,25 @@ x that the worker had pulled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
+
+from agn_bench.clock.orders import order_of_exchanges
+from agn_bench.clock.profile import Profile
+
+MARGIN = 0.1
+"""How far below 0 the growth rate of a λ is that the rule takes: see least_local_steps."""
+ROUNDS, SEEDS = 200, 3
+"""Exchanges a worker, on average, of the timelines that the rule looks at, and how many it looks at."""
+_MOST_EXCHANGES = 20_000
+MOST_WORKERS = 400
+"""With more, the rule takes what is stable at constant staleness, and simulates nothing."""
+_MOST_STEPS_A_WORKER = 16
+"""The rule tries no λ that is more than so many times n."""
 
 _DISCARDED = 0.2
 """Of the timeline, at its beginning: the direction that grows fastest has yet to prevail."""
@@ -74,3 +89,80 @@ def _log_peaks(worker: Iterable[int], workers: int, local_steps: float | np.ndar
             x, peak, exponent = math.ldexp(x, -shift), math.ldexp(peak, -shift), exponent + shift
         pulled[index] = (x, exponent)
     return peaks
+
+
+def stable_at_constant_staleness(workers: int) -> int:
+    """The smallest λ that is stable at constant staleness τ = n − 1: 1/λ < 2 sin(π / (2 (2τ + 1)))."""
+    return math.floor(1 / (2 * math.sin(math.pi / (2 * (2 * workers - 1))))) + 1
+
+
+class Stable(NamedTuple):
+    """A λ and AGN's growth rate with it."""
+
+    local_steps: int
+    growth_rate: float
+
+
+def least_local_steps(growth: Callable[[int], float], workers: int) -> Stable:
+    """The rule: the smallest λ whose growth rate is under −MARGIN.
+
+    It is found by halving, as if the rate only fell with λ, which but for noise it does up to there. If no λ up to 16 n
+    has such a rate, that which has the lowest of those tried.
+
+    Args:
+        growth: the growth rate by λ.
+    """
+    tried: dict[int, float] = {}
+
+    def stable(local_steps: int) -> bool:
+        tried[local_steps] = growth(local_steps)
+        return tried[local_steps] < -MARGIN
+
+    low, high = 0, stable_at_constant_staleness(workers)
+    while not stable(high):
+        low, high = high, math.ceil(1.5 * high)
+        if high > _MOST_STEPS_A_WORKER * workers:
+            best = min(tried, key=lambda steps: (tried[steps], steps))
+            return Stable(best, tried[best])
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if stable(middle) else (middle, high)
+    return Stable(high, tried[high])
+
+
+def stable_local_steps(profile: Profile, workers: int, size: int) -> int:
+    """The λ that the rule takes for so many workers of a profile.
+
+    Args:
+        size: bytes of a message.
+    """
+    return _stable(profile, workers, size).local_steps
+
+
+def stable_local_steps_of(worker: np.ndarray, workers: int) -> int:
+    """The λ that the rule takes for a recorded timeline.
+
+    Args:
+        worker: who exchanges, in the order applied.
+    """
+    if math.isnan(growth_rate(worker, workers, 1)):  # it is too short to tell
+        return stable_at_constant_staleness(workers)
+    return least_local_steps(lambda steps: growth_rate(worker, workers, steps), workers).local_steps
+
+
+@lru_cache(1024)
+def _stable(profile: Profile, workers: int, size: int) -> Stable:
+    if workers > MOST_WORKERS:
+        return Stable(stable_at_constant_staleness(workers), math.nan)
+    return least_local_steps(lambda steps: mean_growth_rate(profile, workers, steps, size), workers)
+
+
+def mean_growth_rate(profile: Profile, workers: int, local_steps: int, size: int) -> float:
+    """AGN's growth rate, the mean over SEEDS timelines of ROUNDS n exchanges; of many workers over shorter ones.
+
+    Args:
+        size: bytes of a message.
+    """
+    exchanges = min(ROUNDS * workers, _MOST_EXCHANGES)
+    orders = (order_of_exchanges(profile, seed, workers, local_steps, size, exchanges) for seed in range(SEEDS))
+    return float(np.mean([growth_rate(order, workers, local_steps) for order in orders]))

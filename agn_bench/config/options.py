@@ -184,7 +184,8 @@ OPTIONS = {
         Option(
             "local_steps",
             Kind.WHOLE,
-            "Mini-batch steps between two exchanges of a worker, λ; auto: the least that is stable at staleness n − 1",
+            "Mini-batch steps between two exchanges of a worker, λ; auto: the least with which AGN is stable on these "
+            "delays, as the command advise says",
             OPTIMIZER,
             "auto",
             automatic=True,

@@ -6,8 +6,9 @@ Options are given by name with underscores, as in an experiment file; values may
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from agn_bench.base.quantities import LARGEST, Accepted, declared_numbers, named
 from agn_bench.base.user_code import BadUserFile, UserCodeError, called
 from agn_bench.config.defaults import PRESETS
 from agn_bench.config.options import OPTIONS, defaults
-from agn_bench.config.run import RunConfig, auto_local_steps
+from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS, LocalOptimizer
 from agn_bench.optimizers.local_steps import LocalStepsRule
 from agn_bench.problems import FRACTION, PROBLEMS, Problem
@@ -93,19 +94,20 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     from agn_bench.clock.trace import Trace  # with NumPy: now that the names are right
 
     delays = _delays(merged, "delays" in given or "delay" in given)
+    automatic = partial(automatic_local_steps, delays, what)
     gradient_steps: int | None
     if isinstance(delays, Trace):
         if alone["shares"] == "open":
             raise BadInput("shares", "open", "of a recorded timeline, whose work is what it holds", "equal")
-        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, examples, batch_size)
+        workers, local_steps, gradient_steps = _work_of_a_trace(delays, merged, given, examples, batch_size, automatic)
     elif alone["shares"] == "open":
-        workers, local_steps, gradient_steps = _open_work(merged, examples, batch_size)
+        workers, local_steps, gradient_steps = _open_work(merged, examples, batch_size, automatic)
     else:
         if not _has_work(merged):
             raise BadInput("shares", "equal", "without work to share out", "`epochs` or `gradient_steps` with it")
         gradient_steps = _gradient_steps(merged, examples, batch_size)
         workers, local_steps = _workers_and_local_steps(
-            merged, gradient_steps, "local_steps" in given, "workers" in given
+            merged, gradient_steps, "local_steps" in given, "workers" in given, automatic
         )
     if alone["data_split"].thing.disjoint and workers > examples:
         raise BadInput("workers", workers, f"more than the {examples} examples to share out", f"1 to {examples}")
@@ -342,8 +344,22 @@ def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
     return profile
 
 
+def automatic_local_steps(delays: Profile | Trace, trained: Problem, workers: int) -> int:
+    """λ where it is `auto`: the least with which AGN is stable on this clock (see clock.stability)."""
+    from agn_bench.clock import Profile, stability
+
+    if isinstance(delays, Profile):
+        return stability.stable_local_steps(delays, workers, trained.message_bytes)
+    return stability.stable_local_steps_of(delays.timeline.worker, workers)
+
+
 def _work_of_a_trace(
-    trace: Trace, merged: Mapping[str, object], given: Mapping[str, object], examples: int, batch_size: int
+    trace: Trace,
+    merged: Mapping[str, object],
+    given: Mapping[str, object],
+    examples: int,
+    batch_size: int,
+    automatic: Callable[[int], int],
 ) -> tuple[int, int, int]:
     """n, λ and the gradient steps: what the trace says, and what was asked for if that is the same."""
     workers = trace.timeline.workers
@@ -353,8 +369,7 @@ def _work_of_a_trace(
     if most_steps < 1:
         problem = f"{workers} workers with up to {trace.phases} exchanges are more than a run can hold"
         raise BadInput("timeline", trace.name, problem, "a shorter timeline")
-    automatic = str(merged["local_steps"]) == "auto"
-    local_steps = auto_local_steps(workers) if automatic else merged["local_steps"]
+    local_steps = automatic(workers) if str(merged["local_steps"]) == "auto" else merged["local_steps"]
     local_steps = whole_number("local_steps", local_steps, 1, most_steps, "or auto")
     if trace.timeline.own_steps is not None or "local_steps_rule" in merged:
         return workers, *_varied_work_of_a_trace(trace, local_steps, merged, given, examples, batch_size)
@@ -403,7 +418,9 @@ def _varied_work_of_a_trace(
     return local_steps, whole
 
 
-def _open_work(merged: Mapping[str, object], examples: int, batch_size: int) -> tuple[int, int, int | None]:
+def _open_work(
+    merged: Mapping[str, object], examples: int, batch_size: int, automatic: Callable[[int], int]
+) -> tuple[int, int, int | None]:
     """n, λ and the gradient steps of workers that have no shares."""
     has_work = _has_work(merged)
     if not has_work and "seconds" not in merged:
@@ -413,10 +430,10 @@ def _open_work(merged: Mapping[str, object], examples: int, batch_size: int) -> 
     most = MAX_IMAGES_DRAWN // batch_size if gradient_steps is None else gradient_steps
     if str(merged["local_steps"]) != "auto":
         return workers, whole_number("local_steps", merged["local_steps"], 1, most, "or auto"), gradient_steps
-    if auto_local_steps(workers) > most:
-        problem = f"one phase of {auto_local_steps(workers)} local steps is more than all the work, {most} steps"
+    if (local_steps := automatic(workers)) > most:
+        problem = f"one phase of {local_steps} local steps is more than all the work, {most} steps"
         raise BadInput("workers", workers, problem, "more work, or fewer local steps or workers")
-    return workers, auto_local_steps(workers), gradient_steps
+    return workers, local_steps, gradient_steps
 
 
 def _until(text: object, what: Problem) -> str:
@@ -446,37 +463,38 @@ def _gradient_steps(merged: Mapping[str, object], examples: int, batch_size: int
 
 
 def _workers_and_local_steps(
-    merged: Mapping[str, object], gradient_steps: int, steps_given: bool, workers_given: bool
+    merged: Mapping[str, object],
+    gradient_steps: int,
+    steps_given: bool,
+    workers_given: bool,
+    automatic: Callable[[int], int],
 ) -> tuple[int, int]:
     """n and λ such that every worker's share ⌊gradient steps / n⌋ holds at least one whole phase."""
-    automatic = str(merged["local_steps"]) == "auto"
-    fixed = None if automatic else whole_number("local_steps", merged["local_steps"], 1, gradient_steps, "or auto")
-    most = _most_workers(gradient_steps, fixed)
-    if fixed is not None and steps_given and not workers_given:
+    if str(merged["local_steps"]) == "auto":
+        workers = _workers(merged["workers"], gradient_steps, gradient_steps, None)
+        if (local_steps := automatic(workers)) > gradient_steps // workers:
+            raise _too_many_workers(workers, gradient_steps, "fewer", local_steps)
+        return workers, local_steps
+    fixed = whole_number("local_steps", merged["local_steps"], 1, gradient_steps, "or auto")
+    if steps_given and not workers_given:
         workers = whole_number("workers", merged["workers"], 1, gradient_steps)
     else:
-        try:
-            workers = whole_number("workers", merged["workers"], 1, most)
-        except TooLarge:
-            raise _too_many_workers(merged["workers"], gradient_steps, most, fixed) from None
+        workers = _workers(merged["workers"], gradient_steps, gradient_steps // fixed, fixed)
     share = gradient_steps // workers
-    if fixed is not None and fixed > share:
+    if fixed > share:
         problem = f"beyond a worker's share of {share} gradient steps ({gradient_steps} / {workers} workers)"
         raise BadInput("local_steps", fixed, problem, f"a whole number from 1 to {share}, or auto")
-    return workers, auto_local_steps(workers) if fixed is None else fixed
+    return workers, fixed
 
 
-def _too_many_workers(value: object, gradient_steps: int, most: int, fixed: int | None) -> BadInput:
-    phase = "auto" if fixed is None else f"{fixed}"
-    problem = f"a worker would not get one full phase of {phase} local steps out of {gradient_steps} gradient steps"
-    return BadInput("workers", value, problem, f"a whole number from 1 to {most}, or more work, or fewer local steps")
+def _workers(value: object, gradient_steps: int, most: int, local_steps: int | None) -> int:
+    try:
+        return whole_number("workers", value, 1, most)
+    except TooLarge:
+        raise _too_many_workers(value, gradient_steps, f"a whole number from 1 to {most}", local_steps) from None
 
 
-def _most_workers(gradient_steps: int, local_steps: int | None) -> int:
-    if local_steps is not None:
-        return gradient_steps // local_steps
-    low, high = 1, gradient_steps
-    while low < high:  # the largest n with n λ(n) <= gradient steps; λ grows with n
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle * auto_local_steps(middle) <= gradient_steps else (low, middle - 1)
-    return low
+def _too_many_workers(value: object, gradient_steps: int, fewer: str, local_steps: int | None) -> BadInput:
+    phase = "" if local_steps is None else f" of {local_steps} local steps"
+    problem = f"a worker would not get one full phase{phase} out of {gradient_steps} gradient steps"
+    return BadInput("workers", value, problem, f"{fewer}, or more work, or fewer local steps")

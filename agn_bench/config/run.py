@@ -318,11 +318,6 @@ def digest_of(content: dict[str, Any], semantics: int | None = None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def auto_local_steps(workers: int) -> int:
-    """The smallest λ that is stable at constant staleness τ = n − 1: 1/λ < 2 sin(π / (2 (2τ + 1)))."""
-    return math.floor(1 / (2 * math.sin(math.pi / (2 * (2 * workers - 1))))) + 1
-
-
 def with_seeds(config: RunConfig, seeds: object) -> list[RunConfig]:
     """The same configuration for `seeds` seeds, counting up from its own."""
     count = whole_number("seeds", seeds, 1, min(10_000, MAX_SEED - config.seed + 1))

@@ -12,11 +12,11 @@ import numpy as np
 from agn_bench.analysis.figures.clock import heat_maps
 from agn_bench.base import files
 from agn_bench.clock import Profile
+from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.stability import growth_rate
 from agn_bench.paper.published import published_grid
 from agn_bench.problems.catalogue import DATASETS, MODELS
 from agn_bench.studies.survey import grid
-from agn_bench.training.timing import active_timeline
 
 WEAK_ACCURACY = 98.3
 """Percent on the test set; a published AGN cell below it, with up to so many local steps, suffered from instability.

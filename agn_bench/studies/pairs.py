@@ -9,8 +9,8 @@ from itertools import product
 from agn_bench.base.inputs import BadInput, whole_number
 from agn_bench.clock.timeline import MOST_EXCHANGES
 from agn_bench.config.options import OPTIONS
-from agn_bench.config.resolving import check_rules, resolve
-from agn_bench.config.run import RunConfig, auto_local_steps
+from agn_bench.config.resolving import automatic_local_steps, check_rules, resolve
+from agn_bench.config.run import RunConfig
 
 MOST_WORKERS = 1_000_000
 _MOST_CELLS = 10_000
@@ -61,7 +61,10 @@ def _cell_without_end(options: Mapping[str, object]) -> RunConfig:
     workers = config.workers if given is None else whole_number("workers", given, 1, MOST_WORKERS)
     steps = options.get("local_steps")
     automatic = steps is None or steps == "auto"
-    local_steps = auto_local_steps(workers) if automatic else whole_number("local_steps", steps, 1, 10**9, "or auto")
+    if automatic:
+        local_steps = automatic_local_steps(config.delays, config.trains, workers)
+    else:
+        local_steps = whole_number("local_steps", steps, 1, 10**9, "or auto")
     optimizer = OPTIONS["optimizer"].read(options.get("optimizer") or OPTIONS["optimizer"].default)
     config = replace(config, optimizer=optimizer, workers=workers, local_steps=local_steps)
     check_rules(config)

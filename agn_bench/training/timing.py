@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,17 +13,15 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
 from agn_bench.clock.batched import simulate_timelines
+from agn_bench.clock.endless import Attempts, endless, made
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.rules import ASYNCHRONOUS
-from agn_bench.clock.stops import Stop, cut, used
-from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
+from agn_bench.clock.stops import Stop, cut
+from agn_bench.clock.timeline import Timeline
 from agn_bench.clock.trace import Trace
 from agn_bench.config.plan import phase_steps
 from agn_bench.config.run import RunConfig
 from agn_bench.optimizers import Optimizer
-
-Attempts = Generator[tuple[Draws, Stop], Timeline, Timeline]
-"""Asks for the timelines of some draws up to a stop, until one is long enough, and returns that."""
 
 
 def timeline_of(config: RunConfig) -> Timeline:
@@ -39,7 +37,7 @@ def timeline_of(config: RunConfig) -> Timeline:
         timeline = config.delays.under(config.rules, config.local_steps)
         timeline = cut(timeline, None, config.stop)
     else:
-        timeline = _made(_attempts(config), partial(_simulated, config))
+        timeline = made(_attempts(config), partial(_simulated, config))
     return _usable(config, timeline)
 
 
@@ -68,7 +66,7 @@ def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> 
 
     for timeline in simulate_timelines(first_attempts()):
         config, rest = under_way.popleft()
-        timeline = _made(rest, partial(_simulated, config), timeline)
+        timeline = made(rest, partial(_simulated, config), timeline)
         yield _usable(config, timeline) if exchanges is None else _alike(timeline)
 
 
@@ -76,21 +74,6 @@ def _is_plain(config: RunConfig) -> bool:
     """Whether all that happens is that asynchronous workers are simulated."""
     own_clock = type(config.optimizer.thing).timeline is not Optimizer.timeline
     return isinstance(config.delays, Profile) and config.rules == ASYNCHRONOUS and not own_clock
-
-
-def _made(
-    attempts: Attempts, simulate: Callable[[Draws, Stop], Timeline], timeline: Timeline | None = None
-) -> Timeline:
-    """What the attempts come to.
-
-    Args:
-        timeline: that which they have asked for; None: they have not begun.
-    """
-    try:
-        while True:
-            timeline = simulate(*attempts.send(timeline))  # type: ignore[arg-type]
-    except StopIteration as ended:
-        return ended.value
 
 
 def _usable(config: RunConfig, timeline: Timeline) -> Timeline:
@@ -108,24 +91,9 @@ def _usable(config: RunConfig, timeline: Timeline) -> Timeline:
     return _alike(timeline)
 
 
-def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Timeline:
-    """The first so many exchanges of asynchronous workers that never stop.
-
-    Args:
-        size: bytes of a message.
-    """
-    stop = Stop(exchanges)
-    rates = profile.rates(seed, workers, local_steps, size)
-
-    def draw(phases: np.ndarray) -> Draws:
-        return draw_delays(profile, seed, workers, phases, local_steps, size)
-
-    return _made(_endless(draw, rates, stop, exchanges), lambda draws, stop: simulate_timeline(draws, stop=stop))
-
-
 def active_timeline_of(config: RunConfig, exchanges: int) -> Timeline:
     """The first so many exchanges of a configuration, of workers that never stop."""
-    return _alike(_made(_active(config, exchanges), partial(_simulated, config)))
+    return _alike(made(_active(config, exchanges), partial(_simulated, config)))
 
 
 def _attempts(config: RunConfig) -> Attempts:
@@ -149,7 +117,7 @@ def _endless_of(config: RunConfig, stop: Stop, expected: int) -> Attempts:
     if config.local_steps_rule is not None:
         steps = phase_steps(config, np.ones(config.workers, int))
     rates = config.delays.rates(config.seed, config.workers, steps, config.message_bytes)
-    return _endless(partial(_draws, config), rates, stop, expected)
+    return endless(partial(_draws, config), rates, stop, expected)
 
 
 def _draws(config: RunConfig, phases: int | np.ndarray, leftover: int = 0) -> Draws:
@@ -181,30 +149,6 @@ def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
     if not isinstance(timeline, Timeline):
         raise UserCodeError(f"{call} gave {type(timeline).__name__}, not a Timeline")
     return draws.with_steps(timeline)
-
-
-def _endless(draw: Callable[[np.ndarray], Draws], rates: np.ndarray, stop: Stop, expected: int) -> Attempts:
-    """The timeline of workers that never stop, up to the stop.
-
-    A worker's phases are drawn as its speed lets expect, and twice as many if they did not last; as the first draws
-    do not depend on how many there are, the timeline does not either.
-
-    Args:
-        draw: the times of the first so many phases of each worker.
-        rates: of the exchanges that each worker would make, (workers,).
-        expected: exchanges, of all workers together.
-    """
-    phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
-    while True:
-        draws = draw(phases)
-        timeline = cut((yield draws, stop), draws, stop)
-        ended = used(timeline) >= phases
-        if not ended.any():
-            return timeline
-        if phases.sum() > 2 * MOST_EXCHANGES:
-            accepted = f"an end after at most {MOST_EXCHANGES} phases"
-            raise BadInput("seconds", stop.seconds or "", f"{phases.sum()} local phases and more", accepted)
-        phases[ended] *= 2
 
 
 def recognised(config: RunConfig) -> RunConfig:

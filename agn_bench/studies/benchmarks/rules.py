@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from agn_bench.clock import draw_delays, load_profile
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.rules import ASYNCHRONOUS, Rules
-from agn_bench.config.run import auto_local_steps
+from agn_bench.clock.stability import stable_at_constant_staleness
 
 
 class Case(NamedTuple):
@@ -53,7 +53,7 @@ def rules_benchmark(
         for seed in range(-1, repetitions):  # the first one compiles
             on_step(f"{case.workers} workers, {case.name}, repetition {seed + 1}")
             began = time.perf_counter()
-            draws = draw_delays(profile, max(seed, 0), case.workers, phases, auto_local_steps(40))
+            draws = draw_delays(profile, max(seed, 0), case.workers, phases, stable_at_constant_staleness(40))
             drawn = time.perf_counter()
             timeline = simulate_timeline(draws, case.rules)
             if seed >= 0:

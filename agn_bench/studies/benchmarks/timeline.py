@@ -13,7 +13,7 @@ import numpy as np
 
 from agn_bench.clock import Draws, draw_delays, load_profile
 from agn_bench.clock.events import simulate_timeline
-from agn_bench.config.run import auto_local_steps
+from agn_bench.clock.stability import stable_at_constant_staleness
 
 TIMELINE_WORKERS = (1, 40, 400, 10_000)
 TIMELINE_ORDERS = ("random", "fifo")
@@ -31,7 +31,7 @@ def timeline_benchmark(
         A row for every number of workers and order of service: medians over repetitions, in wall-clock seconds;
         `same_order` says whether both served the same workers in the same order at the same times, to 1e-9 s.
     """
-    local_steps = auto_local_steps(_BASE)
+    local_steps = stable_at_constant_staleness(_BASE)
     costs = {}
     for order in TIMELINE_ORDERS:
         profile = load_profile("paper-cluster", [f"server.order={order}"])

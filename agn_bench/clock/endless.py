@@ -1,0 +1,98 @@
+"""Timelines of workers that never stop, up to some end: the first so many exchanges, so many seconds, so much work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+
+from agn_bench.base.inputs import BadInput
+from agn_bench.clock.draws import Draws, draw_delays
+from agn_bench.clock.profile import Profile
+from agn_bench.clock.stops import Stop, cut, used
+from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
+
+Attempts = Generator[tuple[Draws, Stop], Timeline, Timeline]
+"""Asks for the timelines of some draws up to a stop, until one is long enough, and returns that."""
+
+
+def made(attempts: Attempts, simulate: Callable[[Draws, Stop], Timeline], timeline: Timeline | None = None) -> Timeline:
+    """What the attempts come to.
+
+    Args:
+        timeline: that which they have asked for; None: they have not begun.
+    """
+    try:
+        while True:
+            timeline = simulate(*attempts.send(timeline))  # type: ignore[arg-type]
+    except StopIteration as ended:
+        return ended.value
+
+
+def endless(draw: Callable[[np.ndarray], Draws], rates: np.ndarray, stop: Stop, expected: int) -> Attempts:
+    """The timeline of workers that never stop, up to the stop.
+
+    A worker's phases are drawn as its speed lets expect, and twice as many if they did not last; as the first draws
+    do not depend on how many there are, the timeline does not either.
+
+    Args:
+        draw: the times of the first so many phases of each worker.
+        rates: of the exchanges that each worker would make, (workers,).
+        expected: exchanges, of all workers together.
+    """
+    phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
+    while True:
+        draws = draw(phases)
+        timeline = cut((yield draws, stop), draws, stop)
+        ended = used(timeline) >= phases
+        if not ended.any():
+            return timeline
+        if phases.sum() > 2 * MOST_EXCHANGES:
+            accepted = f"an end after at most {MOST_EXCHANGES} phases"
+            raise BadInput("seconds", stop.seconds or "", f"{phases.sum()} local phases and more", accepted)
+        phases[ended] *= 2
+
+
+def active_timeline(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Timeline:
+    """The first so many exchanges of asynchronous workers that never stop.
+
+    Args:
+        size: bytes of a message.
+    """
+    from agn_bench.clock.events import simulate_timeline
+
+    attempts = _active(profile, seed, workers, local_steps, size, exchanges)
+    return made(attempts, lambda draws, stop: simulate_timeline(draws, stop=stop))
+
+
+def active_timelines(
+    profile: Profile, cells: Iterable[tuple[int, int, int]], size: int, exchanges: Callable[[int], int]
+) -> Iterator[Timeline]:
+    """active_timeline of each cell, several in one program.
+
+    Args:
+        cells: seed, number of workers and λ of each.
+        exchanges: how many, by the number of workers.
+    """
+    from agn_bench.clock.batched import simulate_timelines
+    from agn_bench.clock.events import simulate_timeline
+
+    under_way: list[Attempts] = []
+
+    def first_attempts() -> Iterator[tuple[Draws, Stop]]:
+        for seed, workers, local_steps in cells:
+            under_way.append(_active(profile, seed, workers, local_steps, size, exchanges(workers)))
+            yield next(under_way[-1])
+
+    for number, timeline in enumerate(simulate_timelines(first_attempts())):
+        yield made(under_way[number], lambda draws, stop: simulate_timeline(draws, stop=stop), timeline)
+
+
+def _active(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Attempts:
+    draw = partial(_draw, profile, seed, workers, local_steps, size)
+    return endless(draw, profile.rates(seed, workers, local_steps, size), Stop(exchanges), exchanges)
+
+
+def _draw(profile: Profile, seed: int, workers: int, local_steps: int, size: int, phases: np.ndarray) -> Draws:
+    return draw_delays(profile, seed, workers, phases, local_steps, size)
