@@ -47,7 +47,14 @@ def growth_rate(worker: Iterable[int], workers: int, local_steps: float | np.nda
     Returns:
         The rate; NaN if the timeline is shorter than 5 n exchanges; −inf if x is 0 to the end.
     """
-    peaks = np.array(_log_peaks(worker, workers, local_steps))
+    return slope(np.array(_log_peaks(worker, workers, local_steps)))
+
+
+def slope(peaks: np.ndarray) -> float:
+    """The growth rate by the logarithms of the largest |x| of every n exchanges, (windows,).
+
+    Where x is 0 a logarithm is NaN, or −inf; if it is −inf at the end, so is the rate.
+    """
     kept = np.arange(math.floor(_DISCARDED * len(peaks)), len(peaks))
     if len(peaks) < _FEWEST_WINDOWS:
         return math.nan

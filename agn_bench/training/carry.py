@@ -231,7 +231,7 @@ class _Plan:
         self.plain = timeline.plain
         if not self.plain:
             self._begun_after = _begun_after(timeline)
-            self._others = _answered_later(timeline)
+            self._others = answered_later(timeline)
 
     def others(self, block: Block) -> list[tuple[int, bool]]:
         """The workers that are answered after a block's last exchange, and have none in it or pull anew, and whether
@@ -297,7 +297,7 @@ def _begun_after(timeline: Timeline) -> np.ndarray:
     return in_order(order, before)[: timeline.exchanges]
 
 
-def _answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int, bool]]]:
+def answered_later(timeline: Timeline) -> dict[int, list[tuple[int, int, bool]]]:
     """After which exchange who else is answered: the exchange that ended the worker's phase, −1 of one that was
     interrupted or has not begun, the worker, and whether it has lost what it had.
     """
