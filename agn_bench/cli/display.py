@@ -22,6 +22,7 @@ from agn_bench.store.collected import SUMMARY, files_there
 from agn_bench.store.run_files import RUN_FILES
 
 if TYPE_CHECKING:
+    from agn_bench.studies.advice import Advice
     from agn_bench.studies.confidence import Confidence
 
 _BINS, _BAR = 16, 40
@@ -139,6 +140,25 @@ def show_survey(console: Console, rows: Sequence[dict[str, Any]], folder: Path) 
     else:
         verdict = f"AGN is {'unstable' if unstable else 'stable'} in stiff directions (growth rate above 0: unstable)"
     console.print(f"  {verdict}", soft_wrap=True)
+
+
+def show_advice(console: Console, advice: Advice) -> None:
+    """A row for each number of workers, and what is recommended."""
+    shown = [
+        {
+            "n": str(row["workers"]),
+            "λ": str(row["local_steps"]),
+            "growth": _figure(row["growth_rate"], "+.3f"),
+            "steps/s": _figure(row["gradient_steps_per_s"], ".4g"),
+            "mean τ": f"{row['mean_staleness']:.1f}",
+            "work": _figure(100 * row["compute_share"], ".0f", " %"),
+            "busy": _figure(100 * row["server_utilization"], ".0f", " %"),
+            "server full": "–" if math.isnan(row["saturating_workers"]) else f"from {row['saturating_workers']}",
+        }
+        for row in advice.rows
+    ]
+    _show_cells(console, f"{advice.rows[0]['optimizer']}: {advice.rows[0]['delays']}", shown)
+    console.print(f"  {advice.reason}", soft_wrap=True, markup=False)
 
 
 def _show_cells(console: Console, title: str, cells: list[dict[str, str]]) -> None:

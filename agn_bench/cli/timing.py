@@ -1,4 +1,4 @@
-"""The commands about the clock: timeline, calibrate."""
+"""The commands about the clock: timeline, advise, calibrate."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from agn_bench.config.options import OPTIONS, RUN, TIME, WORK
     "timeline",
     "columns",
     "seed",
-    workers={"help": "Workers, n; several as in 10,20,40", "metavar": "N[,N…]"},
+    workers={"help": "Workers, n; several as in 10,20,40 or 10..40", "metavar": "N[,N…]"},
     local_steps={
-        "help": "Mini-batch steps between two exchanges of a worker, λ; several as in 10,20",
+        "help": "Mini-batch steps between two exchanges of a worker, λ; several as in 10,20 or 5..40..5",
         "metavar": "N[,N…]",
     },
 )
@@ -91,6 +91,71 @@ def timeline(
     names = ("timeline", "staleness", "commits", "interrupted", "absences")
     files = [name for name in names if (folder / f"{name}.csv").exists()]
     show_path(terminal, folder, ", ".join([*(f"{name}.csv" for name in files), "provenance.json"]))
+
+
+@app.command()
+@options.takes(
+    "optimizer",
+    "workers",
+    "local_steps",
+    "model",
+    "dataset",
+    "problem",
+    "delays",
+    "delay",
+    "timeline",
+    "columns",
+    optimizer={"help": f"{OPTIONS['optimizer'].help}; several as in agn,dynsgd", "metavar": "NAME[,NAME…]"},
+    workers={
+        "help": "Workers, n; several as in 10,20,40 or 10..40; default 10,20,40",
+        "metavar": "N[,N…]",
+    },
+    local_steps={
+        "help": "λ to choose from, as in 10,20 or 5..40..5; default every whole number",
+        "metavar": "N[,N…]",
+    },
+)
+def advise(
+    context: typer.Context,
+    threads: options.Threads = None,
+    out: Annotated[str, option("Folder to write to; default results/adhoc/advice.", "DIR", RUN)] = (
+        "results/adhoc/advice"
+    ),
+    **configuration: object,
+) -> None:
+    """Say from the clock alone which number of local steps to take, and how many workers.
+
+    Nothing is trained. For each number of workers it takes the least number of local steps λ with which AGN is stable
+    on this clock: its growth rate is under -0.1. The growth rate says by how much errors grow in stiff directions,
+    those in which the loss curves most, while every worker exchanges once. Of the numbers of workers it recommends the
+    largest one that is worth having: workers beyond the fewest asked for add half of what they compute, or more. The
+    rule was tested with agn alone; for other optimizers the same is computed by their own code.
+
+    ```console
+    agn-bench advise --delays paper-cluster --workers 10..40
+    agn-bench advise --delays my-cluster.toml --workers 8,16,32 --optimizer agn,dynsgd
+    ```
+    """
+    from agn_bench.studies.pairs import by_workers
+
+    names = [part.strip() for part in str(configuration.pop("optimizer") or OPTIONS["optimizer"].default).split(",")]
+    asked = [by_workers({**configuration, "optimizer": name}) for name in names]
+    folder = path("out", out)
+    with reporting(threads, folder) as (terminal, stop_if_asked):
+        from agn_bench.cli.display import show_advice, show_path
+        from agn_bench.cli.progress import StepDisplay
+        from agn_bench.studies.advice import advise as advise_of
+        from agn_bench.studies.advice import write
+
+        total = sum(len(cells) for cells, _ in asked)
+        with StepDisplay(terminal, "simulating", total, stop_if_asked) as display:
+            advised = [advise_of(cells, local_steps, display.step) for cells, local_steps in asked]
+        pictures = write(folder, advised, facts_of(context))
+    for advice in advised:
+        show_advice(terminal, advice)
+    for picture in pictures:
+        show_path(terminal, picture)
+    show_path(terminal, folder, "advice.csv, provenance.json")
 
 
 _MOST_SEEDS = 100

@@ -164,12 +164,17 @@ def _stable(profile: Profile, workers: int, size: int) -> Stable:
     return least_local_steps(lambda steps: mean_growth_rate(profile, workers, steps, size), workers)
 
 
+def exchanges_looked_at(workers: int) -> int:
+    """Of each timeline that the rule looks at."""
+    return min(ROUNDS * workers, _MOST_EXCHANGES)
+
+
 def mean_growth_rate(profile: Profile, workers: int, local_steps: int, size: int) -> float:
     """AGN's growth rate, the mean over SEEDS timelines of ROUNDS n exchanges; of many workers over shorter ones.
 
     Args:
         size: bytes of a message.
     """
-    exchanges = min(ROUNDS * workers, _MOST_EXCHANGES)
+    exchanges = exchanges_looked_at(workers)
     orders = (order_of_exchanges(profile, seed, workers, local_steps, size, exchanges) for seed in range(SEEDS))
     return float(np.mean([growth_rate(order, workers, local_steps) for order in orders]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -14,19 +15,22 @@ from agn_bench.config.run import RunConfig
 
 MOST_WORKERS = 1_000_000
 _MOST_CELLS = 10_000
+_WORKERS = "10,20,40"
+"""For which there is advice where nothing is said."""
 
 
 def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfig]:
     """A configuration for every pair of a number of workers and one of local steps.
 
     Args:
-        options: as resolving.resolve takes them, but `workers` and `local_steps` may be several, as in `10,20`.
+        options: as resolving.resolve takes them, but `workers` and `local_steps` may be several, as in `10,20` or
+            `10..40`.
         exchanges: of each timeline, whatever the work; None: until the work is done.
 
     Raises:
         BadInput: as of resolving.resolve, or more workers, exchanges or cells than fit into memory.
     """
-    lists = [_parts(options.get(name)) for name in ("workers", "local_steps")]
+    lists = [several(options.get(name)) for name in ("workers", "local_steps")]
     if len(lists[0]) * len(lists[1]) > _MOST_CELLS:
         shown = f"with {len(lists[0])} numbers and `local_steps` with {len(lists[1])}"
         raise BadInput("workers", shown, "too many cells", f"up to {_MOST_CELLS} cells")
@@ -34,8 +38,42 @@ def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfi
     return [cell({**options, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
 
 
-def _parts(value: object) -> list[str | None]:
-    return [None] if value is None else [part.strip() for part in str(value).split(",")]
+def by_workers(options: Mapping[str, object]) -> tuple[list[RunConfig], list[int]]:
+    """A configuration without end for every number of workers, or that of a recorded timeline, with λ = 1; and the λ
+    to choose from, none if that is open.
+
+    Args:
+        options: as of `cells`.
+
+    Raises:
+        BadInput: as of `cells`.
+    """
+    given = options.get("local_steps")
+    steps = [] if given in (None, "auto") else several(given)
+    chosen = [whole_number("local_steps", step, 1, 10**9, "or auto") for step in steps]
+    rest = {name: value for name, value in options.items() if name not in ("workers", "local_steps")}
+    if options.get("timeline") is not None:
+        return [resolve({**rest, "workers": options.get("workers"), "local_steps": 1})], chosen
+    numbers = several(options.get("workers") or _WORKERS)
+    return [
+        _cell_without_end({**rest, "workers": number, "local_steps": 1}) for number in dict.fromkeys(numbers)
+    ], chosen
+
+
+def several(value: object) -> list[str | None]:
+    """Numbers one by one, and those of ranges as in 10..40 or 10..40..5."""
+    return [None] if value is None else [one for part in str(value).split(",") for one in _range(part.strip())]
+
+
+def _range(part: str) -> list[str]:
+    found = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})(?:\.\.(\d{1,9}))?", part)
+    if not found:
+        return [part]
+    first, last, step = (int(number or 1) for number in found.groups())
+    numbers = range(first, last + 1, max(1, step))
+    if not 0 < len(numbers) <= _MOST_CELLS:
+        raise BadInput("workers", part, "a range of no or too many numbers", f"up to {_MOST_CELLS}, as in 10..40")
+    return [*map(str, numbers)]
 
 
 def _cell_of_work(options: Mapping[str, object]) -> RunConfig:

@@ -164,6 +164,32 @@ def _heat_map(axes: Axes, table: pd.DataFrame, digits: int, between: tuple[float
     axes.grid(visible=False)
 
 
+def advice_by_workers(rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
+    """What is advised for each number of workers, from the rows of advice.csv: a line for each optimizer."""
+    shown = {
+        "local_steps": "local steps to take, λ",
+        "gradient_steps_per_s": "gradient steps per simulated second",
+        "server_utilization": "share of the time that the server is busy",
+    }
+    names = list(dict.fromkeys(str(row["optimizer"]) for row in rows))
+    looks = {name: (COLOURS[i % len(COLOURS)], STYLES[i % len(STYLES)]) for i, name in enumerate(names)}
+    with picture(stem, 1, len(shown), figsize=(3.6 * len(shown), 3.2)) as (figure, panels, paths):
+        handles = {}
+        for axes, (column, heading) in zip(np.ravel(panels), shown.items(), strict=True):
+            for name in names:
+                own = [row for row in rows if row["optimizer"] == name]
+                colour, style = looks[name]
+                numbers = [row["workers"] for row in own], [row[column] for row in own]
+                (handles[readable(name)],) = axes.plot(
+                    *numbers, color=colour, linestyle=style, marker="o", markersize=3
+                )
+            axes.set_xlabel("workers, n")
+            axes.set_ylim(bottom=0)
+            title(axes, heading, 3.2)
+        foot(figure, handles if len(names) > 1 else {}, [])
+    return paths
+
+
 def measured_against_simulated(cells: pd.DataFrame, stem: Path) -> list[Path]:
     """Every measured run beside its simulation (columns of cells.csv), and the errors over workers and local steps."""
     columns = cells["column"].unique().tolist()

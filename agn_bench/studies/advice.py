@@ -1,0 +1,189 @@
+"""Advice from the clock alone: how many local steps for each number of workers, and how many workers.
+
+The rule for λ is that of clock/stability.py: the smallest λ whose growth rate is under −0.1. Of AGN the rate is that of
+its worst direction; of another optimizer that of growth.py where η h = 1, on a clock with its own rules.
+
+The rule for n: the most workers such that those beyond the fewest that were asked for add, on average, at least half of
+what a worker computes who never waits.
+
+<folder>/advice.csv             one row per optimizer and number of workers
+<folder>/figures/advice.png     the λ to take, the throughput and how busy the server is, by the number of workers
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agn_bench.base import files
+from agn_bench.clock import Profile
+from agn_bench.clock.endless import active_timelines
+from agn_bench.clock.measures import measures
+from agn_bench.clock.rules import ASYNCHRONOUS
+from agn_bench.clock.stability import (
+    MARGIN,
+    ROUNDS,
+    SEEDS,
+    Stable,
+    exchanges_looked_at,
+    growth_rate,
+    least_local_steps,
+    stable_at_constant_staleness,
+)
+from agn_bench.clock.trace import Trace
+from agn_bench.config.run import RunConfig
+from agn_bench.optimizers.agn import Agn
+from agn_bench.training.timing import active_timeline_of, timelines_of
+
+_WORTH = 0.5
+"""Of what a worker computes who never waits: what one more has to add."""
+Rates = Callable[[int], float]
+"""The growth rate by λ."""
+
+
+class Advice(NamedTuple):
+    """What is advised for one optimizer."""
+
+    rows: list[dict[str, Any]]
+    """By number of workers, as in advice.csv."""
+    recommended: dict[str, Any]
+    """One of them."""
+    reason: str
+
+
+def advise(
+    cells: Sequence[RunConfig], local_steps: Sequence[int], on_cell: Callable[[str], None] = lambda text: None
+) -> Advice:
+    """Advice for one optimizer.
+
+    Args:
+        cells: configurations that differ in the number of workers.
+        local_steps: the λ to choose from; none: every whole number.
+    """
+    found = []
+    for cell in sorted(cells, key=lambda one: one.workers):
+        found.append(_with_stable_steps(cell, local_steps))
+        on_cell(f"{cell.workers} workers")
+    rows = [
+        _row(config, stable, measures(timeline, config.simulated, config.channels))
+        for (config, stable), timeline in zip(found, _timelines([config for config, _ in found]), strict=True)
+    ]
+    recommended = _worthwhile(rows)
+    return Advice(rows, recommended, _reason(rows, recommended))
+
+
+def _with_stable_steps(cell: RunConfig, local_steps: Sequence[int]) -> tuple[RunConfig, Stable]:
+    """The configuration with the λ that the rule takes."""
+    growth = _growth_rates(cell)
+    if local_steps:
+        rates = {steps: growth(steps) for steps in sorted(local_steps)}
+        lowest = min(rates, key=lambda steps: rates[steps])
+        taken = next((steps for steps, rate in rates.items() if rate < -MARGIN), lowest)
+        return replace(cell, local_steps=taken), Stable(taken, rates[taken])
+    if math.isnan(growth(1)):  # a recorded timeline that is too short to tell
+        return replace(cell, local_steps=stable_at_constant_staleness(cell.workers)), Stable(0, math.nan)
+    chosen = least_local_steps(growth, cell.workers)
+    return replace(cell, local_steps=chosen.local_steps), chosen
+
+
+def _growth_rates(cell: RunConfig) -> Rates:
+    n, delays = cell.workers, cell.delays
+    if isinstance(delays, Trace):
+        worker = delays.timeline.worker
+        return lambda steps: growth_rate(worker, n, steps)
+    if type(cell.optimizer.thing) is Agn:
+        size = cell.message_bytes
+
+        def of_agn(steps: int) -> float:
+            seeded = [(seed, n, steps) for seed in range(SEEDS)]
+            timelines = active_timelines(delays, seeded, size, exchanges_looked_at)
+            return float(np.mean([growth_rate(timeline.worker, n, steps) for timeline in timelines]))
+
+        return of_agn
+    from agn_bench.studies.growth import growth_rates
+
+    def of_any(steps: int) -> float:
+        seeded = [replace(cell, local_steps=steps, seed=seed) for seed in range(SEEDS)]
+        timelines = [active_timeline_of(config, exchanges_looked_at(n)) for config in seeded]
+        return float(growth_rates(cell.optimizer.thing, timelines).mean())
+
+    return of_any
+
+
+def _timelines(configs: Sequence[RunConfig]) -> list[Any]:
+    if isinstance(configs[0].delays, Trace):
+        return [config.delays.timeline for config in configs if isinstance(config.delays, Trace)]
+    return [timeline for config in configs for timeline in timelines_of([config], ROUNDS * config.workers)]
+
+
+def _row(config: RunConfig, stable: Stable, measured: Mapping[str, Any]) -> dict[str, Any]:
+    alone, saturating = math.nan, math.nan
+    if isinstance(config.delays, Profile):
+        rate = float(config.delays.rates(0, config.workers, config.local_steps, config.message_bytes).mean())
+        service = config.delays.mean_s("server", config.message_bytes)
+        alone = rate * config.local_steps
+        if service and config.rules == ASYNCHRONOUS:
+            saturating = math.ceil(config.channels / service / rate)
+    return {
+        "optimizer": config.optimizer.text,
+        "delays": config.delays.name,
+        "workers": config.workers,
+        "local_steps": config.local_steps,
+        "growth_rate": stable.growth_rate,
+        "gradient_steps_per_s": measured["gradient_steps_per_s"],
+        "exchanges_per_s": measured["exchanges_per_s"],
+        "mean_staleness": measured["mean_staleness"],
+        "p95_staleness": measured["p95_staleness"],
+        "compute_share": measured["compute_share"],
+        "server_utilization": measured["server_utilization"],
+        "saturating_workers": saturating,
+        "steps_per_s_alone": alone,
+    }
+
+
+def _worthwhile(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """That of the most workers who are worth having."""
+    fewest = rows[0]
+
+    def worth(row: Mapping[str, Any]) -> bool:
+        added = row["gradient_steps_per_s"] - fewest["gradient_steps_per_s"]
+        return bool(added >= _WORTH * row["steps_per_s_alone"] * (row["workers"] - fewest["workers"]))
+
+    return [row for row in rows if row is fewest or worth(row)][-1]
+
+
+def _reason(rows: Sequence[dict[str, Any]], taken: Mapping[str, Any]) -> str:
+    """A sentence or two."""
+    workers, steps = taken["workers"], taken["local_steps"]
+    pair = f"{workers} workers with {steps} local step{'s' if steps > 1 else ''}"
+    rate = taken["growth_rate"]
+    if math.isnan(rate):
+        why = (
+            "the timeline is too short to tell a growth rate; so many steps are stable if every commit is equally stale"
+        )
+    elif rate < -MARGIN:
+        why = f"{steps} is the least number of steps with a growth rate under −{MARGIN:g}, it is {rate:.3f}"
+    else:
+        why = f"no number of steps tried has a growth rate under −{MARGIN:g}, and this one has the lowest, {rate:+.3f}"
+    speed = f"they make {taken['gradient_steps_per_s']:.3g} gradient steps a second"
+    if workers < rows[-1]["workers"]:
+        speed += ", and more workers add less than half of what they compute"
+    elif len(rows) > 1:
+        speed += ", the most of those asked for"
+    return f"{pair}: {why}; {speed}."
+
+
+def write(folder: Path, advised: Sequence[Advice], facts: dict[str, Any]) -> list[Path]:
+    """Write the table and the picture; the picture's paths."""
+    from agn_bench.analysis.figures.clock import advice_by_workers
+
+    rows = [row for advice in advised for row in advice.rows]
+    pictures = advice_by_workers(rows, folder / "figures" / "advice") if len(advised[0].rows) > 1 else []
+    files.write_table(folder / "advice.csv", rows)
+    files.record_provenance(folder, {"advice": facts})
+    return pictures
