@@ -98,6 +98,7 @@ def timeline(
     "optimizer",
     "workers",
     "local_steps",
+    "seconds",
     "model",
     "dataset",
     "problem",
@@ -114,6 +115,7 @@ def timeline(
         "help": "λ to choose from, as in 10,20 or 5..40..5; default every whole number",
         "metavar": "N[,N…]",
     },
+    seconds={"help": "How long runs are to last: for short ones fewer local steps are best; default long"},
 )
 def advise(
     context: typer.Context,
@@ -126,10 +128,11 @@ def advise(
     """Say from the clock alone which number of local steps to take, and how many workers.
 
     Nothing is trained. For each number of workers it takes the least number of local steps λ with which AGN is stable
-    on this clock: its growth rate is under -0.1. The growth rate says by how much errors grow in stiff directions,
-    those in which the loss curves most, while every worker exchanges once. Of the numbers of workers it recommends the
-    largest one that is worth having: workers beyond the fewest asked for add half of what they compute, or more. The
-    rule was tested with agn alone; for other optimizers the same is computed by their own code.
+    on this clock: its growth rate is under -0.1, or for short runs under a higher bound. The growth rate says by how
+    much errors grow in stiff directions, those in which the loss curves most, while every worker exchanges once. Of the
+    numbers of workers it recommends the largest one that is worth having: workers beyond the fewest asked for add half
+    of what they compute, or more. The rule was tested with agn alone; for other optimizers the same is computed by
+    their own code.
 
     ```console
     agn-bench advise --delays paper-cluster --workers 10..40
@@ -147,9 +150,9 @@ def advise(
         from agn_bench.studies.advice import advise as advise_of
         from agn_bench.studies.advice import write
 
-        total = sum(len(cells) for cells, _ in asked)
+        total = sum(len(cells) for cells, *_ in asked)
         with StepDisplay(terminal, "simulating", total, stop_if_asked) as display:
-            advised = [advise_of(cells, local_steps, display.step) for cells, local_steps in asked]
+            advised = [advise_of(*of_one, on_cell=display.step) for of_one in asked]
         pictures = write(folder, advised, facts_of(context))
     for advice in advised:
         show_advice(terminal, advice)

@@ -19,7 +19,8 @@ from agn_bench.clock.orders import order_of_exchanges
 from agn_bench.clock.profile import Profile
 
 MARGIN = 0.1
-"""How far below 0 the growth rate of a λ is that the rule takes: see least_local_steps."""
+"""How far below 0 the growth rate of a λ is that the rule takes (see bound)."""
+_SHORT_MARGIN, _MAY_GROW = 0.25, 5.0
 ROUNDS, SEEDS = 200, 3
 """Exchanges a worker, on average, of the timelines that the rule looks at, and how many it looks at."""
 _MOST_EXCHANGES = 20_000
@@ -110,20 +111,34 @@ class Stable(NamedTuple):
     growth_rate: float
 
 
-def least_local_steps(growth: Callable[[int], float], workers: int) -> Stable:
-    """The rule: the smallest λ whose growth rate is under −MARGIN.
+def bound(rounds: float = math.inf) -> float:
+    """What the growth rate of a λ has to be under, by the rule: −0.1; of runs of under 33 rounds −0.25 + 5 / rounds.
+
+    A short run may end before what grows has become large, and every exchange counts in it.
+
+    Args:
+        rounds: exchanges a worker, on average, in the whole run.
+    """
+    return max(-MARGIN, _MAY_GROW / rounds - _SHORT_MARGIN) if rounds > 0 else math.inf
+
+
+def least_local_steps(
+    growth: Callable[[int], float], workers: int, rounds: Callable[[int], float] = lambda steps: math.inf
+) -> Stable:
+    """The rule: the smallest λ whose growth rate is under the bound.
 
     It is found by halving, as if the rate only fell with λ, which but for noise it does up to there. If no λ up to 16 n
     has such a rate, that which has the lowest of those tried.
 
     Args:
         growth: the growth rate by λ.
+        rounds: that a run makes, by λ.
     """
     tried: dict[int, float] = {}
 
     def stable(local_steps: int) -> bool:
         tried[local_steps] = growth(local_steps)
-        return tried[local_steps] < -MARGIN
+        return tried[local_steps] < bound(rounds(local_steps))
 
     low, high = 0, stable_at_constant_staleness(workers)
     while not stable(high):
@@ -135,6 +150,19 @@ def least_local_steps(growth: Callable[[int], float], workers: int) -> Stable:
         middle = (low + high) // 2
         low, high = (low, middle) if stable(middle) else (middle, high)
     return Stable(high, tried[high])
+
+
+def rounds_in(profile: Profile, workers: int, local_steps: int, size: int, seconds: float) -> float:
+    """Exchanges a worker, on average, in so many simulated seconds: as fast as workers are, and as the server is.
+
+    Args:
+        size: bytes of a message.
+    """
+    there = np.maximum(0, seconds - profile.start_interval * np.arange(workers))
+    made = float((profile.rates(0, workers, local_steps, size) * there).sum())
+    service = profile.mean_s("server", size)
+    most = seconds * profile.channels / service if service else math.inf
+    return min(made, most) / workers
 
 
 def stable_local_steps(profile: Profile, workers: int, size: int) -> int:

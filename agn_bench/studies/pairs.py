@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,9 +39,9 @@ def cells(options: Mapping[str, object], exchanges: int | None) -> list[RunConfi
     return [cell({**options, "workers": n, "local_steps": steps}) for n, steps in product(*lists)]
 
 
-def by_workers(options: Mapping[str, object]) -> tuple[list[RunConfig], list[int]]:
-    """A configuration without end for every number of workers, or that of a recorded timeline, with λ = 1; and the λ
-    to choose from, none if that is open.
+def by_workers(options: Mapping[str, object]) -> tuple[list[RunConfig], list[int], float]:
+    """A configuration without end for every number of workers, or that of a recorded timeline, with λ = 1; the λ to
+    choose from, none if that is open; and how long runs are to last, in simulated seconds.
 
     Args:
         options: as of `cells`.
@@ -51,13 +52,14 @@ def by_workers(options: Mapping[str, object]) -> tuple[list[RunConfig], list[int
     given = options.get("local_steps")
     steps = [] if given in (None, "auto") else several(given)
     chosen = [whole_number("local_steps", step, 1, 10**9, "or auto") for step in steps]
-    rest = {name: value for name, value in options.items() if name not in ("workers", "local_steps")}
+    seconds = math.inf if options.get("seconds") is None else OPTIONS["seconds"].read(options["seconds"])
+    rest = {name: value for name, value in options.items() if name not in ("workers", "local_steps", "seconds")}
     if options.get("timeline") is not None:
-        return [resolve({**rest, "workers": options.get("workers"), "local_steps": 1})], chosen
-    numbers = several(options.get("workers") or _WORKERS)
-    return [
-        _cell_without_end({**rest, "workers": number, "local_steps": 1}) for number in dict.fromkeys(numbers)
-    ], chosen
+        one = resolve({**rest, "workers": options.get("workers"), "local_steps": 1})
+        return [one], chosen, seconds
+    numbers = dict.fromkeys(several(options.get("workers") or _WORKERS))
+    one_step = [_cell_without_end({**rest, "workers": number, "local_steps": 1}) for number in numbers]
+    return one_step, chosen, seconds
 
 
 def several(value: object) -> list[str | None]:
