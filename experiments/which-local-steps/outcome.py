@@ -1,5 +1,5 @@
 """How good is the rule of `agn-bench advise`? Its pick against the best λ of those trained, on clusters and problems
-that it was not made on: writes results/which-local-steps/tables/regret.csv and figures/regret.png.
+that it was not made on: writes results/which-local-steps/tables/regret.csv and swings.csv, and figures/regret.png.
 
 The rule was fixed before, on the paper's grid: the smallest λ whose growth rate is under −0.1. The regret is what the
 area of the test accuracy over 100 simulated seconds loses by the pick. A cell is a problem, a cluster and a number of
@@ -103,6 +103,27 @@ def cells(found: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
+def swings() -> pd.DataFrame:
+    """A row for each λ, cluster and number of workers of the perceptron with SGD, seed 0: its growth rate, and whether
+    its test accuracy swings. It does if it falls by more than 0.1 below what it was, or the run diverges; it does not
+    learn if it ends at less than half of what the best λ of its cell ends at.
+    """
+    runs = read_runs([RUNS]).only(["model=mlp-small", "local_optimizer=sgd", "seed=0"])
+    points = runs.curves[runs.curves["test_accuracy"].notna()].groupby("run_id")["test_accuracy"]
+    falls = points.apply(lambda values: float((values.cummax() - values).max()))
+    ends = points.last()
+    table = runs.summary[["delays", "workers", "local_steps", "status", "run_id"]].copy()
+    table["largest_fall"], table["test_accuracy"] = table["run_id"].map(falls), table["run_id"].map(ends)
+    best = table.groupby(["delays", "workers"])["test_accuracy"].transform("max")
+    size = next(c.message_bytes for c in read_experiment_file(HERE / "which-local-steps.toml").configs if c.model)
+    for (delays, workers), rows in table.groupby(["delays", "workers"]):
+        rates = growth_rates(delays, workers, sorted(rows["local_steps"]), size)
+        table.loc[rows.index, "growth_rate"] = rows["local_steps"].map(rates)
+    table["swings"] = (table["status"] == "diverged") | (table["largest_fall"] > 0.1)
+    table["learns"] = table["test_accuracy"] >= best / 2
+    return table.drop(columns="run_id").sort_values(["delays", "workers", "local_steps"])
+
+
 def draw(table: pd.DataFrame, stem: Path) -> list[Path]:
     """The regret in every cell, by problem and cluster."""
     problems = list(dict.fromkeys(table["problem"]))
@@ -128,6 +149,9 @@ def main() -> None:
     table = pd.DataFrame(cells(measured()))
     files.write_table(RUNS / "tables" / "regret.csv", table)
     draw(table, RUNS / "figures" / "regret")
+    swinging = swings()
+    files.write_table(RUNS / "tables" / "swings.csv", swinging)
+    print(pd.crosstab(swinging["growth_rate"] > 0, [swinging["swings"], swinging["learns"]]).to_string())
     columns = ["regret", "short_regret", "regret_at_constant_staleness", "regret_of_n_local_steps"]
     print(table.groupby("problem").size().to_string())
     print(table.groupby("problem")[columns].agg(["mean", "max"]).round(4).to_string())
