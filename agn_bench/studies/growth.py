@@ -208,7 +208,8 @@ def _run(
             state, found = lax.scan(happens, _scaled(state, powers), some)
             return state, lax.dynamic_update_slice_in_dim(logarithms, found, number * _CHUNK, 0)
 
-        begin = _State(_Kept(server, jnp.stack([center] * room), memory), jnp.zeros((), jnp.int32))
+        params = jnp.where(jnp.arange(room) < n, center, 0)  # who is not there is not to count as large
+        begin = _State(_Kept(server, params, memory), jnp.zeros((), jnp.int32))
         state, logarithms = lax.fori_loop(0, chunks, chunk, (begin, jnp.zeros(events.worker.shape)))
         return logarithms, state
 
