@@ -20,7 +20,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks odd-curves paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks odd-curves which-local-steps growth-rates paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -93,6 +93,13 @@ odd-curves: $(READY)  ## suppositions about the paper's curves that are not repr
 	$(BIN)/python experiments/odd-curves/pauses.py
 	$(BIN)/agn-bench sweep experiments/odd-curves/odd-curves.toml
 	$(BIN)/python experiments/odd-curves/outcome.py
+
+which-local-steps: $(READY)  ## advice on λ against the best λ that was trained, on five clusters; half a day of two cores
+	$(BIN)/agn-bench sweep experiments/which-local-steps/which-local-steps.toml
+	$(BIN)/python experiments/which-local-steps/outcome.py
+
+growth-rates: $(READY)  ## where each optimizer is stable, from the clock alone; a minute
+	$(BIN)/python experiments/growth-rates/maps.py
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

@@ -17,11 +17,13 @@
     batched.py         the same for many timelines at once
     ruled_events.py    the same where there are rules, or several are served at once
     compiled.py        how they are compiled
+    endless.py         timelines of workers that never stop
+    orders.py          in which order workers exchange, without JAX
     trace.py           read from a file: recorded elsewhere, or by this program
     measures.py        staleness, waits, utilization, throughput
-    stability.py       the growth rate: whether AGN is stable on a timeline
+    stability.py       the growth rate: whether AGN is stable on a timeline, and the least λ with which it is
 
-Only those four import JAX.
+Of these only events, batched, ruled_events and compiled import JAX.
 """
 
 from agn_bench.clock.distributions import (
