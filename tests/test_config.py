@@ -40,7 +40,7 @@ def test_with_nothing_given_it_is_the_quick_preset() -> None:
     quick = resolve({})
     assert (quick.optimizer.name, quick.dataset.name, quick.model.name) == ("agn", "mnist-5k", "mlp-small")
     assert (quick.local_optimizer.text, quick.batch_size) == ("sgd:learning_rate=0.3", 128)
-    assert (quick.gradient_steps, quick.delays.name, quick.local_steps) == (10_400, "paper-cluster", 13)
+    assert (quick.gradient_steps, quick.delays.name, quick.local_steps) == (10_400, "paper-cluster", 14)
 
 
 def test_the_paper_preset_is_the_protocol() -> None:
@@ -90,8 +90,8 @@ def test_where_each_image_is_one_workers_there_are_as_many_workers_as_images_at_
 
 def test_the_run_id_names_the_run_and_changes_with_anything_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     one = resolve({"workers": 40})
-    assert one.run_id.startswith("agn-n40-l26-s0-")
-    assert one.run_id == resolve({"workers": "40", "preset": "quick", "local_steps": "26"}).run_id
+    assert one.run_id.startswith("agn-n40-l28-s0-")
+    assert one.run_id == resolve({"workers": "40", "preset": "quick", "local_steps": "28"}).run_id
     others = [
         resolve({"workers": 40, name: value})
         for name, value in {
@@ -152,11 +152,13 @@ def test_seeds_count_up_from_the_first() -> None:
 
 def test_the_largest_number_of_workers_named_is_the_largest_that_works() -> None:
     with pytest.raises(BadInput) as refused:
-        resolve({"workers": 5000})
+        resolve({"workers": 5000, "local_steps": 7})
     most = int(refused.value.accepted.split("from 1 to ")[1].split(",")[0])
-    assert resolve({"workers": most}).phases >= 1
+    assert resolve({"workers": most, "local_steps": 7}).phases >= 1
     with pytest.raises(BadInput):
-        resolve({"workers": most + 1})
+        resolve({"workers": most + 1, "local_steps": 7})
+    with pytest.raises(BadInput, match="would not get one full phase of 3183 local steps"):
+        resolve({"workers": 5000})
 
 
 def test_another_process_hashes_a_configuration_anew(monkeypatch: pytest.MonkeyPatch) -> None:

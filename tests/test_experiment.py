@@ -228,9 +228,9 @@ BAD_FILES = [
     ('name = "x"' + CELL + 'delay = "server.maen=1"', "line 4, delay = server.maen=1: unknown, did you mean mean"),
     ('name = "x"\n[base]\nworkers = 99999' + CELL, "line 3, workers = 99999: a worker would not get one full phase"),
     ('name = "x"' + CELL + "epochs = 1\ngradient_steps = 9", "line [45], .*: given together with"),
-    ('name = "x"' + CELL + CELL, r"line 5, cell 2 \(agn, 20 workers, 13 local steps\): is in cell 1 already"),
+    ('name = "x"' + CELL + CELL, r"line 5, cell 2 \(agn, 20 workers, 14 local steps\): is in cell 1 already"),
     ('name = "x"' + CELL + "workers = [5, 5]", r"line 2, cell 1 \(agn, 5 workers, .*\): is in it twice"),
-    ('name = "x"' + CELL + '[[cells]]\nlocal_steps = ["auto", 13]', r"line 4, cell 2 .*: is in cell 1 already"),
+    ('name = "x"' + CELL + '[[cells]]\nlocal_steps = ["auto", 14]', r"line 4, cell 2 .*: is in cell 1 already"),
     (
         f'name = "x"\n[[cells]]\nworkers = {list(range(1, 102))}\nwindow = {list(range(1, 102))}',
         f"cells: too many runs; accepted: up to {MOST_RUNS}",
