@@ -21,6 +21,7 @@ import pandas as pd
 
 from agn_bench.analysis.comparison import areas, configurations, read_runs
 from agn_bench.analysis.figures import look
+from agn_bench.analysis.figures.lettering import foot
 from agn_bench.analysis.measures import Measured
 from agn_bench.base import files
 from agn_bench.clock import load_profile
@@ -127,7 +128,7 @@ def swings() -> pd.DataFrame:
 def draw(table: pd.DataFrame, stem: Path) -> list[Path]:
     """The regret in every cell, by problem and cluster."""
     problems = list(dict.fromkeys(table["problem"]))
-    with look.picture(stem, 1, len(problems), figsize=(3.0 * len(problems), 3.0), sharey=True) as (_, panels, paths):
+    with look.picture(stem, 1, len(problems), figsize=(3.0 * len(problems), 3.0), sharey=True) as (figure, panels, paths):
         for axes, problem in zip(np.ravel(panels), problems, strict=True):
             own = table[table["problem"] == problem]
             for place, (cluster, marks) in enumerate(own.groupby("delays")):
@@ -140,8 +141,9 @@ def draw(table: pd.DataFrame, stem: Path) -> list[Path]:
             axes.set_xscale("log", base=2)
             axes.set_xticks([8, 16, 32, 64], ["8", "16", "32", "64"])
             axes.set_xlabel("workers, n")
-        np.ravel(panels)[0].set_ylabel("area lost by the rule's λ\n(dotted: without the bound for short runs)")
+        np.ravel(panels)[0].set_ylabel("area lost by the rule's λ")
         np.ravel(panels)[-1].legend(fontsize=7)
+        foot(figure, {}, ["dotted: without the higher bound for short runs"])
     return paths
 
 
