@@ -1,4 +1,4 @@
-"""Where each shipped optimizer is stable: growth rates by λ and curvature on one clock, 20 workers of the paper's cluster.
+"""Where each shipped optimizer is stable: growth rates by λ and curvature, 20 workers of the paper's cluster.
 
 Writes results/growth-rates/tables/growth-rates.csv, a row for each optimizer, λ and curvature η h, and
 figures/growth-rates.png, a map of each. Nothing is trained.

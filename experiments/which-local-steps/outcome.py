@@ -128,7 +128,8 @@ def swings() -> pd.DataFrame:
 def draw(table: pd.DataFrame, stem: Path) -> list[Path]:
     """The regret in every cell, by problem and cluster."""
     problems = list(dict.fromkeys(table["problem"]))
-    with look.picture(stem, 1, len(problems), figsize=(3.0 * len(problems), 3.0), sharey=True) as (figure, panels, paths):
+    size = (3.0 * len(problems), 3.0)
+    with look.picture(stem, 1, len(problems), figsize=size, sharey=True) as (figure, panels, paths):
         for axes, problem in zip(np.ravel(panels), problems, strict=True):
             own = table[table["problem"] == problem]
             for place, (cluster, marks) in enumerate(own.groupby("delays")):
