@@ -188,3 +188,38 @@ def test_the_command_writes_a_table_and_a_picture(command: Callable[..., tuple],
     assert (tmp_path / "figures" / "advice.png").is_file()
     assert "advise" in json.loads((tmp_path / "provenance.json").read_text())["advice"]["command"]
     assert "3 workers with" in " ".join(said.split())
+
+
+def test_the_pages_say_what_the_advice_loses() -> None:
+    root = Path(__file__).parent.parent
+    table = pd.read_csv(root / "results" / "which-local-steps" / "tables" / "regret.csv")
+    page, findings, readme = (
+        " ".join((root / name).read_text(encoding="utf-8").split())
+        for name in ("docs/choose-lambda.md", "results/FINDINGS.md", "README.md")
+    )
+    names = {"cnn": "convolutional network, SGD", "mlp sgd": "perceptron, SGD", "mlp adam": "perceptron, Adam"}
+    for problem, name in names.items():
+        own = table[table["problem"] == problem]
+        means = own[["regret", "short_regret", "regret_at_constant_staleness", "regret_of_n_local_steps"]].mean()
+        worst = own[["regret", "short_regret"]].max()
+        row = (
+            f"| {name} | {len(own)} | {means.iloc[0]:.4f} ({worst.iloc[0]:.4f}) "
+            f"| {means.iloc[1]:.4f} ({worst.iloc[1]:.4f}) | {means.iloc[2]:.4f} | {means.iloc[3]:.4f} |"
+        )
+        assert row in page
+    with_sgd = table[table["problem"].isin(["cnn", "mlp sgd"])]
+    few, many = (with_sgd[with_sgd["workers"].isin(numbers)]["regret"] for numbers in ((8, 16), (32, 64)))
+    assert f"{few.mean():.4f} on average and {few.max():.4f} at worst" in page
+    assert f"{few.mean():.4f} on average and {few.max():.4f} at worst, of {len(few)} cells" in findings
+    assert f"with 32 and 64 workers it is {many.mean():.4f}" in page
+    assert f"it is {many.mean():.4f} on average and {many.max():.4f} at worst" in findings
+    assert f"{few.mean():.3f} on average with 8 or 16 workers" in readme
+    runs = pd.read_csv(root / "results" / "which-local-steps" / "tables" / "swings.csv")
+    stable, unstable = runs[runs["growth_rate"] < 0], runs[runs["growth_rate"] >= 0]
+    bad = unstable["swings"] | ~unstable["learns"]
+    assert not (stable["swings"] | ~stable["learns"]).any()
+    assert f"Of {len(runs)} runs of the perceptron with SGD, the {len(stable)} whose" in page
+    assert (
+        f"none of the {len(stable)} with a negative rate swings, and {bad.sum()} of the {len(unstable)} with"
+        in findings
+    )
