@@ -107,7 +107,9 @@ def record_provenance(folder: Path, made: Mapping[str, Mapping[str, Any]]) -> No
     with locked(folder):
         path = folder / "provenance.json"
         provenance = {**(read_json(path) if path.is_file() else {}), **made}
-        write_text(path, json.dumps(dict(sorted(provenance.items())), indent=2) + "\n")
+        # A line for each: there may be thousands.
+        entries = [f"{json.dumps(name)}: {json.dumps(record)}" for name, record in sorted(provenance.items())]
+        write_text(path, "{\n" + ",\n".join(entries) + "\n}\n")
 
 
 @contextmanager
