@@ -115,6 +115,7 @@ def reach(*_: Any, **__: Any) -> None:
 PROFILES = Path(agn_bench.__file__).parent / "clock" / "profiles"
 WORK = [
     "agn_bench.execution.sweep.run_all", "agn_bench.studies.survey.survey", "agn_bench.studies.calibration.fit",
+    "agn_bench.studies.advice.advise",
     "agn_bench.execution.estimate.estimate", "agn_bench.studies.benchmarks.timeline.timeline_benchmark",
     "agn_bench.studies.benchmarks.training.training_benchmark", "agn_bench.studies.benchmarks.runs.runs_benchmark",
     "agn_bench.studies.benchmarks.optimizers.optimizers_benchmark",
@@ -137,8 +138,8 @@ RIGHT = {
         "stale-synchronous:ahead=0:commits=dana", "diloco", *in_full(OPTIMIZERS, ["malenia:size=2"]),
     ],
     "data_split": ["mixed", "sharded", "dirichlet:concentration=0.1"], "shares": ["equal", "open"],
-    "until": ["test_accuracy=0.9"], "workers": ["1", "4", "10,20", "127"],
-    "local_steps": ["1", "auto", "5", "5,10"], "local_optimizer": ["sgd", "adam", "momentum"],
+    "until": ["test_accuracy=0.9"], "workers": ["1", "4", "10,20", "3..5", "127"],
+    "local_steps": ["1", "auto", "5", "5,10", "2..8..3"], "local_optimizer": ["sgd", "adam", "momentum"],
     "local_steps_rule": ["by-speed", "post-local:after=0.3", "qsr"], "schedule": ["cosine"], "products": ["float32"],
     "learning_rate": ["0.1"], "preset": ["quick", "paper"], "model": ["mlp-small", "mlp-3-4"],
     "dataset": ["tiny", "mnist"], "delays": ["ideal", "my.toml", "stragglers"],
