@@ -90,11 +90,11 @@ def growth_rates(
     Returns:
         As clock.stability.growth_rate: NaN for a timeline of less than 5 n exchanges.
     """
-    kept = type(optimizer).init is not Optimizer.init
+    remembers = type(optimizer).init is not Optimizer.init
     groups = defaultdict(list)
     for index, timeline in enumerate(timelines):
-        # Of an optimizer that keeps something at the server, that may be made for so many workers.
-        groups[timeline.workers if kept else rounded(timeline.workers, 8, bits=1)].append(index)
+        # What a server remembers may be made for just so many workers; else different numbers share a program.
+        groups[timeline.workers if remembers else rounded(timeline.workers, 8, bits=1)].append(index)
     rates = np.full((len(timelines), len(curvatures)), math.nan)
     for room, all_of_them in groups.items():
         for some in _parts(all_of_them, timelines, len(curvatures)):
@@ -129,9 +129,9 @@ def _logarithms(
     """
     listed = [_events(timeline) for timeline in timelines]
     size = rounded(max(len(events.worker) for events, _ in listed), _LEAST_EVENTS, bits=3)
-    events = Event(
-        *(np.stack([_padded(one, size) for one in part]) for part in zip(*(one for one, _ in listed), strict=False))
-    )
+    parts = zip(*(events for events, _ in listed), strict=True)
+    # At the end of those that are shorter nothing happens.
+    events = Event(*(np.stack([np.pad(one, (0, size - len(one))) for one in part]) for part in parts))
     count = np.array([timeline.workers for timeline in timelines], np.int32)
     with own_settings(), jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         run = partial(_run, as_pytree(optimizer), events, count, np.array(curvatures, float), learning_rate, room=room)
@@ -141,11 +141,6 @@ def _logarithms(
         powers = _powers(one, other)
         logarithms = jax.device_get(run(1.0, size // _CHUNK, unscaled if powers is None else powers)[0])
     return [of_one[:, rows] for of_one, (_, rows) in zip(logarithms, listed, strict=True)]
-
-
-def _padded(column: np.ndarray, size: int) -> np.ndarray:
-    """With nothing happening at the end."""
-    return np.pad(column, (0, size - len(column)))
 
 
 def _events(timeline: Timeline) -> tuple[Event, np.ndarray]:
