@@ -154,6 +154,16 @@ def test_a_recorded_timeline_has_its_own_least_steps() -> None:
     assert stable_local_steps_of(rounds[:20], 8) == stable_at_constant_staleness(8)
 
 
+def test_a_log_is_advised_on_by_its_order_alone(tmp_path: Path) -> None:
+    rounds = pd.DataFrame({"worker": np.tile(np.arange(8), 60), "applied_s": np.arange(480) + 1.0})
+    rounds.to_csv(tmp_path / "log.csv", index=False)
+    cells, steps, _ = by_workers({"timeline": str(tmp_path / "log.csv")})
+    advice = advise(cells, steps)
+    assert advice.recommended["local_steps"] == stable_local_steps_of(rounds["worker"].to_numpy(), 8)
+    assert math.isnan(advice.recommended["gradient_steps_per_s"])
+    assert advice.reason.endswith("in the order in which they exchanged.")
+
+
 def test_an_optimizer_without_normalization_is_told_where_it_is_stable() -> None:
     cells, *_ = by_workers({"workers": "6", "optimizer": "downpour"})
     advice = advise(cells)

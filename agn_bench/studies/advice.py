@@ -170,7 +170,8 @@ def _row(config: RunConfig, rate: float, seconds: float) -> dict[str, Any]:
         "growth_rate": rate,
         "growth_rate_bound": bound(_rounds(config, config.local_steps, seconds)),
         "stable_up_to": math.nan if math.isnan(rate) else 1.0 if rate < 0 else _stable_up_to(config, timeline),
-        "gradient_steps_per_s": measured["gradient_steps_per_s"],
+        # A log says when workers exchanged, and not with how many steps, or how it were with others.
+        "gradient_steps_per_s": measured["gradient_steps_per_s"] if config.simulated else math.nan,
         "exchanges_per_s": measured["exchanges_per_s"],
         "mean_staleness": measured["mean_staleness"],
         "p95_staleness": measured["p95_staleness"],
@@ -207,6 +208,8 @@ def _reason(rows: Sequence[dict[str, Any]], taken: Mapping[str, Any]) -> str:
         why = f"no number of steps keeps it stable in every direction, and with this one it is only where {most}"
     else:
         why = f"no number of steps has a growth rate under {limit:.2g}, and this one the lowest, {rate:+.3f}"
+    if math.isnan(taken["gradient_steps_per_s"]):
+        return f"{pair}: {why}, in the order in which they exchanged."
     speed = f"they make {taken['gradient_steps_per_s']:.3g} gradient steps a second"
     if workers < rows[-1]["workers"]:
         speed += ", and more workers add less than half of what they compute"
