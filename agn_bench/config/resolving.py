@@ -347,9 +347,8 @@ def _check_adaptive(rule: Chosen[LocalStepsRule], recorded: bool, merged: Mappin
     seconds = OPTIONS["seconds"].read(merged["seconds"])
     if seconds / interval > _MOST_DECISIONS:
         problem = f"more than {_MOST_DECISIONS} intervals of {interval:g} s in `seconds={seconds:g}`"
-        raise BadInput(
-            "local_steps_rule", rule.spelled, problem, f"an interval from {seconds / _MOST_DECISIONS:g} s on"
-        )
+        accepted = f"an interval of at least {seconds / _MOST_DECISIONS:g} s"
+        raise BadInput("local_steps_rule", rule.spelled, problem, accepted)
 
 
 def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:
