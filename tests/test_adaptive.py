@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -374,3 +375,14 @@ def test_a_users_rule_travels_with_its_run(mine: Path) -> None:
     assert_same(made(sent), made(config))
     other = of(local_steps_rule=f"{mine}:Listed:interval=2")
     assert len({config.run_id, other.run_id, of().run_id}) == 3
+
+
+def test_the_rule_of_the_page_on_local_steps_doubles_after_an_interval_without_progress() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "choose-lambda.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(# patient\.py\n.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "patient"}
+    exec(code, names)
+    rule = names["Patient"]()
+    losses = [[1.0], [1.0, 0.5], [1.0, 0.5, 0.5], [1.0, 1.5]]
+    assert [rule.next_steps(seen(known, now=7)) for known in losses] == [7, 7, 14, 14]
+    assert rule.next_steps(seen([1.0, 1.5], now=900)) == 1000
