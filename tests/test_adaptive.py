@@ -268,7 +268,7 @@ def test_a_run_with_a_shipped_rule_is_the_same_each_time_and_follows_what_it_saw
 
 
 def test_what_a_rule_is_told_is_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loss of an interval is the mean over all steps of the phases applied in it; nothing is known of later ones."""
+    """The loss of an interval is the mean over the steps of its exchanges' phases; nothing is known of later ones."""
     told: list[Seen] = []
 
     def next_steps(self: AdaComm, seen: Seen) -> int:
@@ -381,7 +381,7 @@ def test_the_rule_of_the_page_on_local_steps_doubles_after_an_interval_without_p
     page = (Path(__file__).parent.parent / "docs" / "choose-lambda.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(# patient\.py\n.*?)```", page, flags=re.DOTALL)
     names: dict[str, Any] = {"__name__": "patient"}
-    exec(code, names)
+    exec(compile(code, "patient.py", "exec", dont_inherit=True), names)
     rule = names["Patient"]()
     losses = [[1.0], [1.0, 0.5], [1.0, 0.5, 0.5], [1.0, 1.5]]
     assert [rule.next_steps(seen(known, now=7)) for known in losses] == [7, 7, 14, 14]
