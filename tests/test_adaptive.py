@@ -305,6 +305,31 @@ def test_an_interval_without_an_exchange_is_part_of_the_next(monkeypatch: pytest
     assert len(told) < 40
 
 
+def test_the_findings_are_those_of_the_committed_runs() -> None:
+    """By how much each rule is ahead of the best fixed λ, in points of area, seed by seed."""
+    results = Path(__file__).parent.parent / "results"
+    runs = pd.read_csv(results / "adaptive-steps" / "summary.csv").set_index("run_id")
+    curves = pd.read_csv(results / "adaptive-steps" / "curves.csv.gz")[["run_id", "time_s", "test_accuracy"]].dropna()
+    runs["area"] = [
+        (own.test_accuracy * np.diff(own.time_s, append=100.0)).sum() / 100
+        for own in (curves[curves.run_id == run] for run in runs.index)
+    ]
+    runs["rule"] = runs.local_steps_rule.fillna("fixed") + runs.rule_growth.map({0: " without growth"}).fillna("")
+    by_seed = runs.pivot_table(index="seed", columns=["delays", "rule", "local_steps"], values="area")
+    text = (results / "FINDINGS.md").read_text(encoding="utf-8").partition("## Does a λ that adapts")[2]
+    found = [re.findall(r"([+−]\d+\.\d) ± (\d+\.\d)", line) for line in text.splitlines()]
+    rows = [row for row in found if len(row) == 3]
+    rules = [("by-growth", 13), ("by-growth without growth", 13), ("by-growth", 5), ("adacomm", 20), ("post-local", 20)]
+    for said, rule in zip(rows, rules, strict=True):
+        for (mean, half), delays in zip(said, ("paper-cluster", "heterogeneous", "wide-area"), strict=True):
+            fixed = by_seed[delays]["fixed"]
+            assert fixed.mean().idxmax() == 13
+            ahead = 100 * (by_seed[delays][rule] - fixed[13])
+            assert f"{ahead.mean():+.1f}".replace("-", "−") == mean
+            assert f"{2.7764 * ahead.std() / np.sqrt(5):.1f}" == half
+            assert len(ahead) == 5
+
+
 # --- what is refused ---
 
 

@@ -137,7 +137,8 @@ class ByGrowth(AdaptiveSteps):
     change the order; a and b, of a step and of all else, are the means over them, and t(λ) is the larger of a λ + b and
     the server's time for n. While fewer than n exchanges have been made, λ stays.
 
-    The rule was thought out, and its numbers were set, before it was compared with a fixed λ.
+    The rule was thought out, and its numbers were set, before it was compared with a fixed λ. It came out behind one on
+    two of three clusters (results/FINDINGS.md).
     """
 
     interval: float = quantity(1e-6, _LONGEST, default=10.0, help="Simulated seconds between decisions.")
