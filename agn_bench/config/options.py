@@ -193,7 +193,8 @@ OPTIONS = {
         Option(
             "local_steps_rule",
             Kind.NAME,
-            f"Of `local_steps`, by worker or over a run's work or `seconds`: {_one_of(LOCAL_STEPS_RULES)}, or yours; "
+            f"Of `local_steps`, by worker, over a run's work or `seconds`, or by what training gives: "
+            f"{_one_of(LOCAL_STEPS_RULES)}, or yours; "
             "with numbers as in post-local:after=0.3; default fixed",
             OPTIMIZER,
             names=LOCAL_STEPS_RULES,

@@ -3,7 +3,8 @@
 The clock needs them before the run. With equal shares, and no time that ends it, they go by a worker's own steps, and
 all is exact. Else they go by what the profile's means let expect. There a phase takes as long as on average if no
 message waits for another. But rounds of workers that wait for one another take as long as their slowest, and no phase
-is shorter than what the server needs for one of everybody.
+is shorter than what the server needs for one of everybody. A rule that goes by what training gives has no phases
+beforehand: what is expected is λ for all.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def _cluster(config: RunConfig) -> _Cluster:
         else sum(profile.mean_s(part, size) for part in ("up", "down", "server")),
         quorum=rules.quorum if rules.waits else 0,
         busy_s=0.0 if waits_without_server else workers * profile.mean_s("server", size) / profile.channels,
-        to_come=_largest_to_come(config) if rule.needs_rate else np.ones(_MOMENTS + 1),
+        to_come=largest_to_come(config) if rule.needs_rate else np.ones(_MOMENTS + 1),
     )
     if config.shares == "equal" or config.gradient_steps is None:
         return cluster
@@ -293,8 +294,11 @@ def _steps(
     return steps.astype(np.int64)
 
 
-def _largest_to_come(config: RunConfig) -> np.ndarray:
-    """See _Cluster.to_come."""
+def largest_to_come(config: RunConfig) -> np.ndarray:
+    """By what the learning rate is multiplied, the largest from each of many moments of the run on, and from its end.
+
+    The moments divide the run evenly.
+    """
     if config.schedule is None:
         return np.ones(_MOMENTS + 1)
     factors = config.schedule.thing.factors(np.linspace(0, 1, _MOMENTS + 1)).astype(np.float64)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MAX_IMAGES_DRAWN = 10**9
 MOST_WORKERS = 100_000
 """Of a run without shares."""
+_MOST_DECISIONS = 10_000
+"""On λ in a run."""
 
 
 def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = None) -> RunConfig:
@@ -96,6 +98,8 @@ def resolve(options: Mapping[str, object], like: Mapping[str, object] | None = N
     delays = _delays(merged, "delays" in given or "delay" in given)
     automatic = partial(automatic_local_steps, delays, what)
     gradient_steps: int | None
+    if alone["local_steps_rule"] is not None:
+        _check_adaptive(alone["local_steps_rule"], isinstance(delays, Trace), merged)
     if isinstance(delays, Trace):
         if alone["shares"] == "open":
             raise BadInput("shares", "open", "of a recorded timeline, whose work is what it holds", "equal")
@@ -324,6 +328,29 @@ def _rule(
         problem = f"goes by the learning rate, and {local_optimizer} has none"
         raise BadInput("local_steps_rule", chosen.spelled, problem, "a local optimizer that has a learning rate")
     return chosen
+
+
+def _check_adaptive(rule: Chosen[LocalStepsRule], recorded: bool, merged: Mapping[str, Any]) -> None:
+    """Refuse a rule that goes by what training gives where it cannot be followed."""
+    from agn_bench.optimizers.adaptive_steps import AdaptiveSteps
+
+    if not isinstance(rule.thing, AdaptiveSteps):
+        return
+    if recorded:
+        problem = "decides as it goes, and a recorded timeline is over"
+        raise BadInput("local_steps_rule", rule.spelled, problem, "simulated delays, or no rule")
+    if "seconds" not in merged or _has_work(merged) or merged["shares"] != "open":
+        problem = "decides at moments of simulated time, and something else than `seconds` ends the run"
+        accepted = "`seconds`, without `epochs`, `gradient_steps` and equal shares"
+        raise BadInput("local_steps_rule", rule.spelled, problem, accepted)
+    interval = getattr(rule.thing, "interval", None)
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < math.inf:
+        raise UserCodeError(f"{type(rule.thing).__name__}.interval is {shown(interval)}, not seconds above 0")
+    seconds = OPTIONS["seconds"].read(merged["seconds"])
+    if seconds / interval > _MOST_DECISIONS:
+        problem = f"more than {_MOST_DECISIONS} intervals of {interval:g} s in `seconds={seconds:g}`"
+        accepted = f"an interval of at least {seconds / _MOST_DECISIONS:g} s"
+        raise BadInput("local_steps_rule", rule.spelled, problem, accepted)
 
 
 def _delays(merged: Mapping[str, Any], given: bool) -> Profile | Trace:

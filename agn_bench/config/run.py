@@ -151,6 +151,13 @@ class RunConfig:
         return planned(self)
 
     @property
+    def adapts(self) -> bool:
+        """Whether its λ is decided while it is trained."""
+        from agn_bench.optimizers.adaptive_steps import AdaptiveSteps
+
+        return self.local_steps_rule is not None and isinstance(self.local_steps_rule.thing, AdaptiveSteps)
+
+    @property
     def channels(self) -> int:
         """How many exchanges the server serves at once."""
         from agn_bench.clock import Profile

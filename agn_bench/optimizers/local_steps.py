@@ -1,5 +1,6 @@
-"""Rules of λ: how many local steps each phase of each worker has. All is known before training, for the clock needs it.
+"""Rules of λ: how many local steps each phase of each worker has.
 
+The rules here know all before training, for the clock needs it; those of adaptive_steps.py go by what training gives.
 A shipped rule is a class here and a line in LOCAL_STEPS_RULES; anyone's own is a file anywhere, chosen as
 `--local-steps-rule my.py:Mine`. config.plan asks a rule for the phases of a run.
 """
@@ -125,6 +126,8 @@ LOCAL_STEPS_RULES: Named[LocalStepsRule] = Named(
         "by-speed": "agn_bench.optimizers.local_steps:BySpeed",
         "post-local": "agn_bench.optimizers.local_steps:PostLocal",
         "qsr": "agn_bench.optimizers.local_steps:Qsr",
+        "adacomm": "agn_bench.optimizers.adaptive_steps:AdaComm",
+        "by-growth": "agn_bench.optimizers.adaptive_steps:ByGrowth",
     },
     "@optimizer",
 )

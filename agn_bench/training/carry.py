@@ -70,14 +70,16 @@ class Training:
         watch_center: bool = False,
         together: bool | None = None,
         factors: np.ndarray | None = None,
+        continues: bool = False,
     ) -> None:
-        """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU."""
-        self.timeline, self.batches, self.watch_center = timeline, batches, watch_center
-        self._factors = factors
+        """Take what replay_timeline does; `together`: batch independent phases, by default on a GPU; `continues`: the
+        timeline is not the whole one yet (see go_on).
+        """
+        self.watch_center = watch_center
         self._initial = initial
         self.task = jax.tree.map(jnp.asarray, task)
         self._measured = check_problem(self.task, initial, train, batches.shape[-1])
-        self._plan = _Plan(timeline)
+        self.go_on(timeline, batches, factors)
         # On the device once, not at every call; still weakly typed, so that float64 training stays float64.
         self._optimizer, self._local = jax.tree.map(jnp.asarray, (as_pytree(optimizer), as_pytree(local)))
         check_local_optimizer(self._local, initial)
@@ -85,7 +87,7 @@ class Training:
         self.shares_center = sharing = check_optimizer(
             self._optimizer, initial, timeline.local_steps, timeline.workers, varied
         )
-        self._alone = sharing and timeline.workers == 1 and self._plan.plain
+        self._alone = sharing and timeline.workers == 1 and self._plan.plain and not continues
         self._at_once = reset_local_optimizer or answers_with_own(self._optimizer)
         together = jax.default_backend() != "cpu" if together is None else together
         usual = max(1, round(timeline.own_steps.mean())) if timeline.own_steps is not None else timeline.local_steps
@@ -111,6 +113,11 @@ class Training:
         self._holds: list[int | None] = [None] * timeline.workers
         """The number of the center whose very buffers are a worker's params."""
         self._holders: Counter[int] = Counter()
+
+    def go_on(self, timeline: Timeline, batches: np.ndarray, factors: np.ndarray | None) -> None:
+        """Take the timeline for what is to be trained next. What was trained is as it was in the one before."""
+        self.timeline, self.batches, self._factors = timeline, batches, factors
+        self._plan = _Plan(timeline)
 
     @property
     def state(self) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +74,11 @@ class Replay:
     def exchanges(self) -> int:
         """Made: all of the timeline's, or up to the diverging one and it included."""
         return len(self.losses)
+
+    def with_room(self, steps: int) -> Replay:
+        """The same with room for phases of so many steps."""
+        measured = {name: sums[:, :steps] for name, sums in self.measured.items()}
+        return replace(self, losses=self.losses[:, :steps], measured=measured)
 
 
 @dataclass(frozen=True)

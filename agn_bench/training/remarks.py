@@ -1,6 +1,6 @@
 """What a user should know of a run's work and time without having asked: work that is not trained, a clock that mostly
-waits for a few workers, recorded times that were used up. Each is a sentence or two in which options stand in backticks
-(see base.inputs.spelled).
+waits for a few workers, recorded times that were used up, the λ that a rule has decided on. Each is a sentence or two
+in which options stand in backticks (see base.inputs.spelled).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NOTABLE_WORK = 0.01
 """Work that is not trained is told of from this fraction of the work on."""
+_MOST_TOLD = 6
+"""Values of λ that are told one by one."""
 LAST_WORK, NOTABLE_TIME = 0.1, 1 / 3
 """The last fraction of the exchanges is told of if it takes more than this fraction of the simulated time."""
 
@@ -106,6 +108,24 @@ def _then(distribution: Recorded, beyond: np.ndarray, lengths: np.ndarray) -> st
     return f"Then the same times came again, {again} {'time' if again == 1 else 'times'} in all."
 
 
+def of_decisions(config: RunConfig, timeline: Timeline) -> list[str]:
+    """Which λ its phases had, in the order in which they began, where λ is decided during the run."""
+    if not config.adapts or config.local_steps_rule is None:
+        return []
+    order = np.argsort(timeline.start_s, kind="stable")
+    steps, start_s = timeline.steps[order], timeline.start_s[order]
+    changes = np.flatnonzero(np.diff(steps)) + 1
+    interval = getattr(config.local_steps_rule.thing, "interval", 1.0)
+    until = [f"until {np.floor(start_s[change] / interval + 1e-9) * interval:g} s" for change in changes.tolist()]
+    values = [f"{steps[first]}" for first in [0, *changes.tolist()]]
+    told = [" ".join(pair) for pair in zip(values, [*until, "to the end"], strict=True)]
+    if len(told) > _MOST_TOLD:
+        between = f"from {steps.min()} to {steps.max()} with {len(told) - _MOST_TOLD} more changes"
+        told = [*told[: _MOST_TOLD // 2], between, *told[-_MOST_TOLD // 2 :]]
+    said = ", then ".join(told) if len(told) > 1 else f"{values[0]} throughout"
+    return [f"λ was {said} (seed {config.seed})."]
+
+
 def of_summary(config: RunConfig, row: Mapping[str, Any]) -> list[str]:
     """What a finished run has left out of the work that was planned, by its row of summary.csv; nothing of one that
     diverged or reached its target, which says so itself.
@@ -139,5 +159,6 @@ def of_run(result: RunResult) -> list[str]:
         *of_plan(config),
         *of_timeline(result.timeline, isinstance(config.delays, Trace)),
         *of_recorded(config, result.timeline),
+        *of_decisions(config, result.timeline),
         *of_summary(config, summary(result)),
     ]

@@ -19,13 +19,14 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import Batch, Params, Problem, shares
+from agn_bench.training.adapting import Adapting, with_room
 from agn_bench.training.checks import check_initial, check_measures
 from agn_bench.training.columns import POINTS_PER_WINDOW
 from agn_bench.training.evaluation import evaluated, examples, values
 from agn_bench.training.records import Progress, RunResult, Target
-from agn_bench.training.replay import replay_timeline
+from agn_bench.training.replay import Stretch, replay_timeline
 from agn_bench.training.task import task_of
-from agn_bench.training.timing import timeline_of
+from agn_bench.training.timing import alike, timeline_of
 
 MAX_CURVE_POINTS = 1_000_000
 
@@ -53,7 +54,8 @@ def _simulate(
     config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None
 ) -> RunResult:
     began = time.perf_counter()
-    timeline = timeline_of(config)
+    adapting = Adapting(config) if config.adapts else None
+    timeline = timeline_of(config) if adapting is None else adapting.timeline
     if timeline.end_s / (config.window / POINTS_PER_WINDOW) > MAX_CURVE_POINTS:
         least = POINTS_PER_WINDOW * timeline.end_s / MAX_CURVE_POINTS
         short = f"too short for a run of {timeline.end_s:.0f} simulated seconds"
@@ -61,32 +63,37 @@ def _simulate(
     clock_done = time.perf_counter()
 
     problem, (train, test) = config.trains, data
-    pooled = config.gradient_steps if config.shares == "equal" else None
-    batches = shares.deal(
-        config.data_split.thing,
-        config.seed,
-        _labels(config, train),
-        config.workers,
-        pooled // config.workers if pooled else int((timeline.steps_before + timeline.steps).max()),
-        config.batch_size,
-        pooled_steps=pooled,
-    )
-    looks = _looks(config, timeline)
+    labels = _labels(config, train)
+    stretch = _stretch(config, labels, timeline, adapting)
+
+    def onward(losses: np.ndarray) -> Stretch | None:
+        nonlocal stretch
+        if adapting is None or not adapting.decide(losses):
+            return None
+        stretch = _stretch(config, labels, adapting.timeline, adapting, stretch.batches)
+        return stretch
+
     replay = replay_timeline(
-        timeline,
-        batches,
+        stretch.timeline,
+        stretch.batches,
         optimizer=config.optimizer.thing,
         local=config.local,
         problem=problem,
         initial=_initial(problem, config.seed),
         train=train,
         test=test,
-        evaluate_at={exchanges for _, exchanges in looks},
+        evaluate_at=stretch.evaluate_at,
         reset_local_optimizer=config.reset_local_optimizer,
         target=_target(config),
-        factors=_factors(config, timeline),
+        factors=stretch.factors,
         on_progress=on_progress,
+        until=stretch.last,
+        onward=None if adapting is None else onward,
     )
+    if adapting is not None:
+        timeline = alike(adapting.timeline)
+        replay = replay.with_room(timeline.local_steps)
+    looks = _looks(config, timeline)
     if replay.reached or replay.stopped:
         looks = [look for look in looks if look[1] <= replay.exchanges]
         if looks[-1][1] < replay.exchanges:
@@ -98,8 +105,40 @@ def _simulate(
         task, center = task_of(problem, replay.center)
         trained = values(task, jax.device_get(evaluated(task, center, train)), train)
     done = time.perf_counter()
-    wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
+    clock = clock_done - began if adapting is None else adapting.clock_s
+    wall_clock = {"timeline": clock, "training": done - began - clock, "total": done - began}
     return RunResult(config, timeline, replay, looks, trained, wall_clock)
+
+
+def _stretch(
+    config: RunConfig,
+    labels: np.ndarray,
+    timeline: Timeline,
+    adapting: Adapting | None,
+    batches: np.ndarray | None = None,
+) -> Stretch:
+    """The whole run; if λ is decided meanwhile, up to the next decision.
+
+    Args:
+        batches: those that were dealt before, of which the first are the same however many there are.
+    """
+    last = timeline.exchanges
+    if adapting is not None:
+        last, timeline = adapting.next_exchanges(), with_room(timeline)
+    steps = int((timeline.steps_before + timeline.steps).max())
+    if batches is None or batches.shape[1] < steps:
+        pooled = config.gradient_steps if config.shares == "equal" else None
+        batches = shares.deal(
+            config.data_split.thing,
+            config.seed,
+            labels,
+            config.workers,
+            pooled // config.workers if pooled else steps,
+            config.batch_size,
+            pooled_steps=pooled,
+        )
+    looks = {exchanges for _, exchanges in _looks(config, timeline)}
+    return Stretch(timeline, batches, looks, _factors(config, timeline), last)
 
 
 def _initial(problem: Problem, seed: int) -> Params:

@@ -1,9 +1,12 @@
-"""The timeline of a configuration: simulated from its delays, or the recorded one that it names."""
+"""The timeline of a configuration: simulated from its delays, or the recorded one that it names.
+
+Where λ is decided while it is trained, there is no timeline beforehand, and adapting.py has it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -28,8 +31,9 @@ def timeline_of(config: RunConfig) -> Timeline:
     """When the configuration's exchanges happen.
 
     Raises:
-        BadInput: not one of them is made before it ends, or more than can be held.
+        BadInput: not one of them is made before it ends, or more than can be held; or λ is decided while it is trained.
     """
+    _check_known(config)
     if isinstance(config.delays, Trace):
         if type(config.optimizer.thing).timeline is not Optimizer.timeline:
             problem = f"a recorded timeline, and {config.optimizer} has a clock of its own"
@@ -38,7 +42,16 @@ def timeline_of(config: RunConfig) -> Timeline:
         timeline = cut(timeline, None, config.stop)
     else:
         timeline = made(_attempts(config), partial(_simulated, config))
-    return _usable(config, timeline)
+    return usable(config, timeline)
+
+
+def _check_known(config: RunConfig) -> None:
+    """Refuse a rule of λ that has to see training, where none follows the clock."""
+    if config.adapts:
+        assert config.local_steps_rule is not None
+        problem = "goes by what training gives, and only the clock runs here"
+        accepted = "a rule that is known beforehand, such as fixed, by-speed or post-local"
+        raise BadInput("local_steps_rule", config.local_steps_rule.spelled, problem, accepted)
 
 
 def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> Iterator[Timeline]:
@@ -49,6 +62,8 @@ def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> 
     Raises:
         BadInput: as of timeline_of.
     """
+    for config in configs:
+        _check_known(config)
     if len(configs) == 1 or not all(map(_is_plain, configs)):
         for config in configs:
             if exchanges is None or isinstance(config.delays, Trace):
@@ -67,7 +82,7 @@ def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> 
     for timeline in simulate_timelines(first_attempts()):
         config, rest = under_way.popleft()
         timeline = made(rest, partial(_simulated, config), timeline)
-        yield _usable(config, timeline) if exchanges is None else _alike(timeline)
+        yield usable(config, timeline) if exchanges is None else alike(timeline)
 
 
 def _is_plain(config: RunConfig) -> bool:
@@ -76,7 +91,7 @@ def _is_plain(config: RunConfig) -> bool:
     return isinstance(config.delays, Profile) and config.rules == ASYNCHRONOUS and not own_clock
 
 
-def _usable(config: RunConfig, timeline: Timeline) -> Timeline:
+def usable(config: RunConfig, timeline: Timeline) -> Timeline:
     """The timeline, if a run can go by it."""
     rules = config.rules
     if not timeline.exchanges:
@@ -88,12 +103,13 @@ def _usable(config: RunConfig, timeline: Timeline) -> Timeline:
         missing = f"the {rules.quorum} commits of a version" if rules.quorum > 1 else "the commits of a version"
         problem = f"{missing} are never there in {timeline.exchanges} exchanges"
         raise BadInput("optimizer", config.optimizer.spelled, problem, "more work or time, or fewer commits a version")
-    return _alike(timeline)
+    return alike(timeline)
 
 
 def active_timeline_of(config: RunConfig, exchanges: int) -> Timeline:
     """The first so many exchanges of a configuration, of workers that never stop."""
-    return _alike(made(_active(config, exchanges), partial(_simulated, config)))
+    _check_known(config)
+    return alike(made(_active(config, exchanges), partial(_simulated, config)))
 
 
 def _attempts(config: RunConfig) -> Attempts:
@@ -129,7 +145,7 @@ def _draws(config: RunConfig, phases: int | np.ndarray, leftover: int = 0) -> Dr
     return draw_delays(config.delays, config.seed, config.workers, phases, steps, config.message_bytes, leftover)
 
 
-def _alike(timeline: Timeline) -> Timeline:
+def alike(timeline: Timeline) -> Timeline:
     """The timeline; if all of its phases have as many steps, as one whose λ does not vary, which is replayed faster."""
     if timeline.own_steps is None:
         return timeline
@@ -149,6 +165,17 @@ def _simulated(config: RunConfig, draws: Draws, stop: Stop) -> Timeline:
     if not isinstance(timeline, Timeline):
         raise UserCodeError(f"{call} gave {type(timeline).__name__}, not a Timeline")
     return draws.with_steps(timeline)
+
+
+def told(config: RunConfig, draw: Callable[[np.ndarray], Draws], rates: np.ndarray, expected: int) -> Timeline:
+    """The timeline of a configuration whose draws somebody else says.
+
+    Args:
+        draw: the times of the first so many phases of each worker.
+        rates: of the exchanges that each worker would make, (workers,).
+        expected: exchanges, of all workers together.
+    """
+    return made(endless(draw, rates, config.stop, expected), partial(_simulated, config))
 
 
 def recognised(config: RunConfig) -> RunConfig:
