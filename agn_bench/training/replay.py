@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -18,6 +20,9 @@ from agn_bench.training.evaluation import evaluated, values
 from agn_bench.training.exchange import all_finite
 from agn_bench.training.records import Evaluation, Progress, Replay, Target
 from agn_bench.training.task import task_of
+
+IsOver = Callable[[int, int, Callable[[], Replay]], bool]
+"""Of exchanges [first, last), which were just made, and a function that gives what there is until now."""
 
 
 def replay_timeline(
@@ -35,6 +40,7 @@ def replay_timeline(
     target: Target | None = None,
     factors: np.ndarray | None = None,
     on_progress: Callable[[Progress], object] | None = None,
+    is_over: IsOver | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
 
@@ -49,6 +55,7 @@ def replay_timeline(
             varies, there is room for the longest phase, here and in what is given back (see Timeline.of_steps).
         on_progress: told now and then how far the replay is. If it answers True the replay ends after what is being
             computed meanwhile.
+        is_over: asked after each segment whether the replay ends there.
     """
     train, test = jax.device_put((train, test))
     task, initial = task_of(problem, initial)
@@ -68,7 +75,7 @@ def replay_timeline(
             watch_center,
             factors=factors,
         )
-        return _replay(training, versions, test, target, on_progress)
+        return _replay(training, versions, test, target, on_progress, is_over)
 
     # The center is looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so
     # the runs that diverge are the ones that pay for it, by being made again.
@@ -83,6 +90,7 @@ def _replay(
     test: Batch | None,
     target: Target | None,
     on_progress: Callable[[Progress], object] | None,
+    is_over: IsOver | None,
 ) -> Replay | None:
     """None if a center of the last segment is not finite, but nobody watched which."""
     timeline, task = training.timeline, training.task
@@ -90,7 +98,7 @@ def _replay(
     measured: dict[str, list[np.ndarray]] = {}
     evaluations: list[Evaluation] = []
     diverged = reached = None
-    stopping = False
+    stopping = over = False
     last = 0
 
     whole = _segments(timeline.exchanges, training.segment_size, evaluate_at)
@@ -99,6 +107,17 @@ def _replay(
     def look(version: int) -> tuple[jax.Array, Any]:
         center = training.center
         return all_finite(center), evaluated(task, center, test) if version in evaluate_at else None
+
+    def so_far(kept: int) -> Replay:
+        return Replay(
+            center=None,
+            losses=np.concatenate(losses)[:kept],
+            measured={name: np.concatenate(parts)[:kept] for name, parts in measured.items()},
+            evaluations=evaluations,
+            diverged_exchange=diverged,
+            reached=reached is not None,
+            stopped=diverged is None and reached is None and kept < timeline.exchanges,
+        )
 
     for first, last, record, (center_finite, tested) in training.along(segments, look, ahead=target is None):
         made = last - first
@@ -116,6 +135,9 @@ def _replay(
             if target is not None and last and target.is_reached(evaluations[-1].values):
                 reached = last
                 break
+        if is_over is not None and is_over(first, last, partial(so_far, last)):
+            over = True
+            break
         if on_progress is not None and made:
             progress = Progress(
                 exchanges=last,
@@ -130,21 +152,13 @@ def _replay(
             )
             stopping = stopping or on_progress(progress) is True
 
-    kept = last if diverged is None else diverged + 1
-    stopped = diverged is None and reached is None and kept < timeline.exchanges
-    if stopped and kept not in evaluate_at:
+    found = so_far(last if diverged is None else diverged + 1)
+    if over:  # the center is ahead of what was looked at
+        return found
+    if found.stopped and last not in evaluate_at:
         tested = jax.device_get(evaluated(task, training.center, test))
-        evaluations.append(Evaluation(kept, values(task, tested, test)))
-    return Replay(
-        center=jax.device_get(task.whole(training.center)),
-        losses=np.concatenate(losses)[:kept],
-        measured={name: np.concatenate(parts)[:kept] for name, parts in measured.items()},
-        evaluations=evaluations,
-        diverged_exchange=diverged,
-        reached=reached is not None,
-        applied=training.applied,
-        stopped=stopped,
-    )
+        evaluations.append(Evaluation(last, values(task, tested, test)))
+    return replace(found, center=jax.device_get(task.whole(training.center)), applied=training.applied)
 
 
 def _segments(exchanges: int, size: int, evaluate_at: set[int]) -> Iterator[tuple[int, int]]:
