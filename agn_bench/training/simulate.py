@@ -20,8 +20,8 @@ from agn_bench.clock.timeline import Timeline
 from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import Batch, Params, Problem, shares
-from agn_bench.training.checks import check_initial, check_measures
-from agn_bench.training.columns import POINTS_PER_WINDOW, curve
+from agn_bench.training.checks import check_initial, check_measures, check_problem
+from agn_bench.training.columns import POINTS_PER_WINDOW, curve, measured_in_training
 from agn_bench.training.evaluation import evaluated, examples, values
 from agn_bench.training.records import Check, Progress, Replay, RunResult, Target
 from agn_bench.training.replay import replay_timeline
@@ -112,6 +112,22 @@ def _simulate(
     done = time.perf_counter()
     wall_clock = {"timeline": clock_done - began, "training": done - clock_done, "total": done - began}
     return RunResult(config, timeline, replay, looks, trained, wall_clock)
+
+
+def measured_over_time(config: RunConfig, data: tuple[Batch, Batch | None]) -> list[str]:
+    """The columns of curve.csv that are measures, found by shapes alone: of the workers' mini-batches, of the center.
+
+    Args:
+        data: as for `simulate`.
+
+    Raises:
+        UserCodeError: the problem is a user's, and a function of it fails.
+    """
+    problem, (train, _) = config.trains, data
+    with own_settings():
+        task, initial = task_of(problem, _initial(problem, config.seed))
+        in_training = check_problem(task, initial, train, config.batch_size)
+    return [*(measured_in_training(name) for name, _ in in_training), *map(problem.column, problem.measures)]
 
 
 class _Checking:
