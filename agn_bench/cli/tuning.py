@@ -42,6 +42,8 @@ _OF_RUNS = [name for name in OPTIONS if name not in _NOT_OF_TUNE]
 _SECONDS = 100.0
 _TUNE = "Trials and comparison"
 MOST_TRIALS = 10_000
+_NAME = "tuned"
+"""Of the experiment that the comparison is."""
 
 
 @dataclass(frozen=True)
@@ -264,13 +266,8 @@ def _check_folder(folder: Path) -> None:
     from agn_bench.store import folder as folders
 
     folders.prepare(folder)
-    folders.check_experiment(folder, _name(folder))
+    folders.check_experiment(folder, _NAME)
     folders.check_threads(folder, machine.threads())
-
-
-def _name(folder: Path) -> str:
-    """Of the experiment that the comparison is."""
-    return folder.resolve().name or "tuned"
 
 
 def _version(package: str) -> str:
@@ -358,9 +355,7 @@ def _compare(
 
     configs = [replace(one.config, seed=seed) for one in chosen for seed in seeds]
     cell_of = {one.config.configuration: index for index, one in enumerate(chosen)}
-    experiment = Experiment(
-        _name(folder), "each optimizer with its best numbers, on fresh seeds", tuple(configs), cell_of
-    )
+    experiment = Experiment(_NAME, "each optimizer with its best numbers, on fresh seeds", tuple(configs), cell_of)
     report = make_runs(configs, folder, place, experiment, False, stop_if_asked)
     show_report(terminal, report, folder)
     if report.failures:

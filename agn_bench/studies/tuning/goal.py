@@ -44,17 +44,22 @@ class Goal:
             row: its columns of summary.csv.
             curve: its columns of curve.csv, as far as they are known.
         """
-        counts = counted(row, curve, self.measure)
-        return tuple(self.read(counts, time_s) for time_s in times)
+        return tuple(self.read(counted(row, self._until(curve, time_s), self.measure), time_s) for time_s in times)
+
+    def _until(self, curve: Mapping[str, Any], time_s: float) -> dict[str, np.ndarray]:
+        """The points up to the first one that is not before a time: the same arrays, whatever is known beyond."""
+        known = int(np.searchsorted(curve["time_s"], time_s)) + 1
+        return {name: np.asarray(curve[name])[:known] for name in ("time_s", self.measure.column)}
 
     def read(self, curve: metrics.Curve, until_s: float) -> float:
         """What a run is worth at a time in simulated s, by its curve as it counts."""
         reading = metrics.reading(self.measure)
         if self.by == AREA:
             return reading.area(curve, until_s)
-        # The window that ends there is the last one that is whole.
-        at_s = until_s if self.measure.is_of_center else max(0.0, until_s - self.window)
-        return reading.value_at(curve, at_s)
+        if self.measure.is_of_center:
+            return reading.value_at(curve, until_s)
+        # The window that ends there is the last one that is whole, and may be without mini-batches.
+        return reading.value_at(curve, min(max(0.0, until_s - self.window), float(curve[0][-1])))
 
     def is_worse(self, value: float, than: float) -> bool:
         return value < than if self.measure.higher_is_better else value > than

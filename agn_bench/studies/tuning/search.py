@@ -200,6 +200,8 @@ def alone(folder: Path) -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+        with suppress(OSError):  # unless nothing was made
+            folder.rmdir()
 
 
 class _Kept:

@@ -81,9 +81,9 @@ class TrialsFile:
         if path.is_file():
             try:
                 table = read_table(path, {}, blanks=False)
+                table["trial"]  # KeyError: it is another file
                 rows = table.to_dict("records")
-                found = sorted(rows, key=lambda row: int(row["trial"]))
-                for row in found:
+                for row in sorted(rows, key=lambda row: int(row["trial"])):
                     self._rows.setdefault(str(row["optimizer"]), []).append({str(key): row[key] for key in row})
             except UNREADABLE as error:
                 problem = f"cannot be read ({reason_of(error)})"
@@ -152,7 +152,10 @@ class TrialsFile:
 
     def _trial(self, space: Space, number: int, row: Mapping[str, str]) -> Trial:
         """A row as a trial, if it is what these options would have written."""
+        seeds = [column for column in row if column.startswith("seed_")]
         try:
+            if seeds != [column for own in self._looks() for column in own]:
+                raise KeyError(seeds)
             numbers = {
                 column: int(row[column]) if one.whole else float(row[column]) for column, one in space.numbers.items()
             }
@@ -162,7 +165,7 @@ class TrialsFile:
             written = {column: value for column, value in row.items() if value}
             made = {column: value for column, value in self._row(space, number, trial).items() if value}
         except (KeyError, ValueError, IndexError, OverflowError):
-            written, made = dict(row), {}
+            written, made = {"columns": ", ".join(seeds)}, {"columns": ""}
         if written != made:
             differs = next((name for name in made if written.get(name) != made[name]), "")
             what = f", as {differs} {written.get(differs, 'nothing')}" if differs else ""
