@@ -41,7 +41,7 @@ SMALL: dict[str, object] = {
 }  # fmt: skip
 """λ is given, so that one program is compiled for each optimizer."""
 WORDS = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
-TRIALS = STARTUP + 4
+TRIALS = STARTUP + 3
 TWO = ("agn", "easgd")
 RESULTS = ("trials.csv", "summary.csv", "curves.csv.gz", "experiment.json", "tables/accuracy.csv",
            "trials/summary.csv", "trials/curves.csv.gz")  # fmt: skip
@@ -246,7 +246,7 @@ def test_killed_by_the_system_and_with_several_processes_it_ends_the_same(comman
     killed.communicate()
     assert len(trials_in(tmp_path / "killed")) < 24
     for name in ("killed", "whole"):
-        code, out, err = command("tune", *line, "--jobs", 1, "--out", tmp_path / name)
+        code, _, err = command("tune", *line, "--jobs", 1, "--out", tmp_path / name)
         assert code == 0, err
     wanted = [name for name in RESULTS if "tables" not in name]
     for name in wanted:

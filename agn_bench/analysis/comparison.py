@@ -267,7 +267,7 @@ def common_horizon_s(configurations: Sequence[Configuration]) -> float:
     return metrics.common_end_s([configuration.horizon_s for configuration in configurations])
 
 
-def counted(run: Mapping[Any, Any], points: Mapping[Any, Any], measure: Measured) -> metrics.Curve:
+def counted(run: Mapping[Any, Any], points: Mapping[Any, Any] | pd.DataFrame, measure: Measured) -> metrics.Curve:
     """A run's curve as it counts, by its row of summary.csv and the columns of its points."""
     values = np.asarray(points[measure.column])
     return metrics.counted_curve(

@@ -128,6 +128,9 @@ class Search(NamedTuple):
     high: float
     scale: str = LINEAR
 
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}{', logarithm' if self.scale == LOG else ''}"
+
     def problem(self, accepted: Accepted) -> str:
         """What is wrong with it, for a number that takes this; nothing if it can be searched."""
         if accepted.several:

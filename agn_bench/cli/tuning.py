@@ -62,10 +62,10 @@ class _Chosen:
     *_OF_RUNS,
     seconds={"help": "Simulated seconds that every run lasts", "default": _SECONDS},
     local_steps={
-        "help": "Mini-batch steps between two exchanges of a worker, λ; by default they are searched",
+        "help": "Mini-batch steps between two exchanges of a worker, λ; without it the best is searched, auto first",
         "default": None,
     },
-    learning_rate={"help": "Step length of the local optimizer; by default it is searched"},
+    learning_rate={"help": "Step length of the local optimizer; without it the best is searched, the default first"},
 )
 def tune(
     context: typer.Context,
@@ -137,10 +137,11 @@ def tune(
     agn-bench tune --from results/equal-time-tuning --seeds 3
     ```
     """
+    from agn_bench.studies.tuning.goal import AREA, GOALS
     from agn_bench.studies.tuning.trials import MOST_SEEDS
 
     given = {name: value for name, value in configuration.items() if value not in (None, [], ())}
-    by = choose("goal", "area" if goal is None else goal, ("area", "end"))
+    by = choose("goal", AREA if goal is None else goal, GOALS)
     number_of_seeds = whole_number("seeds", 5 if seeds is None else seeds, 1, MOST_SEEDS)
     folder = path("out", out)
     with interrupts_wait() as stop_if_asked:

@@ -12,11 +12,12 @@ from agn_bench.analysis import metrics
 from agn_bench.analysis.comparison import counted
 from agn_bench.analysis.measures import Measured
 
+Curve = Mapping[Any, Any]
+"""The columns of curve.csv, or a table of them."""
+
 AREA, END = "area", "end"
-GOALS = {
-    AREA: "the measure's area: its mean over the simulated time, as `table` has it",
-    END: "its value at the end of that time",
-}
+GOALS = (AREA, END)
+"""The measure's mean over the simulated time, as `table` has it; its value at the end of that time."""
 LOOKS = (1 / 4, 1 / 2)
 """The parts of the simulated time at which a run that is behind is ended."""
 
@@ -37,7 +38,7 @@ class Goal:
         """When a run is looked at, in simulated s, its end last."""
         return (*(part * self.seconds for part in LOOKS), self.seconds)
 
-    def values(self, row: Mapping[str, Any], curve: Mapping[str, Any], times: Sequence[float]) -> tuple[float, ...]:
+    def values(self, row: Mapping[Any, Any], curve: Curve, times: Sequence[float]) -> tuple[float, ...]:
         """What a run was worth at these times, in simulated s.
 
         Args:
@@ -46,7 +47,7 @@ class Goal:
         """
         return tuple(self.read(counted(row, self._until(curve, time_s), self.measure), time_s) for time_s in times)
 
-    def _until(self, curve: Mapping[str, Any], time_s: float) -> dict[str, np.ndarray]:
+    def _until(self, curve: Curve, time_s: float) -> dict[str, np.ndarray]:
         """The points up to the first one that is not before a time: the same arrays, whatever is known beyond."""
         known = int(np.searchsorted(curve["time_s"], time_s)) + 1
         return {name: np.asarray(curve[name])[:known] for name in ("time_s", self.measure.column)}
@@ -84,7 +85,7 @@ class Bound:
     def until_s(self) -> float:
         return self.times[-1]
 
-    def verdict(self, curve: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def verdict(self, curve: Mapping[str, np.ndarray]) -> tuple[float, ...] | None:
         row = {"status": "done", "sim_time_s": self.goal.seconds}
         values = self.goal.values(row, curve, self.times)
         return values if self.goal.is_worse(values[-1], self.least) else None

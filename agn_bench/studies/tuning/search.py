@@ -229,7 +229,8 @@ class _Kept:
             self._tables = read_experiment(self._folder)
         summary, curves = self._tables
         row = summary[summary["run_id"] == name].iloc[0].to_dict()
-        return goal.values(row, curves[curves["run_id"] == name], goal.times)
+        points = curves[curves["run_id"] == name]
+        return goal.values(row, {column: points[column].to_numpy() for column in points}, goal.times)
 
 
 class _Search(Work, Watcher):

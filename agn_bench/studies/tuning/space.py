@@ -57,9 +57,6 @@ class Searched:
     def _on_scale(self, value: float) -> float:
         return math.log(value) if self.search.scale == LOG else value
 
-    def __str__(self) -> str:
-        return f"{self.column} {self.search.low:g} to {self.search.high:g}"
-
 
 class Space:
     """An optimizer, and what is searched of it.
@@ -114,7 +111,7 @@ class Space:
         Raises:
             BadInput: they do not go together.
         """
-        config = replace(self.base, local_steps=int(numbers.get(_LOCAL_STEPS, self.base.local_steps)))
+        changed: dict[str, Any] = {_LOCAL_STEPS: int(numbers.get(_LOCAL_STEPS, self.base.local_steps))}
         for owner, named in _OWNERS.items():
             chosen = getattr(self.base, owner)
             columns = {number_column(owner, name): name for name, _ in chosen.numbers}
@@ -122,7 +119,8 @@ class Space:
             if own:
                 chosen = named.with_numbers(chosen, own)
                 made(owner, chosen.spelled, type(getattr(self.base, owner).thing), dict(chosen.numbers))
-                config = replace(config, **{owner: chosen})
+                changed[owner] = chosen
+        config = replace(self.base, **changed)
         check_rules(config)
         return config
 
