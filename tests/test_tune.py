@@ -24,9 +24,9 @@ from agn_bench.config.resolving import resolve
 from agn_bench.config.run import RunConfig
 from agn_bench.execution import processes
 from agn_bench.execution.one import make
+from agn_bench.studies.tuning import sampling
 from agn_bench.studies.tuning import search as searching
 from agn_bench.studies.tuning.goal import Bound, Goal
-from agn_bench.studies.tuning.sampling import STARTUP
 from agn_bench.studies.tuning.search import Contestant
 from agn_bench.studies.tuning.space import Space
 from agn_bench.studies.tuning.trials import COMPLETE, PRUNED, REFUSED, Trial, TrialsFile, least
@@ -41,7 +41,7 @@ SMALL: dict[str, object] = {
 }  # fmt: skip
 """λ is given, so that one program is compiled for each optimizer."""
 WORDS = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
-TRIALS = STARTUP + 3
+FEW, TRIALS = 3, 6
 TWO = ("agn", "easgd")
 RESULTS = ("trials.csv", "summary.csv", "curves.csv.gz", "experiment.json", "tables/accuracy.csv",
            "trials/summary.csv", "trials/curves.csv.gz")  # fmt: skip
@@ -72,8 +72,12 @@ def made_once(quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def tune(command: Command, made_once: None, tmp_path: Path) -> Callable[..., pd.DataFrame]:
-    """Tune in a folder of this name; the trials, as text."""
+def tune(
+    command: Command, made_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., pd.DataFrame]:
+    """Tune in a folder of this name; the trials, as text. Only a few of them begin without what others have said."""
+    for module in (searching, sampling):
+        monkeypatch.setattr(module, "STARTUP", FEW)
 
     def run(name: str, *more: object, optimizers: Sequence[str] = TWO) -> pd.DataFrame:
         line = (*optimizers, *WORDS, "--trials", TRIALS, "--seeds", 2, "--jobs", 1, "--out", tmp_path / name, *more)
@@ -106,8 +110,9 @@ def test_every_optimizer_has_as_many_trials_and_the_first_one_has_the_defaults(
     first = trials[trials["trial"] == "1"]
     assert (first["learning_rate"] == "0.3").all()
     assert dict(zip(first["optimizer"], first["alpha"], strict=True)) == {"agn": "", "easgd": "0.05"}
+    assert (trials.groupby("optimizer")["learning_rate"].nunique() == TRIALS).all()
     assert set(trials["state"]) == {COMPLETE, PRUNED}
-    assert (trials[trials["trial"].astype(int) <= STARTUP]["state"] == COMPLETE).all()
+    assert (trials[trials["trial"].astype(int) <= FEW]["state"] == COMPLETE).all()
     # A complete trial is the mean of its seeds; one that was ended has nothing beyond where it was.
     complete, pruned = (trials[trials["state"] == state] for state in (COMPLETE, PRUNED))
     means = complete[["seed_10000", "seed_10001"]].astype(float).mean(axis=1)
@@ -178,45 +183,39 @@ def test_a_range_in_which_nothing_can_be_searched_is_an_error_of_the_class(searc
 
 
 @pytest.mark.kind("a search that is stopped in its middle")
-@pytest.mark.parametrize(
-    "moment", ["before a run", "before a run is written", "before a trial is written", "in a file"]
-)
-def test_a_search_that_was_killed_goes_on_and_ends_the_same(
-    moment: str, tune: Callable[..., pd.DataFrame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_search_that_was_killed_again_and_again_ends_the_same(
+    tune: Callable[..., pd.DataFrame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Before a run, before it is written, before its trial is, and before the file of trials is."""
     whole = tune("whole")
-    owner, name, after = {
-        "before a run": (processes, "make", 31),
-        "before a run is written": (searching, "write_run", 30),
-        "before a trial is written": (TrialsFile, "add", 18),
-        "in a file": (TrialsFile, "write", 15),
-    }[moment]
-    calls, real = iter(range(after)), getattr(owner, name)
+    folder = tmp_path / "killed"
+    known: list[int] = []
+    for owner, name in [(processes, "make"), (searching, "write_run"), (TrialsFile, "add"), (TrialsFile, "write")]:
+        calls, real = iter(range(3)), getattr(owner, name)
 
-    def until_killed(*given: object) -> object:
-        if next(calls, None) is None:
-            raise Killed
-        return real(*given)
+        def until_killed(*given: object, calls: Any = calls, real: Any = real) -> object:
+            if next(calls, None) is None:
+                raise Killed
+            return real(*given)
 
-    with monkeypatch.context() as killing:
-        killing.setattr(owner, name, until_killed)
-        with pytest.raises(Killed):
+        with monkeypatch.context() as killing, pytest.raises(Killed):
+            killing.setattr(owner, name, until_killed)
             tune("killed")
-    kept = trials_in(tmp_path / "killed")
-    assert 0 < len(kept) < len(whole)
+        known.append(len(trials_in(folder)))
+    assert 0 < known[0] < known[-1] < len(whole) and known == sorted(known)
 
+    kept, finished = trials_in(folder), {run.name for run in (folder / "trials" / "runs").glob("[!.]*")}
     trained = []
     real_make = processes.make
     monkeypatch.setattr(processes, "make", lambda config, *more: (trained.append(config), real_make(config, *more))[1])
-    again = tune("killed")
-    pd.testing.assert_frame_equal(again, whole)
-    assert results(tmp_path / "killed") == results(tmp_path / "whole")
-    asked = [config.run_id for config in trained]
-    done = {(row["configuration"]) for row in kept.to_dict("records")}
-    assert not {config.configuration for config in trained if config.seed >= 10_000} & done
+    pd.testing.assert_frame_equal(tune("killed"), whole)
+    assert results(folder) == results(tmp_path / "whole")
+    asked = {config.run_id for config in trained}
+    assert asked and not asked & finished
+    assert not {config.configuration for config in trained if config.seed >= 10_000} & {*kept["configuration"]}
     trained.clear()
     tune("killed")
-    assert asked and not trained
+    assert not trained
 
 
 @pytest.mark.kind("a search that is stopped in its middle")
@@ -234,17 +233,18 @@ def test_killed_by_the_system_and_with_several_processes_it_ends_the_same(comman
         "--window",
         0.5,
     )
-    line = (*TWO, *problem, "--trials", 12, "--tuning-seeds", 1, "--seeds", 2)
+    line = (*TWO, *problem, "--trials", 11, "--tuning-seeds", 1, "--seeds", 2)
     threads = ("--threads", machine.threads())
     killed = agn_bench("tune", *line, *threads, "--jobs", 2, "--out", tmp_path / "killed", start_new_session=True)
     until = time.monotonic() + 60
+    file = tmp_path / "killed" / "trials.csv"
     while time.monotonic() < until and killed.poll() is None:
-        if (tmp_path / "killed" / "trials.csv").exists():
+        if file.exists() and len(file.read_bytes().splitlines()) > 19:  # some of which were ended in their processes
             break
         time.sleep(0.01)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert len(trials_in(tmp_path / "killed")) < 24
+    assert PRUNED in set(trials_in(tmp_path / "killed")["state"])
     for name in ("killed", "whole"):
         code, _, err = command("tune", *line, "--jobs", 1, "--out", tmp_path / name)
         assert code == 0, err
