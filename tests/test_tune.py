@@ -43,7 +43,7 @@ SMALL: dict[str, object] = {
 WORDS = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
 FEW, TRIALS = 3, 6
 TWO = ("agn", "easgd")
-RESULTS = ("trials.csv", "summary.csv", "curves.csv.gz", "experiment.json", "tables/accuracy.csv",
+RESULTS = ("trials.csv", "summary.csv", "curves.csv.gz", "experiment.json", "tables/test-accuracy.csv",
            "trials/summary.csv", "trials/curves.csv.gz")  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_every_optimizer_has_as_many_trials_and_the_first_one_has_the_defaults(
     assert sorted(set(summary["seed"])) == [0, 1] and not set(summary["seed"]) & set(tried["seed"])
     best = complete.loc[complete["value"].astype(float).groupby(complete["optimizer"]).idxmax()]
     assert set(summary["configuration"]) == set(best["configuration"])
-    table = pd.read_csv(tmp_path / "out" / "tables" / "accuracy.csv")
+    table = pd.read_csv(tmp_path / "out" / "tables" / "test-accuracy.csv")
     assert set(table["optimizer"]) == set(TWO) and table["area_behind_half_width_95"].notna().sum() == 1
     # Runs that were ended are nowhere, and those of complete trials are in a folder like any other.
     assert len(tried) == 2 * len(complete) + (pruned["pruned_seed"] == "10001").sum()
@@ -383,7 +383,7 @@ def test_the_mark_is_shown_and_in_the_table(
     assert code == 0
     assert re.search(r"agn .*rate 2.9 \*", out) and "rate 0.3 *" not in out
     assert "at the edge of what was tried, so a better one may lie beyond" in out
-    table = pd.read_csv(tmp_path / "tables" / "accuracy.csv", keep_default_na=False)
+    table = pd.read_csv(tmp_path / "tables" / "test-accuracy.csv", keep_default_na=False)
     at_edge = dict(zip(table["optimizer"], table["best_at_edge_of"], strict=True))
     rates = dict(zip(table["optimizer"], table["learning_rate"], strict=True))
     assert {name: "learning_rate" if rate == 2.9 else "" for name, rate in rates.items()} == at_edge
@@ -412,8 +412,8 @@ def swept(command: Command, made_once: None, tmp_path: Path) -> Path:
 
 
 def test_the_best_of_a_sweep_is_compared_on_fresh_seeds(swept: Path, command: Command, tmp_path: Path) -> None:
-    command("table", swept)
-    table = pd.read_csv(swept / "tables" / "accuracy.csv")
+    command("table", swept, "--measure", "test_accuracy")
+    table = pd.read_csv(swept / "tables" / "test-accuracy.csv")
     best = table.groupby("optimizer")["configuration"].first()  # the best are first
     code, out, err = command("tune", "--from", swept, "--seeds", 3, "--jobs", 1, "--out", tmp_path / "best")
     assert (code, err) == (0, "")
@@ -422,10 +422,10 @@ def test_the_best_of_a_sweep_is_compared_on_fresh_seeds(swept: Path, command: Co
     assert sorted(set(summary["seed"])) == [3, 4, 5] and len(summary) == 6
     assert not (tmp_path / "best" / "trials.csv").exists()
     edges = table.set_index("configuration")["best_at_edge_of"].fillna("")
-    chosen = pd.read_csv(tmp_path / "best" / "tables" / "accuracy.csv", keep_default_na=False)
+    chosen = pd.read_csv(tmp_path / "best" / "tables" / "test-accuracy.csv", keep_default_na=False)
     assert (chosen.set_index("configuration")["best_at_edge_of"] == edges[chosen["configuration"]]).all()
     assert chosen["best_at_edge_of"].any() and "may lie beyond" in out
-    one = command("tune", "--from", swept, "--only", "optimizer=agn", "--goal", "end", "--measure", "test_accuracy",
+    one = command("tune", "--from", swept, "--only", "optimizer=agn", "--goal", "end", "--measure", "accuracy",
                   "--seeds", 1, "--jobs", 1, "--out", tmp_path / "one")  # fmt: skip
     assert one[0] == 0 and set(pd.read_csv(tmp_path / "one" / "summary.csv")["optimizer"]) == {"agn"}
 
@@ -498,7 +498,7 @@ def test_what_cannot_be_used_is_refused_in_a_line(
         (["--workers", 5], "was made with other options, or changed, as configuration"),
         (["--seconds", 9], "was made with other options, or changed, as "),
         (["--sampler-seed", 3], "was made with other options, or changed, as sampler_seed 0"),
-        (["--measure", "test_accuracy"], "was made with other options, or changed, as measure train_accuracy"),
+        (["--measure", "train_accuracy"], "was made with other options, or changed, as measure test_accuracy"),
         (["--goal", "end"], "was made with other options, or changed, as goal area"),
         (["--tuning-seeds", 2], "was made with other options, or changed, as "),
         (["--learning-rate", 0.1], "was made with other options, or changed, as "),

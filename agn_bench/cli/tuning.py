@@ -87,8 +87,8 @@ def tune(
     measure: Annotated[
         str | None,
         option(
-            "By which numbers are chosen and compared, as `table` takes it, such as test_accuracy; default "
-            "train_accuracy if there is one, else the first measure of the center.",
+            "By which numbers are chosen and compared, as `table` takes it, such as train_accuracy; default the first "
+            "measure of the center, such as test_accuracy.",
             "NAME",
             _TUNE,
         ),

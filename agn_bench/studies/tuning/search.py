@@ -38,7 +38,10 @@ Finished = Callable[[RunConfig], Values | None]
 
 
 def measured(config: RunConfig, wanted: str | None, data_dir: Path | None) -> Measured:
-    """The measure that is wanted, as `table` takes it, before there are runs.
+    """The measure that is wanted, as `table` takes it, before there are runs; by default the first one of the center.
+
+    What the workers' mini-batches say is no good default where λ is searched: in a long phase a worker becomes good at
+    its own, whatever becomes of the center.
 
     Raises:
         BadInput: the problem has no such measure, or nothing says what a run counts as in it that diverges.
@@ -47,7 +50,8 @@ def measured(config: RunConfig, wanted: str | None, data_dir: Path | None) -> Me
 
     problem = config.trains
     there = measured_over_time(config, load_once(problem, data_dir))
-    column = chosen(wanted, {name: [config.subject] for name in there}, [config.subject])
+    first = problem.column(next(iter(problem.measures)))
+    column = chosen(wanted or first, {name: [config.subject] for name in there}, [config.subject])
     name = Measured(column).alone
     if name not in problem.measures:
         says = f"nothing says as which {name} a run counts that diverges"

@@ -49,7 +49,8 @@ def selected(
         BadInput: the folder has no such runs, or they are not comparable.
     """
     runs = comparison.read_runs([folder]).asked().only(conditions)
-    measure = runs.measured(wanted)
+    center = runs.of_center()
+    measure = runs.measured(wanted or (center and center.column))
     found = comparison.configurations(runs, measure)
     for column in comparison.varying(found):
         if column not in _TUNED and not is_number(column):
