@@ -50,7 +50,7 @@ def selected(
     """
     runs = comparison.read_runs([folder]).asked().only(conditions)
     center = runs.of_center()
-    measure = runs.measured(wanted or (center and center.column))
+    measure = runs.measured(center.column if wanted is None and center is not None else wanted)
     found = comparison.configurations(runs, measure)
     for column in comparison.varying(found):
         if column not in _TUNED and not is_number(column):
