@@ -20,7 +20,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods checks odd-curves which-local-steps growth-rates paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves which-local-steps growth-rates paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -80,6 +80,9 @@ architectures: $(READY)  ## the paper's methods on a convolutional network, a re
 all-methods: $(READY)  ## every optimizer at its defaults, untuned, for the same simulated time; 10 minutes
 	$(BIN)/agn-bench sweep experiments/all-methods.toml
 	$(BIN)/agn-bench table results/all-methods --measure test_accuracy --at 25,50,100
+
+tuned: $(READY)  ## four methods, each tuned with 20 trials, compared on fresh seeds; 20 minutes
+	$(BIN)/agn-bench tune agn easgd dynsgd downpour --workers 20 --seconds 50
 
 checks: $(READY)  ## other authors' experiments, and what they published beside what we get; an hour
 	$(BIN)/agn-bench sweep experiments/checks/toy.toml --out $(CHECKS)/toy --jobs 1

@@ -87,6 +87,8 @@ def text_for(path: Path) -> tuple[str, tuple[str, ...]]:
         return section("curve.csv, curves.csv.gz") + "`run_id`", ()
     if path.name in ("accuracy.csv", "test-accuracy.csv", "center-gap.csv") and path.parts[-3] != "paper-cluster":
         return section("What `agn-bench table` writes") + section(SUMMARY), ()
+    if path.name == "trials.csv":
+        return section("What `agn-bench tune` writes"), ()
     opening = {"paper-cluster": CLUSTER, "beale": BEALE}.get(path.parts[-3], SIZES)
     return part(opening, path.name), ("_std", "_published")
 

@@ -84,7 +84,7 @@ def test_a_run_that_is_refused_there_is_refused_here_and_the_others_go_on(tmp_pa
 def _stop_within_the_first_runs(connection: Connection, terms: Terms) -> None:
     """What a process does, but it gets no further in seeds 0 and 1 than to its first report."""
 
-    def make(config: RunConfig, terms: Terms, on_progress: Callable[[Progress], None]) -> RunResult:
+    def make(config: RunConfig, terms: Terms, on_progress: Callable[[Progress], None], checks: object) -> RunResult:
         def stop(progress: Progress) -> None:
             on_progress(progress)
             if config.seed < 2:

@@ -120,7 +120,7 @@ WORK = [
     "agn_bench.studies.benchmarks.training.training_benchmark", "agn_bench.studies.benchmarks.runs.runs_benchmark",
     "agn_bench.studies.benchmarks.optimizers.optimizers_benchmark",
     "agn_bench.problems.fetching.fetch", "agn_bench.cli.reproducing._draw", "agn_bench.cli.reproducing._compute",
-    "agn_bench.analysis.figures.over_time.over_time",
+    "agn_bench.analysis.figures.over_time.over_time", "agn_bench.studies.tuning.search.search",
 ]  # fmt: skip
 
 
@@ -153,7 +153,8 @@ RIGHT = {
     "exchanges": ["100", "10000"], "repetitions": ["1"], "seconds": ["seconds", "more", "20"], "held_out": ["more"],
     "measure": ["test_accuracy", "accuracy"], "at": ["30,60"], "reach": ["0.9"], "data_dir": ["."], "peers": ["."],
     "file": ["my-experiment.toml"], "folders": ["done", "."], "names": ["grid", "beale"], "name": ["mnist"],
-    "times": ["times.csv"], "what": ["delays"],
+    "times": ["times.csv"], "what": ["delays"], "optimizers": ["agn", "easgd:alpha=0.1", "diloco"],
+    "trials": ["1", "3"], "tuning_seeds": ["1"], "sampler_seed": ["7"], "goal": ["area", "end"], "source": ["done"],
 }  # fmt: skip
 NEVER = {"install_completion", "show_completion", "help"}  # they belong to Typer, and the first changes files at home
 

@@ -39,7 +39,7 @@ def test_the_help_of_a_command_is_whole_in_80_columns(command: Command, name: st
     for parameter in COMMANDS[name].params:
         assert all(re.search(rf"{option}\b", out) for option in parameter.opts if option.startswith("--"))
     assert not re.search(r"\w…", out.replace("N[,N…]", "").replace("S,S…", "").replace("X,X…", "").replace("DIR…", "")
-                         .replace("NAME…", ""))  # fmt: skip
+                         .replace("NAME…", "").replace("OPTIMIZER…", ""))  # fmt: skip
     # Paragraphs are filled: no line but the last of one leaves room for the first word of the next.
     prose = "\n".join(line.strip() for line in lines[: next(at for at, line in enumerate(lines) if "╭" in line)])
     for paragraph in prose.split("\n\n"):

@@ -221,7 +221,7 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
             name: None if pd.isna(value) else value
             for name, value in own.iloc[0][["configuration", *described]].items()
         }
-        curves = [_counted(run, points[run["run_id"]], measure) for _, run in own.iterrows()]
+        curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
         label = _label(columns, distinct, described, apart)
         found.append(Configuration(label, columns, own, curves, measure, center))
     return ranked(found)
@@ -267,14 +267,15 @@ def common_horizon_s(configurations: Sequence[Configuration]) -> float:
     return metrics.common_end_s([configuration.horizon_s for configuration in configurations])
 
 
-def _counted(run: pd.Series, points: pd.DataFrame, measure: Measured) -> metrics.Curve:
-    values = points[measure.column].to_numpy()
+def counted(run: Mapping[Any, Any], points: Mapping[Any, Any] | pd.DataFrame, measure: Measured) -> metrics.Curve:
+    """A run's curve as it counts, by its row of summary.csv and the columns of its points."""
+    values = np.asarray(points[measure.column])
     return metrics.counted_curve(
-        points["time_s"].to_numpy(),
+        np.asarray(points["time_s"]),
         values if measure.is_of_center else metrics.carried(values),
         horizon_s=run["sim_time_s"],
         diverged_s=run["diverged_s"] if run["status"] == "diverged" else None,
-        counts_as=counts_as(run.to_dict(), measure.column),
+        counts_as=counts_as(run, measure.column),
     )
 
 

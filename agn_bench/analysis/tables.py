@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ TRIED = 3
 """Values of a number from which on its best may lie at the edge: of two, every one does."""
 
 
-def measure_table(configurations: Sequence[Configuration], at: Sequence[float], reach: Sequence[float]) -> list[Row]:
+def measure_table(
+    configurations: Sequence[Configuration],
+    at: Sequence[float],
+    reach: Sequence[float],
+    known_edges: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[Row]:
     """A row a configuration, mean and sample standard deviation over its seeds.
 
     Columns: the configuration; `seeds`; `diverged` (how many of them); the measure of the final center, as
@@ -29,17 +35,22 @@ def measure_table(configurations: Sequence[Configuration], at: Sequence[float], 
     mean of the measure over [0, `area_until_s`], the shortest run of the whole table; `area_behind`, how much worse
     that is than the first configuration's with the same seed, mean and half of its 95 % interval, blank for the first
     itself and without a seed that both have: the same seed is the same start, data and delays, so that less of it is
-    chance; `best_at_edge_of`, the numbers of which it has the least or the largest that was tried (see edges).
+    chance; `best_at_edge_of`, the numbers of which it has the least or the largest that was tried (see edges), or, by
+    `configuration`, those of `known_edges`, of which it was chosen among others elsewhere.
 
     No seed is left out of a mean: one that diverged counts as its problem says from there, and has reached what it had
     reached before.
     """
     until = common_horizon_s(configurations)
     own = [areas(configuration, until) for configuration in configurations]
-    at_edge = {id(edge.configuration): [*edge.columns] for edge in edges(configurations)}
+    at_edge = {str(edge.configuration.columns["configuration"]): [*edge.columns] for edge in edges(configurations)}
+    at_edge |= {name: [*numbers] for name, numbers in known_edges.items()}
     return [
         _row(configuration, at, reach, found, [] if found is own[0] else _worse(configuration, own[0], found))
-        | {"area_until_s": until, "best_at_edge_of": " ".join(at_edge.get(id(configuration), []))}
+        | {
+            "area_until_s": until,
+            "best_at_edge_of": " ".join(at_edge.get(str(configuration.columns["configuration"]), [])),
+        }
         for configuration, found in zip(configurations, own, strict=True)
     ]
 

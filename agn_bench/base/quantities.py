@@ -118,6 +118,32 @@ class OneOf:
         return (None, problem) if problem else (text, "")
 
 
+LINEAR, LOG = "linear", "log"
+
+
+class Search(NamedTuple):
+    """Where the best value of a number is looked for: from `low` to `high`, evenly, or evenly in its logarithm."""
+
+    low: float
+    high: float
+    scale: str = LINEAR
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}{', logarithm' if self.scale == LOG else ''}"
+
+    def problem(self, accepted: Accepted) -> str:
+        """What is wrong with it, for a number that takes this; nothing if it can be searched."""
+        if accepted.several:
+            return "a list is not searched"
+        if self.scale not in (LINEAR, LOG):
+            return f"{self.scale} is neither {LINEAR} nor {LOG}"
+        if wrong := accepted.problem(self.low) or accepted.problem(self.high):
+            return f"from {self.low} to {self.high}, of which one end is {wrong}"
+        if not self.low < self.high or (self.scale == LOG and self.low <= 0):
+            return f"from {self.low} to {self.high} there is nothing to search"
+        return ""
+
+
 @dataclass(frozen=True)
 class Number:
     """A number as a class declares it."""
@@ -128,6 +154,8 @@ class Number:
     default: Any = MISSING
     later: bool = False
     """Declared after runs had been made without it: where it has its default, it is not in their names."""
+    search: Search | None = None
+    """Where `agn-bench tune` looks for its best value; None: it is left as it is."""
 
     @property
     def required(self) -> bool:
@@ -143,6 +171,7 @@ def quantity(
     several: bool = False,
     whole: bool = False,
     later: bool = False,
+    search: tuple[float, float] | tuple[float, float, str] | None = None,
 ) -> Any:
     """A field that takes numbers from `low` to `high`.
 
@@ -152,10 +181,19 @@ def quantity(
         whole: whole numbers only.
         later: it came when there were runs without it. They keep their names, as its default is left out of the names.
             So that default must be what they were made with, and never change.
+        search: where `agn-bench tune` looks for its best value, as in `(0.5, 0.99)`, or evenly in its logarithm as in
+            `(0.001, 1, "log")`. Without it the number is left as it is.
+
+    Raises:
+        ValueError: there is nothing to search.
     """
     accepted = Accepted(low, high, several, whole)
+    searched = None if search is None else Search(*search)
+    if searched is not None and (wrong := searched.problem(accepted)):
+        raise ValueError(f"search={search}: {wrong}")
     default = default if default is MISSING else accepted.normal(default)
-    return field(default=default, metadata={"accepted": accepted, "help": help, "later": later})
+    metadata = {"accepted": accepted, "help": help, "later": later, "search": searched}
+    return field(default=default, metadata=metadata)
 
 
 def choice(*words: str, default: Any = MISSING, help: str = "", later: bool = False) -> Any:  # noqa: A002
@@ -197,7 +235,12 @@ def declared_numbers(kind: Any) -> Mapping[str, Number]:
     """The numbers that a dataclass declares, by name."""
     return {
         one.name: Number(
-            one.name, one.metadata["accepted"], one.metadata["help"], one.default, one.metadata.get("later", False)
+            one.name,
+            one.metadata["accepted"],
+            one.metadata["help"],
+            one.default,
+            one.metadata.get("later", False),
+            one.metadata.get("search"),
         )
         for one in fields(kind)
         if "accepted" in one.metadata

@@ -4,6 +4,7 @@
     options.py     options that several commands take
     training.py    run
     sweeping.py    sweep, merge
+    tuning.py      tune
     data.py        data fetch, verify
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
@@ -19,6 +20,7 @@ from agn_bench.cli.base import app, main
 # isort: off
 from agn_bench.cli import training
 from agn_bench.cli import sweeping
+from agn_bench.cli import tuning
 from agn_bench.cli import data
 from agn_bench.cli import timing
 from agn_bench.cli import bench
@@ -26,4 +28,4 @@ from agn_bench.cli import reading
 from agn_bench.cli import reproducing
 # isort: on
 
-__all__ = ["app", "bench", "data", "main", "reading", "reproducing", "sweeping", "timing", "training"]
+__all__ = ["app", "bench", "data", "main", "reading", "reproducing", "sweeping", "timing", "training", "tuning"]

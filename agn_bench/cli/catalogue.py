@@ -185,6 +185,9 @@ def described(text: str) -> list[tuple[str, str, list[Row]]]:
             }
             for number in numbers.values()
         ]
+        if any(number.search is not None for number in numbers.values()):
+            for row, number in zip(rows, numbers.values(), strict=True):
+                row["searched by tune"] = "–" if number.search is None else str(number.search)
         about = inspect.cleandoc(thing.__doc__ or "") if isinstance(thing, type) else str(thing)
         found.append((f"{what} {name}", about, rows))
     return found

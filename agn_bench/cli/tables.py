@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
+from types import MappingProxyType
 
 from agn_bench.analysis import grids
 from agn_bench.analysis.comparison import MANY, Configuration
@@ -43,14 +44,23 @@ class Tables:
 Made = tuple[list[Row], Tables]
 
 
-def measure_tables(groups: Mapping[str, list[Configuration]], by: str | None, asked: Asked) -> Made:
-    """A row a configuration, the groups one after another."""
+def measure_tables(
+    groups: Mapping[str, list[Configuration]],
+    by: str | None,
+    asked: Asked,
+    known_edges: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Made:
+    """A row a configuration, the groups one after another.
+
+    Args:
+        known_edges: by configuration (its hash) the numbers at the edge of what was tried elsewhere.
+    """
     tables: list[Shown] = []
     rows: list[Row] = []
     brief: list[dict[str, str]] = []
     measure = asked.measure
     for name, group in groups.items():
-        own = measure_table(group, asked.at, asked.reach)
+        own = measure_table(group, asked.at, asked.reach, known_edges)
         rows += own
         sections = [*readable(group, own, asked.at, asked.reach).items()]
         title = f"{name}: " if name else ""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from agn_bench.base.inputs import NeverAccepted, choose, number, shown, spelled, whole_number
 from agn_bench.base.named import Named
-from agn_bench.base.quantities import LARGEST, SMALLEST, Accepted, declared_numbers
+from agn_bench.base.quantities import LARGEST, LOG, SMALLEST, Accepted, Search, declared_numbers
 from agn_bench.config.defaults import EVALUATIONS, PRESETS, PRODUCTS, SHARES
 from agn_bench.optimizers import LOCAL_OPTIMIZERS, OPTIMIZERS
 from agn_bench.optimizers.local_steps import LOCAL_STEPS_RULES
@@ -79,6 +79,8 @@ class Option:
     """Of a number that depends on no other option."""
     automatic: bool = False
     """Whether it takes `auto` too."""
+    search: Search | None = None
+    """Where `agn-bench tune` looks for its best value; None: it is left as it is."""
     unit: str = ""
     metavar: str = ""
     """The word for its value in the help; by default that of its kind. Other options stand in `help` in backticks."""
@@ -189,6 +191,7 @@ OPTIONS = {
             OPTIMIZER,
             "auto",
             automatic=True,
+            search=Search(1, 64, LOG),
         ),
         Option(
             "local_steps_rule",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from agn_bench.base.user_code import called
 from agn_bench.clock import Profile
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import Batch, Data, Problem
-from agn_bench.training.records import Progress, RunResult
+from agn_bench.training.records import Check, Progress, RunResult
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,13 @@ NOTHING_SPECIAL = Terms()
 
 
 def make(
-    config: RunConfig, terms: Terms = NOTHING_SPECIAL, on_progress: Callable[[Progress], object] | None = None
+    config: RunConfig,
+    terms: Terms = NOTHING_SPECIAL,
+    on_progress: Callable[[Progress], object] | None = None,
+    checks: Sequence[Check] = (),
 ) -> RunResult:
-    """Make a run here. JAX's threads and device must be set (see machine.prepare).
+    """Make a run here, up to its end or to where a check ends it. JAX's threads and device must be set (see
+    machine.prepare).
 
     Raises:
         BadInput: the data set is not here, or the run cannot be made (see simulate.simulate).
@@ -42,7 +46,7 @@ def make(
     from agn_bench.training.simulate import simulate
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    result = simulate(config, load_once(config.trains, terms.data_dir), on_progress)
+    result = simulate(config, load_once(config.trains, terms.data_dir), on_progress, checks)
     facts = {
         "started": started,
         "machine": _described(config),

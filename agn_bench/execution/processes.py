@@ -27,7 +27,7 @@ def make_here(work: Work, watcher: Watcher, terms: Terms) -> None:
     while (config := work.take(compiled)) is not None:
         watcher.started(config)
         try:
-            result = make(config, terms, partial(watcher.progressed, config))
+            result = make(config, terms, partial(watcher.progressed, config), work.checks(config))
         except Exception as error:
             watcher.failed(config, error)
         else:
@@ -64,7 +64,7 @@ def make_in_processes(work: Work, watcher: Watcher, terms: Terms, processes: int
             compiled[connection] = programs
             running[connection] = config
             with suppress(ConnectionError):  # of a process that died; it is seen where messages are received
-                connection.send(config)
+                connection.send((config, work.checks(config)))
             watcher.started(config)
 
         for _ in range(processes):
@@ -97,14 +97,14 @@ def _serve(connection: Connection, terms: Terms) -> None:
     machine.prepare(machine.threads())
     while True:
         try:
-            config = connection.recv()
+            config, checks = connection.recv()
         except EOFError:
             return
         except Exception as error:  # what is of a user's file is loaded here
             connection.send(_not_here(error))
             continue
         try:
-            answer: RunResult | Exception = make(config, terms, connection.send)
+            answer: RunResult | Exception = make(config, terms, connection.send, checks)
         except ConnectionError:
             return  # nobody is there any more
         except Exception as error:

@@ -139,7 +139,7 @@ def _way_to_make(
         site = Site(client, place.scheduler, machine.threads(), place.device, place.terms)
         return partial(make_on_cluster, watcher=watcher, site=site)
     for config in missing:
-        _require_memory(config)
+        require_memory(config)
     for problem in dict.fromkeys(config.trains for config in missing):
         load_once(problem, place.terms.data_dir)
     processes = at_once(missing, place.processes)
@@ -258,7 +258,8 @@ def at_once(configs: Sequence[RunConfig], processes: int) -> int:
     return max(1, int(min(processes, machine.memory_bytes() / largest)))
 
 
-def _require_memory(config: RunConfig) -> None:
+def require_memory(config: RunConfig) -> None:
+    """Raise BadInput if the run does not fit into this machine's memory."""
     needed, there = config.memory_bytes, machine.memory_bytes()
     if needed > there:
         problem = f"the run needs about {needed / 1e9:.0f} GB of memory, this machine has {there / 1e9:.0f} GB"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from agn_bench.config.run import RunConfig
-from agn_bench.training.records import Progress, RunResult
+from agn_bench.training.records import Check, Progress, RunResult
 
 
 class Watcher:
@@ -56,6 +56,10 @@ class Work:
         self._waiting = [waiting[key] for key in sorted(waiting)]
         self._allowed = allowed
         self._compiled: Counter[Program] = Counter()
+
+    def checks(self, config: RunConfig) -> Sequence[Check]:
+        """What may end a run before its end, in processes of this machine."""
+        return ()
 
     def take(self, compiled: set[Program]) -> RunConfig | None:
         """The next run for a process, None if there is none.

@@ -24,7 +24,9 @@ class Adag(Optimizer):
     family: ClassVar[str] = "corrected by distance"
     source: ClassVar[str] = "Hermans 2017, thesis, Maastricht University"
 
-    scale: float = factor("Square of the distance at which a weight's step is halved, γ.", default=1e-4)
+    scale: float = factor(
+        "Square of the distance at which a weight's step is halved, γ.", default=1e-4, search=(1e-6, 1, "log")
+    )
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         step = displacement(worker, commit)
@@ -38,7 +40,9 @@ class AdagAgn(Optimizer):
     family: ClassVar[str] = "normalized"
     source: ClassVar[str] = "Hermans 2017, thesis, Maastricht University"
 
-    scale: float = factor("Square of the distance at which a weight's step is halved, γ.", default=1e-4)
+    scale: float = factor(
+        "Square of the distance at which a weight's step is halved, γ.", default=1e-4, search=(1e-6, 1, "log")
+    )
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         step = each(lambda d: d / commit.steps, displacement(worker, commit))

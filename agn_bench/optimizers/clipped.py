@@ -19,7 +19,7 @@ class Clipped(Downpour):
 
     source: ClassVar[str] = "Erickson, Johansson 2026, arXiv 2606.13287"
 
-    radius: float = factor("Length up to which a gradient stays as it is, r.", default=1.0)
+    radius: float = factor("Length up to which a gradient stays as it is, r.", default=1.0, search=(0.03, 30, "log"))
 
     def gradient(self, gradient: Params, params: Params, start: Params, memory: Any) -> Params:
         import jax.numpy as jnp

@@ -39,7 +39,7 @@ class Dana(Optimizer):
     server_slots: ClassVar[int] = 1
     worker_slots: ClassVar[int] = 1
 
-    momentum: float = quantity(0, 0.999_999, default=0.9, help=_KEPT)
+    momentum: float = quantity(0, 0.999_999, default=0.9, help=_KEPT, search=(0, 0.99))
 
     def init(self, center: Params, workers: int) -> Any:
         """Σ v over the workers, kept up to date commit by commit."""
@@ -73,7 +73,9 @@ class DanaDc(Dana):
 
     needs_learning_rate: ClassVar[bool] = True
 
-    compensation: float = quantity(0, 1e6, default=2.0, help="Its strength, κ (the paper's λ).")
+    compensation: float = quantity(
+        0, 1e6, default=2.0, search=(0.1, 30, "log"), help="Its strength, κ (the paper's λ)."
+    )
 
     def step(self, center: Params, worker: Worker, commit: Commit) -> Params:
         return compensated(worker, commit, center, self.compensation)
@@ -87,7 +89,7 @@ class _OfEachWorker(Optimizer):
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     worker_slots: ClassVar[int] = 1
 
-    momentum: float = quantity(0, 0.999_999, default=0.9, help=_KEPT)
+    momentum: float = quantity(0, 0.999_999, default=0.9, help=_KEPT, search=(0, 0.99))
 
     def init_worker(self, center: Params) -> Any:
         """vᵢ."""
@@ -134,7 +136,9 @@ class NagAsgd(Optimizer):
     source: ClassVar[str] = "Hakimi et al. 2019, arXiv 1907.11612"
     server_slots: ClassVar[int] = 1
 
-    momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the last step that is taken again, γ.")
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Share of the last step that is taken again, γ."
+    )
 
     def init(self, center: Params, workers: int) -> Any:
         """v."""

@@ -33,7 +33,9 @@ class DcAsgd(Optimizer):
     source: ClassVar[str] = "Zheng et al. 2017, arXiv 1609.08326"
     needs_learning_rate: ClassVar[bool] = True
 
-    strength: float = quantity(0, 1e6, default=0.04, help="Of the compensation, κ (the paper's λ).")
+    strength: float = quantity(
+        0, 1e6, default=0.04, search=(0.001, 10, "log"), help="Of the compensation, κ (the paper's λ)."
+    )
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         return moved(server, compensated(worker, commit, server.center, self.strength)), worker
@@ -51,7 +53,9 @@ class DcAsgdAdaptive(Optimizer):
     needs_learning_rate: ClassVar[bool] = True
     worker_slots: ClassVar[int] = 1
 
-    strength: float = quantity(0, 1e6, default=2.0, help="Of the compensation, κ (the paper's λ₀).")
+    strength: float = quantity(
+        0, 1e6, default=2.0, search=(0.02, 30, "log"), help="Of the compensation, κ (the paper's λ₀)."
+    )
     decay: float = quantity(0, 0.999_999, default=0.95, help="Share of the old mean square that is kept, m.")
 
     def init_worker(self, center: Params) -> Any:

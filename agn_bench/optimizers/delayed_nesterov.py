@@ -37,8 +37,10 @@ class DelayedNesterov(Optimizer):
     server_slots: ClassVar[int] = 2
 
     period: int = quantity(0, 1e9, whole=True, default=0, help="Commits between two momenta, N; 0 stands for n.")
-    rate: float = factor("Step length of the server, ε.", default=0.7)
-    momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, β.")
+    rate: float = factor("Step length of the server, ε.", default=0.7, search=(0.05, 2, "log"))
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Share of the momentum that is kept, β."
+    )
     spread: float = quantity(
         0, 1, default=0.0, help="Share of the momentum that all commits apply, d; the paper's d times N."
     )

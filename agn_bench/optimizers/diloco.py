@@ -25,8 +25,10 @@ class Diloco(Stepping):
     trained_with: ClassVar[Mapping[str, object]] = {"local_optimizer": "adamw"}
     server_slots: ClassVar[int] = 2
 
-    rate: float = factor("Step length of the server, ρ.", default=0.7)
-    momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, μ.")
+    rate: float = factor("Step length of the server, ρ.", default=0.7, search=(0.05, 2, "log"))
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Share of the momentum that is kept, μ."
+    )
 
     def inner(self) -> Optimizer:
         return LocalSgd()

@@ -23,7 +23,9 @@ class Eamsgd(Optimizer):
     source: ClassVar[str] = "Zhang et al. 2015, arXiv 1412.6651"
     trained_with: ClassVar[Mapping[str, object]] = {"local_optimizer": "nesterov:learning_rate=0.01:momentum=0.99"}
 
-    beta: float = factor("Elastic force of all workers together, β, a fraction.", high=1.0, default=0.9)
+    beta: float = factor(
+        "Elastic force of all workers together, β, a fraction.", high=1.0, default=0.9, search=(0.1, 1, "log")
+    )
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         return drawn_together(server, worker, self.beta / commit.workers)

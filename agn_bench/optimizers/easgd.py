@@ -18,7 +18,7 @@ class Easgd(Optimizer):
     family: ClassVar[str] = "elastic"
     source: ClassVar[str] = "Zhang et al. 2015, arXiv 1412.6651"
 
-    alpha: float = factor("Elastic force α, a fraction.", high=1.0, default=0.05)
+    alpha: float = factor("Elastic force α, a fraction.", high=1.0, default=0.05, search=(0.005, 0.5, "log"))
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
         return drawn_together(server, worker, self.alpha)

@@ -22,9 +22,11 @@ class Fedasync(Optimizer):
     family: ClassVar[str] = "weighted by staleness"
     source: ClassVar[str] = "Xie et al. 2020, arXiv 1903.03934"
 
-    mixing: float = factor("Share of a commit that is not stale, α.", high=1.0, default=0.6)
+    mixing: float = factor("Share of a commit that is not stale, α.", high=1.0, default=0.6, search=(0.05, 1, "log"))
     weight: str = choice("polynomial", "hinge", "constant", default="polynomial", help="How s depends on τ.")
-    a: float = quantity(0, 1e6, default=0.5, help="How fast s falls; the paper has 10 with the hinge.")
+    a: float = quantity(
+        0, 1e6, default=0.5, search=(0.05, 10, "log"), help="How fast s falls; the paper has 10 with the hinge."
+    )
     b: float = quantity(0, 1e9, default=4.0, help="The staleness from which the hinge falls.")
     proximal: float = quantity(0, 1e6, default=0.0, help="Weight of the proximal term, ρ.")
 

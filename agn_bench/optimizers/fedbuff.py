@@ -18,8 +18,8 @@ class Fedbuff(Optimizer):
     source: ClassVar[str] = "Nguyen et al. 2022, arXiv 2106.06639"
     server_slots: ClassVar[int] = 1
 
-    size: int = quantity(1, 1e9, whole=True, default=10, help="Commits in a buffer, K.")
-    rate: float = factor("Step length of the server, η.", default=1.0)
+    size: int = quantity(1, 1e9, whole=True, default=10, search=(1, 100, "log"), help="Commits in a buffer, K.")
+    rate: float = factor("Step length of the server, η.", default=1.0, search=(0.05, 5, "log"))
 
     def rules(self, workers: int) -> Rules:
         return Rules(quorum=self.size)

@@ -35,7 +35,7 @@ class GapAware(Optimizer):
     needs_learning_rate: ClassVar[bool] = True
     server_slots: ClassVar[int] = 2
 
-    momentum: float = quantity(0, 0.999_999, default=0.0, help="Share of v that is kept, μ.")
+    momentum: float = quantity(0, 0.999_999, default=0.0, search=(0, 0.99), help="Share of v that is kept, μ.")
     decay: float = quantity(0, 0.999_999, default=0.999, help="How much less an earlier commit's v² counts, Γ.")
 
     def init(self, center: Params, workers: int) -> Any:

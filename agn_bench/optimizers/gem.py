@@ -36,8 +36,12 @@ class Gem(Optimizer):
     source: ClassVar[str] = "Hermans, Louppe 2018, arXiv 1805.08469"
     worker_slots: ClassVar[int] = 2
 
-    kappa: float = factor("How much more the workers may move the center than one would, κ.", default=1.0)
-    momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, μ.")
+    kappa: float = factor(
+        "How much more the workers may move the center than one would, κ.", default=1.0, search=(0.1, 10, "log")
+    )
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Share of the momentum that is kept, μ."
+    )
     most: float = factor("The largest π.", default=5.0)
 
     def init_worker(self, center: Params) -> Any:

@@ -17,7 +17,7 @@ class Sgd(LocalOptimizer):
 
     slots: ClassVar[int] = 0
 
-    learning_rate: float = factor("Step length.", default=0.3)
+    learning_rate: float = factor("Step length.", default=0.3, search=(0.003, 3, "log"))
 
     def transformation(self) -> optax.GradientTransformation:
         import optax
@@ -31,7 +31,7 @@ class Momentum(LocalOptimizer):
 
     slots: ClassVar[int] = 1
 
-    learning_rate: float = factor("Step length.", default=0.03)
+    learning_rate: float = factor("Step length.", default=0.03, search=(3e-4, 0.3, "log"))
     momentum: float = factor("Share of the last step that is taken again.", high=0.999_999, default=0.9)
 
     def transformation(self) -> optax.GradientTransformation:
@@ -46,7 +46,7 @@ class Adam(LocalOptimizer):
 
     slots: ClassVar[int] = 2
 
-    learning_rate: float = factor("Step length.", default=1e-3)
+    learning_rate: float = factor("Step length.", default=1e-3, search=(3e-5, 0.03, "log"))
 
     def transformation(self) -> optax.GradientTransformation:
         import optax

@@ -32,7 +32,9 @@ class Picky(Optimizer):
     family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Cohen et al. 2021, arXiv 2106.11879"
 
-    threshold: float = factor("Euclidean distance up to which a commit counts; it has to be tuned.", default=1.0)
+    threshold: float = factor(
+        "Euclidean distance up to which a commit counts; it has to be tuned.", default=1.0, search=(0.01, 100, "log")
+    )
 
     def init(self, center: Params, workers: int) -> Any:
         """How many commits have counted."""

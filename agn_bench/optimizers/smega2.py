@@ -32,7 +32,9 @@ class Smega2(Optimizer):
     source: ClassVar[str] = "Cohen et al. 2022, ICPP, doi 10.1145/3545008.3545010"
     server_slots: ClassVar[int] = 2
 
-    momentum: float = quantity(0, 0.999_999, default=0.9, help="Share of the momentum that is kept, γ.")
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Share of the momentum that is kept, γ."
+    )
     period: int = quantity(0, 1e9, whole=True, default=0, help="Commits between two momenta, N; 0 stands for n.")
 
     def init(self, center: Params, workers: int) -> Any:

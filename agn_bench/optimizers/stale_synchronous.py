@@ -19,7 +19,14 @@ class StaleSynchronous(Optimizer):
     family: ClassVar[str] = "additive"
     source: ClassVar[str] = "Ho et al. 2013, NeurIPS"
 
-    ahead: int = quantity(0, 1e9, whole=True, default=3, help="Phases that a worker may be ahead of the slowest, s.")
+    ahead: int = quantity(
+        0,
+        1e9,
+        whole=True,
+        default=3,
+        search=(1, 30, "log"),
+        help="Phases that a worker may be ahead of the slowest, s.",
+    )
     commits: str = choice(
         "downpour",
         "agn",

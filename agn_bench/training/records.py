@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -81,6 +81,22 @@ class Replay:
         return replace(self, losses=self.losses[:, :steps], measured=measured)
 
 
+class Check(Protocol):
+    """What a run must have reached by some simulated time, so that it goes on."""
+
+    @property
+    def until_s(self) -> float:
+        """How much of the curve it looks at, in simulated s."""
+
+    def verdict(self, curve: Mapping[str, np.ndarray]) -> Any:
+        """None: the run goes on. Else it ends, and this is kept with it (RunResult.verdict).
+
+        Args:
+            curve: the columns of curve.csv, which are the whole run's up to `until_s` and one point more, and go on
+                with what there is.
+        """
+
+
 @dataclass(frozen=True)
 class RunResult:
     """A run: its timeline and what the replay of it measured."""
@@ -96,11 +112,13 @@ class RunResult:
     wall_clock_s: dict[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
     """When and where it was made, for run.json."""
+    verdict: Any = None
+    """What the check said that ended it (see Check); None: none has."""
 
     @property
     def status(self) -> str:
         """`done` or `diverged`, either of which is a result; or `stopped`: it was ended from outside (see
-        library.run), and what there is of it is not the configuration's result.
+        library.run and Check), and what there is of it is not the configuration's result.
         """
         if self.replay.diverged_exchange is not None:
             return "diverged"

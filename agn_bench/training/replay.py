@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
@@ -18,6 +20,9 @@ from agn_bench.training.evaluation import evaluated, values
 from agn_bench.training.exchange import all_finite
 from agn_bench.training.records import Evaluation, Progress, Replay, Target
 from agn_bench.training.task import task_of
+
+IsOver = Callable[[int, int, Callable[[], Replay]], bool]
+"""Of exchanges [first, last), which were just made, and a function that gives what there is until now."""
 
 
 class Stretch(NamedTuple):
@@ -49,6 +54,7 @@ def replay_timeline(
     on_progress: Callable[[Progress], object] | None = None,
     until: int | None = None,
     onward: Callable[[np.ndarray], Stretch | None] | None = None,
+    is_over: IsOver | None = None,
 ) -> Replay:
     """Train along `timeline`; the parameters' dtype is that of `initial`.
 
@@ -66,6 +72,7 @@ def replay_timeline(
         until: how many exchanges to train before `onward` is asked, where λ is decided meanwhile.
         onward: told the losses of all exchanges so far, (exchanges, λ), when these are trained. It says how the run
             goes on; None: it is over.
+        is_over: asked after each segment whether the replay ends there.
     """
     train, test = jax.device_put((train, test))
     task, initial = task_of(problem, initial)
@@ -92,7 +99,7 @@ def replay_timeline(
             factors=known.factors,
             continues=onward is not None,
         )
-        return _replay(training, known, test, target, on_progress, further)
+        return _replay(training, known, test, target, on_progress, further, is_over)
 
     # The center is looked at once a segment, which costs nothing. At each exchange it would cost a tenth of a step; so
     # the runs that diverge are the ones that pay for it, by being made again.
@@ -108,6 +115,7 @@ def _replay(
     target: Target | None,
     on_progress: Callable[[Progress], object] | None,
     further: Callable[[Callable[[], np.ndarray]], Stretch | None],
+    is_over: IsOver | None,
 ) -> Replay | None:
     """None if a center of the last segment is not finite, but nobody watched which."""
     task = training.task
@@ -115,12 +123,23 @@ def _replay(
     measured: dict[str, list[np.ndarray]] = {}
     evaluations: list[Evaluation] = []
     diverged = reached = None
-    stopping = False
+    stopping = over = False
     last = 0
 
     def look(version: int) -> tuple[jax.Array, Any]:
         center = training.center
         return all_finite(center), evaluated(task, center, test) if version in stretch.evaluate_at else None
+
+    def so_far(kept: int) -> Replay:
+        return Replay(
+            center=None,
+            losses=_joined(losses)[:kept],
+            measured={name: _joined(parts)[:kept] for name, parts in measured.items()},
+            evaluations=evaluations,
+            diverged_exchange=diverged,
+            reached=reached is not None,
+            stopped=diverged is None and reached is None and kept < stretch.timeline.exchanges,
+        )
 
     def goes_on(_: object) -> bool:
         return not stopping
@@ -145,6 +164,9 @@ def _replay(
                 if target is not None and last and target.is_reached(evaluations[-1].values):
                     reached = last
                     break
+            if is_over is not None and is_over(first, last, partial(so_far, last)):
+                over = True
+                break
             if on_progress is not None and made:
                 progress = Progress(
                     exchanges=last,
@@ -158,28 +180,20 @@ def _replay(
                     center=evaluations[-1].values if evaluations else {},
                 )
                 stopping = stopping or on_progress(progress) is True
-        ended = stopping or diverged is not None or reached is not None
+        ended = stopping or over or diverged is not None or reached is not None
         following = None if ended else further(lambda: _joined(losses))
         if following is None:
             break
         stretch = following
         training.go_on(stretch.timeline, stretch.batches, stretch.factors)
 
-    kept = last if diverged is None else diverged + 1
-    stopped = diverged is None and reached is None and kept < timeline.exchanges
-    if stopped and kept not in stretch.evaluate_at:
+    found = so_far(last if diverged is None else diverged + 1)
+    if over:  # the center is ahead of what was looked at
+        return found
+    if found.stopped and last not in stretch.evaluate_at:
         tested = jax.device_get(evaluated(task, training.center, test))
-        evaluations.append(Evaluation(kept, values(task, tested, test)))
-    return Replay(
-        center=jax.device_get(task.whole(training.center)),
-        losses=_joined(losses)[:kept],
-        measured={name: _joined(parts)[:kept] for name, parts in measured.items()},
-        evaluations=evaluations,
-        diverged_exchange=diverged,
-        reached=reached is not None,
-        applied=training.applied,
-        stopped=stopped,
-    )
+        evaluations.append(Evaluation(last, values(task, tested, test)))
+    return replace(found, center=jax.device_get(task.whole(training.center)), applied=training.applied)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

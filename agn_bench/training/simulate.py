@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,10 +21,10 @@ from agn_bench.config.defaults import EVALUATIONS
 from agn_bench.config.run import RunConfig
 from agn_bench.problems import Batch, Params, Problem, shares
 from agn_bench.training.adapting import Adapting, with_room
-from agn_bench.training.checks import check_initial, check_measures
-from agn_bench.training.columns import POINTS_PER_WINDOW
+from agn_bench.training.checks import check_initial, check_measures, check_problem
+from agn_bench.training.columns import POINTS_PER_WINDOW, curve, measured_in_training
 from agn_bench.training.evaluation import evaluated, examples, values
-from agn_bench.training.records import Progress, RunResult, Target
+from agn_bench.training.records import Check, Progress, Replay, RunResult, Target
 from agn_bench.training.replay import Stretch, replay_timeline
 from agn_bench.training.task import task_of
 from agn_bench.training.timing import alike, timeline_of
@@ -32,12 +33,16 @@ MAX_CURVE_POINTS = 1_000_000
 
 
 def simulate(
-    config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None = None
+    config: RunConfig,
+    data: tuple[Batch, Batch | None],
+    on_progress: Callable[[Progress], object] | None = None,
+    checks: Sequence[Check] = (),
 ) -> RunResult:
     """Simulate the timeline of `config` and replay the training along it.
 
     Args:
         data: the training set and the test set of its problem (see Problem.load).
+        checks: the first of them that says so ends the run, unless its λ is decided meanwhile.
 
     Raises:
         BadInput: the curve's window is too short for the simulated time, or the data split asks for classes and there
@@ -47,11 +52,14 @@ def simulate(
     if config.products != "float32" and jax.default_backend() == "cpu":
         raise BadInput("products", config.products, "not on a CPU", "float32, or a GPU")
     with own_settings(), jax.default_matmul_precision("highest" if config.products == "float32" else config.products):
-        return _simulate(config, data, on_progress)
+        return _simulate(config, data, on_progress, checks)
 
 
 def _simulate(
-    config: RunConfig, data: tuple[Batch, Batch | None], on_progress: Callable[[Progress], object] | None
+    config: RunConfig,
+    data: tuple[Batch, Batch | None],
+    on_progress: Callable[[Progress], object] | None,
+    checks: Sequence[Check],
 ) -> RunResult:
     began = time.perf_counter()
     adapting = Adapting(config) if config.adapts else None
@@ -73,6 +81,8 @@ def _simulate(
         stretch = _stretch(config, labels, adapting.timeline, adapting, stretch.batches)
         return stretch
 
+    looks = _looks(config, timeline)
+    checking = _Checking(config, timeline, looks, checks if adapting is None else ())
     replay = replay_timeline(
         stretch.timeline,
         stretch.batches,
@@ -89,11 +99,14 @@ def _simulate(
         on_progress=on_progress,
         until=stretch.last,
         onward=None if adapting is None else onward,
+        is_over=checking if checking.asks else None,
     )
+    if checking.verdict is not None:
+        return RunResult(config, timeline, replay, looks, {}, {}, verdict=checking.verdict)
     if adapting is not None:
         timeline = alike(adapting.timeline)
         replay = replay.with_room(timeline.local_steps)
-    looks = _looks(config, timeline)
+        looks = _looks(config, timeline)
     if replay.reached or replay.stopped:
         looks = [look for look in looks if look[1] <= replay.exchanges]
         if looks[-1][1] < replay.exchanges:
@@ -139,6 +152,56 @@ def _stretch(
         )
     looks = {exchanges for _, exchanges in _looks(config, timeline)}
     return Stretch(timeline, batches, looks, _factors(config, timeline), last)
+
+
+def measured_over_time(config: RunConfig, data: tuple[Batch, Batch | None]) -> list[str]:
+    """The columns of curve.csv that are measures, found by shapes alone: of the workers' mini-batches, of the center.
+
+    Args:
+        data: as for `simulate`.
+
+    Raises:
+        UserCodeError: the problem is a user's, and a function of it fails.
+    """
+    problem, (train, _) = config.trains, data
+    with own_settings():
+        task, initial = task_of(problem, _initial(problem, config.seed))
+        in_training = check_problem(task, initial, train, config.batch_size)
+    return [*(measured_in_training(name) for name, _ in in_training), *map(problem.column, problem.measures)]
+
+
+class _Checking:
+    """Asks the checks of a run, each as soon as what it looks at is known.
+
+    A mini-batch may be done long before the commit that it is part of is applied. So a check waits until all
+    mini-batches are known of the points that it looks at; it then sees what it would see of the whole run.
+    """
+
+    def __init__(
+        self, config: RunConfig, timeline: Timeline, looks: list[tuple[float, int]], checks: Sequence[Check]
+    ) -> None:
+        self._config, self._timeline, self._looks = config, timeline, looks
+        self.verdict: Any = None
+        begins = timeline.step_times_s()[:, 0] if checks else np.empty(0)
+        # Up to the next point, whose window begins up to a fifth of it later.
+        sees = [check.until_s + config.window * (1 + 1 / POINTS_PER_WINDOW) for check in checks]
+        known = (int(np.flatnonzero(begins < time_s)[-1]) + 1 if (begins < time_s).any() else 1 for time_s in sees)
+        self._checks = [*zip(known, checks, strict=True)]
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is any."""
+        return bool(self._checks)
+
+    def __call__(self, first: int, last: int, so_far: Callable[[], Replay]) -> bool:
+        """Whether the run is over, of which exchanges [first, last) were just made."""
+        if last == self._timeline.exchanges:
+            return False
+        for exchanges, check in self._checks:
+            if first < exchanges <= last and self.verdict is None:
+                made = RunResult(self._config, self._timeline, so_far(), self._looks, {}, {})
+                self.verdict = check.verdict(curve(made))
+        return self.verdict is not None
 
 
 def _initial(problem: Problem, seed: int) -> Params:
