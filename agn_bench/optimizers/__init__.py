@@ -216,6 +216,7 @@ OPTIMIZERS: Named[Optimizer] = Named(
     "agn_bench.optimizers",
     {
         "agn": "agn_bench.optimizers.agn:Agn",
+        "agn-when-needed": "agn_bench.optimizers.agn_when_needed:AgnWhenNeeded",
         "easgd": "agn_bench.optimizers.easgd:Easgd",
         "dynsgd": "agn_bench.optimizers.dynsgd:Dynsgd",
         "downpour": "agn_bench.optimizers.downpour:Downpour",
