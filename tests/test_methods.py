@@ -94,7 +94,7 @@ EACH_KIND = ("agn", "easgd", "local-sgd", "dana", "fedbuff", "gem")
 
 METHODS = [
     Method("agn", lambda n: reference.Agn()),
-    # With three workers the line is at 0.63. With a rate of 0.2 η λ h is 0.4 for λ = 1 and 1.6 for λ = 4; with 0.01, less.
+    # With three workers the line is at 0.63. With SGD η λ h is 0.4 for λ = 1 and 1.6 for λ = 4; with Adam, less.
     Method("agn-when-needed:curvature=2", lambda n: plain.AgnWhenNeeded(2)),
     Method("agn-when-needed:curvature=2:division=smooth", lambda n: plain.AgnWhenNeeded(2, smooth=True)),
     Method("downpour", lambda n: reference.Downpour()),

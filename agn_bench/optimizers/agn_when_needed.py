@@ -35,7 +35,7 @@ class AgnWhenNeeded(Optimizer):
     """
 
     family: ClassVar[str] = "normalized"
-    source: ClassVar[str] = "own; the line is that of delayed linear iterations, derived in docs/optimizers.md"
+    source: ClassVar[str] = "own; the line is that of delayed linear iterations (Levin, May 1976)"
     needs_learning_rate: ClassVar[bool] = True
 
     curvature: float = quantity(0, LARGEST, default=10.0, help="Largest curvature of the loss, h.")

@@ -57,7 +57,9 @@ def main() -> None:
         options = {"problem": problem, "workers": WORKERS, "local_steps": LOCAL_STEPS, "learning_rate": rate}
         for when, falls in ((SECONDS / 2, ""), (SECONDS, "step:at=0.5:factor=0.1")):
             schedule = {"schedule": falls} if falls else {}
-            config = RunConfig.of(optimizer="agn", seconds=when, seed=SEED, delays="paper-cluster", **options, **schedule)
+            config = RunConfig.of(
+                optimizer="agn", seconds=when, seed=SEED, delays="paper-cluster", **options, **schedule
+            )
             curvature = largest_curvature(config.trains, run(config, threads=1).replay.center)
             lowered = rate / 10
             rows.append({
