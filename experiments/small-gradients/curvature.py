@@ -23,7 +23,8 @@ from agn_bench.training.task import task_of
 
 OUT = Path(__file__).parent.parent.parent / "results" / "small-gradients" / "curvature.csv"
 WORKERS, LOCAL_STEPS, SECONDS, SEED = 16, 16, 100, 9
-RATES = {"mlp": 0.3, "cnn": 0.1}
+PROBLEMS = {"mlp": ("mnist-5k", 0.3), "cnn": ("digits", 0.3)}
+"""With the data set and the rate."""
 IMAGES, ITERATIONS = 512, 20
 
 
@@ -53,8 +54,11 @@ def largest_curvature(problem: Problem, params: Any) -> float:
 
 def main() -> None:
     rows = []
-    for problem, rate in RATES.items():
-        options = {"problem": problem, "workers": WORKERS, "local_steps": LOCAL_STEPS, "learning_rate": rate}
+    for problem, (dataset, rate) in PROBLEMS.items():
+        options = {
+            "problem": problem, "dataset": dataset, "workers": WORKERS, "local_steps": LOCAL_STEPS,
+            "learning_rate": rate,
+        }  # fmt: skip
         for when, falls in ((SECONDS / 2, ""), (SECONDS, "step:at=0.5:factor=0.1")):
             schedule = {"schedule": falls} if falls else {}
             config = RunConfig.of(
