@@ -95,8 +95,14 @@ EACH_KIND = ("agn", "easgd", "local-sgd", "dana", "fedbuff", "gem")
 METHODS = [
     Method("agn", lambda n: reference.Agn()),
     # With three workers the line is at 0.63. With SGD η λ h is 0.4 for λ = 1 and 1.6 for λ = 4; with Adam, less.
-    Method("agn-when-needed:curvature=2", lambda n: plain.AgnWhenNeeded(2)),
-    Method("agn-when-needed:curvature=2:division=smooth", lambda n: plain.AgnWhenNeeded(2, smooth=True)),
+    *(
+        Method(
+            f"agn-when-needed:curvature=2:division={division}",
+            lambda n, smooth=division == "smooth": plain.AgnWhenNeeded(2, smooth),
+            of_worker=lambda known, worker: np.array(known["rates"][worker]),
+        )
+        for division in ("switch", "smooth")
+    ),
     Method("downpour", lambda n: reference.Downpour()),
     Method("dynsgd", lambda n: reference.Dynsgd()),
     Method("easgd:alpha=0.3", lambda n: reference.Easgd(0.3)),

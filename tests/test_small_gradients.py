@@ -35,16 +35,20 @@ def trained(optimizer: Optimizer, workers: int, local_steps: int, rate: Any) -> 
     """The center after each exchange, along one direction of curvature 1, without noise; it begins at 1."""
 
     def exchange(state: Any, worker: Any) -> Any:
-        server, pulled = state
+        server, pulled, memories = state
         start = pulled[worker]
         end = start
         for _ in range(local_steps):
             end = end - rate * end
         commit = Commit(start, local_steps, jnp.int32(workers - 1), workers, rate)
-        server, _ = optimizer.commit(server, Worker(end, ()), commit)
-        return (server, pulled.at[worker].set(server.center)), server.center
+        memory = jax.tree.map(lambda of_all: of_all[worker], memories)
+        server, served = optimizer.commit(server, Worker(end, memory), commit)
+        memories = jax.tree.map(lambda of_all, own: of_all.at[worker].set(own), memories, served.memory)
+        return (server, pulled.at[worker].set(server.center), memories), server.center
 
-    begin = Server(jnp.float32(1), ()), jnp.ones(workers, jnp.float32)
+    center = jnp.float32(1)
+    memories = jax.tree.map(lambda own: jnp.stack([own] * workers), optimizer.init_worker(center))
+    begin = Server(center, ()), jnp.ones(workers, jnp.float32), memories
     return jax.lax.scan(exchange, begin, jnp.arange(ROUNDS * workers) % workers)[1]
 
 
@@ -114,7 +118,20 @@ def test_it_divides_where_that_is_needed() -> None:
 )
 def test_the_division_follows_the_rate(division: str, rate: float, steps: int, expected: float) -> None:
     commit = Commit(None, steps, jnp.int32(15), jnp.int32(16), jnp.float32(rate))
-    assert float(AgnWhenNeeded(2.0, division).divisor(commit)) == pytest.approx(expected, rel=1e-6)
+    assert float(AgnWhenNeeded(2.0, division).divisor(commit.learning_rate, commit)) == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+def test_a_phase_that_began_before_the_rate_fell_is_divided_still() -> None:
+    """Its steps were made at the old rate. Added whole, those of n workers at once undo the training."""
+    optimizer, server = AgnWhenNeeded(2.0), Server(jnp.float32(0), ())
+    worker, moved = Worker(jnp.float32(16), optimizer.init_worker(jnp.float32(0))), []
+    for rate in (0.3, 0.001, 0.001):
+        commit = Commit(jnp.float32(0), 16, jnp.int32(15), 16, rate)
+        after, worker = optimizer.commit(server, worker._replace(params=jnp.float32(16)), commit)
+        moved.append(float(after.center))
+    assert moved == [1, 1, 16]
 
 
 def test_a_schedule_ends_the_division_of_a_run() -> None:

@@ -9,6 +9,7 @@ from agn_bench.base.quantities import LARGEST
 from agn_bench.optimizers import (
     Commit,
     Optimizer,
+    Params,
     Server,
     Worker,
     choice,
@@ -26,8 +27,8 @@ class AgnWhenNeeded(Optimizer):
 
     h is the largest curvature of the loss. n workers in turn, plain local SGD and no noise: then Δ is 1 − (1 − ηh)^λ of
     the way to the minimum, about η λ h of it, and DOWNPOUR, which does not divide, is stable as long as that is less
-    than 2 sin(π / (2(2n − 1))), about π / (2n − 1). η is the rate at the phase's end, so a schedule that lowers it can
-    end the division.
+    than 2 sin(π / (2(2n − 1))), about π / (2n − 1). A schedule that lowers η can end the division. η is the
+    larger of the rates at the worker's last commit and at this one: steps from before the rate fell are divided still.
 
     With `division` smooth, d = η λ h (2n − 1) / π, but at least 1 and at most λ: Δ is divided by what brings it to the
     line, and by no more. On the line itself noise is amplified without bound, so h is then taken larger than it is: at
@@ -43,15 +44,25 @@ class AgnWhenNeeded(Optimizer):
         "switch", "smooth", default="switch", help="Whether to divide by λ or not at all, or by what is needed."
     )
 
-    def divisor(self, commit: Commit) -> Any:
-        """d."""
+    def init_worker(self, center: Params) -> Any:
+        """The rate at its last commit."""
+        import jax
         import jax.numpy as jnp
 
-        over = commit.learning_rate * commit.steps * self.curvature * (2 * commit.workers - 1) / math.pi
+        return jnp.zeros((), jax.tree.leaves(center)[0].dtype)
+
+    def divisor(self, rate: Any, commit: Commit) -> Any:
+        """d at a learning rate."""
+        import jax.numpy as jnp
+
+        over = rate * commit.steps * self.curvature * (2 * commit.workers - 1) / math.pi
         if self.division == "smooth":
             return jnp.clip(over, 1, commit.steps)
         return jnp.where(over < 1, 1, commit.steps)
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
-        divisor = self.divisor(commit)
-        return moved(server, each(lambda d: d / divisor.astype(d.dtype), displacement(worker, commit))), worker
+        import jax.numpy as jnp
+
+        divisor = self.divisor(jnp.maximum(worker.memory, commit.learning_rate), commit)
+        step = each(lambda d: d / divisor.astype(d.dtype), displacement(worker, commit))
+        return moved(server, step), worker._replace(memory=jnp.asarray(commit.learning_rate, worker.memory.dtype))

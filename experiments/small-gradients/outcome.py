@@ -110,7 +110,7 @@ def text_of(row: Row) -> str:
     """An optimizer, with the curvature it is told of."""
     if pd.isna(row.get("curvature")):
         return str(row["optimizer"])
-    return f"{row['optimizer']}:curvature={row['curvature']:g}:division={row['division']}"
+    return f"{row['optimizer']}:curvature={float(row['curvature']):g}:division={row['division']}"
 
 
 def spread(values: list[float], prefix: str = "") -> Row:
