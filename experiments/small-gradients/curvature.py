@@ -1,4 +1,4 @@
-"""The largest curvature h of the networks' loss where AGN's training is when its rate falls, and at its end: writes
+"""The largest curvature h of the perceptron's loss where AGN's training is when its rate falls, and at its end: writes
 results/small-gradients/curvature.csv.
 
 It is the largest eigenvalue of the Hessian at the center, of the mean loss of the first 512 training images, by power
@@ -23,7 +23,7 @@ from agn_bench.training.task import task_of
 
 OUT = Path(__file__).parent.parent.parent / "results" / "small-gradients" / "curvature.csv"
 WORKERS, LOCAL_STEPS, SECONDS, SEED = 16, 16, 100, 9
-PROBLEMS = {"mlp": ("mnist-5k", 0.3), "cnn": ("digits", 0.3)}
+PROBLEMS = {"mlp": ("mnist-5k", 0.3)}
 """With the data set and the rate."""
 IMAGES, ITERATIONS = 512, 20
 
