@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import runpy
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from agn_bench import RunConfig, curve, run
+from agn_bench.base import files
 from agn_bench.optimizers import OPTIMIZERS, Commit, Optimizer, Server, Worker
 from agn_bench.optimizers.agn_when_needed import AgnWhenNeeded
 
+ROOT = Path(__file__).parent.parent
 ROUNDS = 200
 
 
@@ -147,3 +152,13 @@ def test_a_schedule_ends_the_division_of_a_run() -> None:
     half = len(agn) // 2
     np.testing.assert_array_equal(agn[: half - 1], needed[: half - 1])
     assert needed[-1] < agn[-1] / 2
+
+
+def test_the_committed_outcome_is_what_the_committed_runs_say() -> None:
+    outcome = runpy.run_path(str(ROOT / "experiments" / "small-gradients" / "outcome.py"))
+    path = ROOT / "results" / "small-gradients" / "outcome.csv"
+    assert path.read_text(encoding="utf-8") == files.csv_text(outcome["table"]())
+    found = pd.read_csv(path)
+    crossings = found[found["predicted"].notna()]
+    assert len(crossings) == 4
+    assert (crossings["mean"] / crossings["predicted"]).between(1, 1.07).all()

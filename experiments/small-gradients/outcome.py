@@ -153,8 +153,12 @@ def picture() -> None:
         axes[1].legend(fontsize=7)
 
 
+def table() -> pd.DataFrame:
+    return pd.DataFrame([*crossovers(), *networks()])
+
+
 def main() -> None:
-    files.write_table(OUT / "outcome.csv", pd.DataFrame([*crossovers(), *networks()]))
+    files.write_table(OUT / "outcome.csv", table())
     picture()
 
 
