@@ -28,7 +28,6 @@ from agn_bench.store import run_files
 
 HERE = Path(__file__).parent
 OUT = HERE.parent.parent / "results" / "small-gradients"
-TENTH = "step:at=0.5:factor=0.1:warmup=0.0"
 MEASURES = ("second_half_test_accuracy", "test_accuracy", "train_accuracy")
 Row = dict[str, Any]
 
@@ -43,6 +42,7 @@ def runs(name: str) -> pd.DataFrame:
     late = curves[curves["time_s"] > 50].groupby("run_id")["test_accuracy"].mean()
     found = summary.assign(second_half_test_accuracy=summary["run_id"].map(late))
     diverged = found["status"] == "diverged"
+    found = found.assign(schedule_factor=found["schedule_factor"].astype(float))
     return found.assign(**{MEASURES[0]: found[MEASURES[0]].where(~diverged, found["test_accuracy"])})
 
 
@@ -135,11 +135,14 @@ def picture() -> None:
             ("ideal", 16, "agn-when-needed", "divides by what is needed, n = 16", "-."),
         ):
             own = found[(found["delays"] == delays) & (found["workers"] == workers) & (found["optimizer"] == optimizer)]
-            gap = own.groupby("ratio")["center_gap"].mean()
-            axes[0].plot(gap.index, gap.clip(upper=1e3), linestyle=style, label=label)
+            gap = own["center_gap"].where(own["status"] == "done", np.inf).clip(upper=1e3).groupby(own["ratio"]).mean()
+            axes[0].plot(gap.index, gap, linestyle=style, label=label)
         axes[0].axvline(1, color="0.5", linewidth=0.8)
         axes[0].set(xscale="log", yscale="log", xlabel="η λ h (2n − 1) / π: 1 is the line", ylabel="gap at the end")
         axes[0].set(ylim=(1e-5, 1e2))
+        for axis in (axes[0].xaxis, axes[0].yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
         axes[0].legend(fontsize=7)
         _, curves = run_files.read_experiment(OUT / "networks")
         rows = runs("networks")
