@@ -6,13 +6,14 @@ crossover   where DOWNPOUR, which adds Δ, becomes worse than AGN, which adds Δ
             the closed form is a little higher (`predicted`).
 networks    the mean test accuracy over the second half, in which the rate is a tenth, and other measures; and how far
             each is ahead of AGN at the same problem and schedule, with the same seeds.
-tuning      that mean of each setting that was tried with the one seed; as the table has them if these runs are not here.
+tuning      that mean of each setting that was tried; as the table has it already if these runs are not here.
 
 Means have half of their 95 % intervals over the seeds (Student's t).
 """
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator
 from functools import cache
@@ -30,6 +31,9 @@ from agn_bench.store import run_files
 HERE = Path(__file__).parent
 OUT = HERE.parent.parent / "results" / "small-gradients"
 MEASURES = ("second_half_test_accuracy", "test_accuracy", "train_accuracy")
+NUMBERS: dict[str, Any] = dict.fromkeys(("workers", "local_steps", "seeds"), int) | dict.fromkeys(
+    ("learning_rate", "rate_falls_to", "mean"), float
+)
 Row = dict[str, Any]
 
 
@@ -109,8 +113,10 @@ def networks() -> Iterator[Row]:
 
 def tuned() -> Iterator[Row]:
     if not (OUT / "tuning" / "summary.csv").is_file():
-        before = pd.read_csv(OUT / "outcome.csv", float_precision="round_trip")
-        yield from before[before["question"] == "tuning"].to_dict("records")  # type: ignore[misc]
+        with (OUT / "outcome.csv").open(encoding="utf-8", newline="") as before:
+            for row in csv.DictReader(before):
+                if row["question"] == "tuning":
+                    yield {name: NUMBERS.get(name, str)(text) for name, text in row.items() if text}
         return
     found = runs("tuning")
     for row in found.assign(problem=found["problem"].fillna("mlp")).to_dict("records"):
