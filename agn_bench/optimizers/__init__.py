@@ -216,7 +216,6 @@ OPTIMIZERS: Named[Optimizer] = Named(
     "agn_bench.optimizers",
     {
         "agn": "agn_bench.optimizers.agn:Agn",
-        "agn-when-needed": "agn_bench.optimizers.agn_when_needed:AgnWhenNeeded",
         "easgd": "agn_bench.optimizers.easgd:Easgd",
         "dynsgd": "agn_bench.optimizers.dynsgd:Dynsgd",
         "downpour": "agn_bench.optimizers.downpour:Downpour",
@@ -233,6 +232,7 @@ OPTIMIZERS: Named[Optimizer] = Named(
         "gem": "agn_bench.optimizers.gem:Gem",
         "adag": "agn_bench.optimizers.adag:Adag",
         "adag-agn": "agn_bench.optimizers.adag:AdagAgn",
+        "agn-when-needed": "agn_bench.optimizers.agn_when_needed:AgnWhenNeeded",
         "dc-asgd": "agn_bench.optimizers.dc_asgd:DcAsgd",
         "dc-asgd-adaptive": "agn_bench.optimizers.dc_asgd:DcAsgdAdaptive",
         "gap-aware": "agn_bench.optimizers.gap_aware:GapAware",
