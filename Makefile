@@ -15,12 +15,13 @@ EQUAL := results/equal-time
 CLUSTER := results/paper-cluster
 ARCHITECTURES := results/architectures
 CHECKS := results/checks
+SMALL := results/small-gradients
 
 SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves which-local-steps growth-rates paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves small-gradients which-local-steps growth-rates paper-cluster bench docs clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -103,6 +104,13 @@ which-local-steps: $(READY)  ## advice on λ against the best λ that was traine
 
 growth-rates: $(READY)  ## where each optimizer is stable, from the clock alone; a minute
 	$(BIN)/python experiments/growth-rates/maps.py
+
+small-gradients: $(READY)  ## below which η λ h nothing need be divided: a quadratic, and a rate that falls to a tenth; 15 minutes
+	$(BIN)/agn-bench sweep experiments/small-gradients/crossover.toml --out $(SMALL)/crossover
+	$(BIN)/agn-bench sweep experiments/small-gradients/tuning.toml --out $(SMALL)/tuning
+	$(BIN)/agn-bench sweep experiments/small-gradients/networks.toml --out $(SMALL)/networks
+	$(BIN)/python experiments/small-gradients/curvature.py
+	$(BIN)/python experiments/small-gradients/outcome.py
 
 paper-cluster: $(READY)  ## fit the paper's cluster to its published times
 	$(BIN)/agn-bench calibrate agn_bench/paper/published/grid.csv --seconds agn_time_s --held-out easgd_time_s --out $(CLUSTER)

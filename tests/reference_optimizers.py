@@ -114,6 +114,32 @@ class AdagAgn(Adag):
         return combine(lambda s, e: (e - s) / local_steps, start, end)
 
 
+class AgnWhenNeeded(Server):
+    """c ← c + Δ/d with d = 1 below the line η λ h = π/(2n − 1) and λ on it and above.
+
+    η is the larger of the rates at this commit and at the worker's last. smooth: d is by how much η λ h is over the
+    line, at least 1 and at most λ.
+    """
+
+    def __init__(self, curvature, smooth=False):
+        self.curvature, self.smooth = curvature, smooth
+
+    def begin(self, initial, workers):
+        super().begin(initial, workers)
+        self.rates = [0.0] * workers
+
+    def divisor(self, rate, local_steps):
+        reach, line = rate * local_steps * self.curvature, np.pi / (2 * self.workers - 1)
+        if self.smooth:
+            return min(max(reach / line, 1), local_steps)
+        return 1 if reach < line else local_steps
+
+    def commit(self, worker, start, end, staleness, local_steps):
+        divisor = self.divisor(max(self.learning_rate, self.rates[worker]), local_steps)
+        self.rates[worker] = self.learning_rate
+        self.center = combine(lambda c, s, e: c + (e - s) / divisor, self.center, start, end)
+
+
 class FedAsync(Server):
     """c ← (1 − α s(τ)) c + α s(τ) e, α = mixing; the local loss has (ρ/2) ‖x − p‖² more (Xie et al. 2019)."""
 

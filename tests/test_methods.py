@@ -94,6 +94,15 @@ EACH_KIND = ("agn", "easgd", "local-sgd", "dana", "fedbuff", "gem")
 
 METHODS = [
     Method("agn", lambda n: reference.Agn()),
+    # With three workers the line is at 0.63. With SGD η λ h is 0.4 for λ = 1 and 1.6 for λ = 4; with Adam, less.
+    *(
+        Method(
+            f"agn-when-needed:curvature=2:division={division}",
+            lambda n, smooth=division == "smooth": plain.AgnWhenNeeded(2, smooth),
+            of_worker=lambda known, worker: np.array(known["rates"][worker]),
+        )
+        for division in ("switch", "smooth")
+    ),
     Method("downpour", lambda n: reference.Downpour()),
     Method("dynsgd", lambda n: reference.Dynsgd()),
     Method("easgd:alpha=0.3", lambda n: reference.Easgd(0.3)),
@@ -371,6 +380,10 @@ SAME = [  # with how many workers, and whether to the bit: else in float64 to 1e
     ("picky:threshold=1e30", "downpour", 7, True),
     ("clipped:radius=1e30", "downpour", 7, True),
     ("malenia", "downpour", 1, True),
+    ("agn-when-needed:curvature=0", "downpour", 7, True),
+    ("agn-when-needed:curvature=1e30", "agn", 7, True),
+    ("agn-when-needed:curvature=0:division=smooth", "downpour", 7, True),
+    ("agn-when-needed:curvature=1e30:division=smooth", "agn", 7, True),
     ("dana-dc:compensation=0", "dana", 7, True),
     ("adag", "downpour", 1, False),
     ("adag-agn:scale=1e30", "agn", 7, False),

@@ -16,6 +16,7 @@ from reference_optimizers import (
     RULES,
     Adag,
     AdagAgn,
+    AgnWhenNeeded,
     Clipped,
     DanaDc,
     DanaSlim,
@@ -89,6 +90,12 @@ ROOT = math.sqrt(1.5)
         # The second commit finds c − p = 4: 4²/1 + 1 = 17.
         (Adag(1), [(0, 4, 0), (1, 34, 1), (0, 0, 1)], both(4, 6, 6)),
         (AdagAgn(1), [(0, 16, 0), (1, 68, 1), (0, 0, 1)], both(4, 5, 5)),
+        # η = ½, λ = 4 and n = 2: η λ h is 2 h, and the line π/3.
+        (AgnWhenNeeded(0.52), [(0, 4, 0), (1, 4, 1)], both(4, 8)),
+        (AgnWhenNeeded(0.53), [(0, 4, 0), (1, 4, 1)], both(1, 2)),
+        (AgnWhenNeeded(math.pi / 3, smooth=True), [(0, 4, 0), (1, 4, 1)], both(2, 4)),
+        (AgnWhenNeeded(0.52, smooth=True), [(0, 4, 0), (1, 4, 1)], both(4, 8)),
+        (AgnWhenNeeded(9, smooth=True), [(0, 4, 0), (1, 4, 1)], both(1, 2)),
         (FedAsync(0.5), [(0, 4, 0), (1, 8, 3)], both(2, 3.5)),
         (FedAsync(0.5, "hinge", a=1.5, b=1), [(0, 4, 1), (1, 10, 3), (1, 0, 9)], both(2, 3, 3)),
         (FedAsync(0.5, "constant"), [(0, 4, 0), (1, 8, 3)], both(2, 5)),
@@ -356,6 +363,7 @@ def downpour(case: Case) -> Any:
     [
         Mean(1),
         Adag(math.inf),
+        AgnWhenNeeded(0),
         DcAsgd(0),
         DcAsgdA(0),
         Picky(math.inf),

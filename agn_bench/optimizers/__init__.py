@@ -197,7 +197,7 @@ def length(tree: Params) -> jax.Array:
 
 FAMILIES = {
     "additive": "A commit is added to the center as it is, or left out.",
-    "normalized": "A commit is divided by its number of local steps, so that it is as long as one.",
+    "normalized": "A commit is divided by its number of local steps, always or where needed, to the length of one.",
     "weighted by staleness": "A commit counts the less the more versions it has missed.",
     "corrected by distance": "A commit is changed weight by weight, and more where the center has moved farther.",
     "elastic": "A worker keeps parameters of its own; center and worker draw each other closer.",
@@ -232,6 +232,7 @@ OPTIMIZERS: Named[Optimizer] = Named(
         "gem": "agn_bench.optimizers.gem:Gem",
         "adag": "agn_bench.optimizers.adag:Adag",
         "adag-agn": "agn_bench.optimizers.adag:AdagAgn",
+        "agn-when-needed": "agn_bench.optimizers.agn_when_needed:AgnWhenNeeded",
         "dc-asgd": "agn_bench.optimizers.dc_asgd:DcAsgd",
         "dc-asgd-adaptive": "agn_bench.optimizers.dc_asgd:DcAsgdAdaptive",
         "gap-aware": "agn_bench.optimizers.gap_aware:GapAware",

@@ -109,7 +109,9 @@ TREE: dict[str, dict[str, Branch]] = {
             "It changes nothing, but ringmaster and picky leave commits out.",
         ),
         "normalized": Branch(
-            "Δ / λ is added.", NOBODY, "It changes nothing in agn; adag-agn corrects by distance too."
+            "Δ / λ is added; agn-when-needed adds Δ where it can.",
+            NOBODY,
+            "It changes nothing in agn; adag-agn corrects by distance too.",
         ),
         "weighted by staleness": Branch(
             "A share of Δ is added; fedasync draws the center to the worker.",
