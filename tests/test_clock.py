@@ -33,6 +33,7 @@ from agn_bench.clock import (
     load_profile,
     profile_names,
 )
+from agn_bench.clock import endless
 from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import Stop
@@ -430,7 +431,7 @@ def test_where_none_waits_the_first_draws_of_active_workers_last(
         drawn.append(draw_delays(*arguments))
         return drawn[-1]
 
-    monkeypatch.setattr(clock, "draw_delays", draw)
+    monkeypatch.setattr(endless, "draw_delays", draw)
     active_timeline(Profile("free", Gamma(1.0, 0.3), speeds=speeds), 3, 40, 2, 0, 20_000)
     (draws,) = drawn
     assert draws.phases.sum() <= 1.2 * 20_000 + 11 * 40

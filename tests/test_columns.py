@@ -89,6 +89,9 @@ def text_for(path: Path) -> tuple[str, tuple[str, ...]]:
         return section("What `agn-bench table` writes") + section(SUMMARY), ()
     if path.name == "trials.csv":
         return section("What `agn-bench tune` writes"), ()
+    made = {"which-local-steps", "growth-rates", "small-gradients"} & set(path.parts)
+    if made:
+        return section(f"What `make {made.pop()}` writes"), ()
     opening = {"paper-cluster": CLUSTER, "beale": BEALE}.get(path.parts[-3], SIZES)
     return part(opening, path.name), ("_std", "_published")
 

@@ -410,7 +410,7 @@ def made_up_experiments(draw: st.DrawFn) -> bytes:
         return [f"{name} = {written(one_of(name))}" for name in chosen]
 
     def one_of(name: str) -> Any:
-        right = [json.loads(word) if re.fullmatch(r"[\d.]+", word) else word for word in RIGHT.get(name, ["1"])]
+        right = [json.loads(word) if re.fullmatch(r"\d+(\.\d+)?", word) else word for word in RIGHT.get(name, ["1"])]
         kind = draw(st.integers(0, 9))
         if kind == 0:
             return draw(values)

@@ -129,7 +129,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(
     ("example", "says"),
-    list(zip(EXAMPLES, ("test_accuracy", "are trained", "1040 of 2000", "easgd", "stopped"), strict=True)),
+    list(zip(EXAMPLES, ("test_accuracy", "are trained", "1120 of 2000", "easgd", "stopped"), strict=True)),
     ids=["one", "several", "page: one", "page: several", "page: ended"],
 )
 def test_its_examples_run(quick_dataset: str, capsys: pytest.CaptureFixture[str], example: str, says: str) -> None:
@@ -183,7 +183,7 @@ def test_the_options_of_a_configuration_are_in_its_signature_and_help() -> None:
         ({"epochs": 1, "gradient_steps": 2}, "epochs=1: given together with gradient_steps=2; accepted: one of epochs"),
         ({"gradient_steps": 0}, "gradient_steps=0: too small; accepted: "),
         ({"local_optimizer": "sgd:learning_rate=1", "learning_rate": 2}, "with local_optimizer=sgd:learning_rate=1"),
-        ({"eval_every": 0}, "eval_every=0: too small; accepted: a whole number from 1 to 800, exchanges, or auto"),
+        ({"eval_every": 0}, "eval_every=0: too small; accepted: a whole number from 1 to 740, exchanges, or auto"),
         ({"timeline": "none.csv"}, "timeline=none.csv: there is no such file"),
         ({"delay": "server"}, "delay=server: not TABLE.KEY=VALUE"),
         ({"optimiser": "agn"}, "optimiser: unknown, did you mean optimizer?; accepted: optimizer, workers"),

@@ -58,6 +58,8 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
         (tmp_path / f"{name}.toml").write_text(text)
     (optimizer,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "mine.py").write_text(optimizer)
+    (rule,) = re.findall(r"```python\n(# patient\.py\n.*?)```", PAGES["choose-lambda"], flags=re.DOTALL)
+    (tmp_path / "patient.py").write_text(rule)
     (tmp_path / "times.csv").write_text("workers,local_steps,seconds\n10,5,1500\n20,5,900\n40,5,800\n20,20,700\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

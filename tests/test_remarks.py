@@ -25,8 +25,11 @@ STRAGGLER = ["--delays", "ideal", "--delay", "workers.speeds=stragglers:fraction
 @pytest.mark.parametrize(
     ("options", "trained"),
     [
-        ({"workers": 40, "gradient_steps": 2000}, 1040),  # the one that was found: a share of 50 holds one phase of 26
-        ({"workers": 40, "gradient_steps": 2000, "optimizer": "easgd"}, 1040),
+        (
+            {"workers": 40, "local_steps": 26, "gradient_steps": 2000},
+            1040,
+        ),  # the one that was found: a share of 50 holds one phase of 26
+        ({"workers": 40, "local_steps": 26, "gradient_steps": 2000, "optimizer": "easgd"}, 1040),
         ({"workers": 7, "local_steps": 10, "gradient_steps": 1000}, 980),
         ({"workers": 3, "local_steps": 4, "gradient_steps": 21, "shares": "open"}, 20),
         ({"workers": 2, "local_steps": 6, "epochs": 0.7}, 24),  # of 26

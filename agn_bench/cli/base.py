@@ -114,7 +114,7 @@ def _of_the_machine(error: Exception) -> str:
     return ""
 
 
-_PLAIN = str.maketrans("λτΔαβγεηκμπρΣθ√⊙⊘‖′–—−±≥≤…←→·×“”’§", "ltDabgehkmprSaV*/|'---~><.<>.x\"\"'S")
+_PLAIN = str.maketrans("λτΔαβγεηκμπρΣθ√⌈⌉⊙⊘‖′–—−±≥≤…←→·×“”’§", "ltDabgehkmprSaV[]*/|'---~><.<>.x\"\"'S")
 
 
 def _print_in_any_encoding() -> None:

@@ -136,7 +136,7 @@ def advise(
 
     ```console
     agn-bench advise --delays paper-cluster --workers 10..40
-    agn-bench advise --delays my-cluster.toml --workers 8,16,32 --optimizer agn,dynsgd
+    agn-bench advise --delays my-cluster.toml --optimizer agn,dynsgd
     ```
     """
     from agn_bench.studies.pairs import by_workers
