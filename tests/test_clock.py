@@ -30,10 +30,10 @@ from agn_bench.clock import (
     Stragglers,
     Tiers,
     draw_delays,
+    endless,
     load_profile,
     profile_names,
 )
-from agn_bench.clock import endless
 from agn_bench.clock.endless import active_timeline
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import Stop
@@ -46,7 +46,6 @@ from agn_bench.problems import perceptron, shares
 from agn_bench.problems.catalogue import MODELS
 from agn_bench.problems.datasets import Dataset
 from agn_bench.training import columns
-from agn_bench.training import timing as clock
 from agn_bench.training.simulate import simulate
 from agn_bench.training.timing import recognised, timeline_of
 

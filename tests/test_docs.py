@@ -610,7 +610,7 @@ def test_the_order_on_other_networks_is_that_of_the_committed_runs() -> None:
             more = [100 * (areas[optimizer][seed] - areas["agn"][seed]) for seed in (0, 1, 2)]
             half = 4.302653 * np.std(more, ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
             cells.append(f"{np.mean(more):+.1f} ± {half:.1f}".replace("-", "−"))
-        assert f"| {name} | {' | '.join(cells)} |" in README
+        assert f"| {name} | {' | '.join(cells)} |" in page("choose-a-problem")
 
 
 def test_the_verdicts_are_those_of_the_committed_runs_and_the_page_has_them() -> None:
