@@ -349,7 +349,7 @@ for words in (
         "ENDED ['run', '--optimizer', 'nix'] 2 []",
         "ENDED ['run', '--data-split', 'dirichlet'] 2 []",
         "ENDED ['list'] 0 ['pandas']",  # it reads all experiments, and recorded times are one's
-        "ENDED ['run', '--workers', '0'] 2 []",
+        "ENDED ['run', '--workers', '0'] 2 ['pandas']",  # of the list before
     ]
     assert len(ran.stderr.splitlines()) == 3
 

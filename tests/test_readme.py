@@ -30,8 +30,8 @@ PAGES = {
 """In the order in which the README names them."""
 TEXT = "\n".join([README, *PAGES.values()])
 Command = Callable[..., tuple[int, str, str]]
-ELSEWHERE = ("--scheduler",)
-"""Commands with these need a cluster; test_cluster.py runs them on one."""
+ELSEWHERE = ("--scheduler", "tune")
+"""Commands with these need a cluster, or minutes; test_cluster.py and test_tune.py run them."""
 
 
 def commands(program: str) -> list[list[str]]:
