@@ -426,8 +426,8 @@ def test_where_none_waits_the_first_draws_of_active_workers_last(
     """And are not many more than needed: a fifth, and 11 a worker."""
     drawn = []
 
-    def draw(*arguments: Any) -> Draws:
-        drawn.append(draw_delays(*arguments))
+    def draw(*arguments: Any, **named: Any) -> Draws:
+        drawn.append(draw_delays(*arguments, **named))
         return drawn[-1]
 
     monkeypatch.setattr(endless, "draw_delays", draw)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from agn_bench.base.inputs import BadInput
-from agn_bench.clock.draws import Draws, draw_delays
+from agn_bench.clock.draws import Draws, draw_delays, first_phases
 from agn_bench.clock.profile import Profile
 from agn_bench.clock.stops import Stop, cut, used
 from agn_bench.clock.timeline import MOST_EXCHANGES, Timeline
@@ -41,7 +41,7 @@ def endless(draw: Callable[[np.ndarray], Draws], rates: np.ndarray, stop: Stop, 
         rates: of the exchanges that each worker would make, (workers,).
         expected: exchanges, of all workers together.
     """
-    phases = np.ceil(1.2 * expected * rates / rates.sum()).astype(np.int64) + 10
+    phases = first_phases(expected, rates)
     while True:
         draws = draw(phases)
         timeline = cut((yield draws, stop), draws, stop)
@@ -90,9 +90,5 @@ def active_timelines(
 
 
 def _active(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Attempts:
-    draw = partial(_draw, profile, seed, workers, local_steps, size)
+    draw = partial(draw_delays, profile, seed, workers, local_steps=local_steps, message_bytes=size)
     return endless(draw, profile.rates(seed, workers, local_steps, size), Stop(exchanges), exchanges)
-
-
-def _draw(profile: Profile, seed: int, workers: int, local_steps: int, size: int, phases: np.ndarray) -> Draws:
-    return draw_delays(profile, seed, workers, phases, local_steps, size)

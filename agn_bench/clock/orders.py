@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 
 import numpy as np
 
-from agn_bench.clock.draws import LONGEST, Draws, draw_delays
+from agn_bench.clock.draws import LONGEST, Draws, draw_delays, first_phases
 from agn_bench.clock.profile import Profile
 
 
@@ -32,19 +32,15 @@ def order_of_exchanges(
         size: bytes of a message.
     """
     profile = replace(profile, going=None, pull="answer")
-    draw = partial(_draw, profile, seed, workers, local_steps, size)
+    draw = partial(draw_delays, profile, seed, workers, local_steps=local_steps, message_bytes=size)
     rates = profile.rates(seed, workers, local_steps, size)
-    phases = np.ceil(1.2 * exchanges * rates / rates.sum()).astype(np.int64) + 10
+    phases = first_phases(exchanges, rates)
     while True:
         draws = draw(phases)
         order, through = _first(draws, exchanges)
         if not through.any():
             return order
         phases[through] *= 2
-
-
-def _draw(profile: Profile, seed: int, workers: int, local_steps: int, size: int, phases: np.ndarray) -> Draws:
-    return draw_delays(profile, seed, workers, phases, local_steps, size)
 
 
 def _first(draws: Draws, exchanges: int) -> tuple[np.ndarray, np.ndarray]:

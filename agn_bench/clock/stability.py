@@ -165,13 +165,16 @@ def rounds_in(profile: Profile, workers: int, local_steps: int, size: int, secon
     return min(made, most) / workers
 
 
+@lru_cache(1024)
 def stable_local_steps(profile: Profile, workers: int, size: int) -> int:
     """The λ that the rule takes for so many workers of a profile.
 
     Args:
         size: bytes of a message.
     """
-    return _stable(profile, workers, size).local_steps
+    if workers > MOST_WORKERS:
+        return stable_at_constant_staleness(workers)
+    return least_local_steps(lambda steps: mean_growth_rate(profile, workers, steps, size), workers).local_steps
 
 
 def stable_local_steps_of(worker: np.ndarray, workers: int) -> int:
@@ -183,13 +186,6 @@ def stable_local_steps_of(worker: np.ndarray, workers: int) -> int:
     if math.isnan(growth_rate(worker, workers, 1)):  # it is too short to tell
         return stable_at_constant_staleness(workers)
     return least_local_steps(lambda steps: growth_rate(worker, workers, steps), workers).local_steps
-
-
-@lru_cache(1024)
-def _stable(profile: Profile, workers: int, size: int) -> Stable:
-    if workers > MOST_WORKERS:
-        return Stable(stable_at_constant_staleness(workers), math.nan)
-    return least_local_steps(lambda steps: mean_growth_rate(profile, workers, steps, size), workers)
 
 
 def exchanges_looked_at(workers: int) -> int:
