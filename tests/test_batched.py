@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from test_invariants import profiles
 
 from agn_bench.base import machine
 from agn_bench.base.streams import Kind, stream
-from agn_bench.clock import Constant, Draws, Gamma, Lognormal, Profile, Stragglers, draw_delays
+from agn_bench.clock import Constant, Draws, Gamma, Lognormal, Profile, Stragglers, draw_delays, events
 from agn_bench.clock import batched as module
 from agn_bench.clock.batched import end_seconds, simulate_timelines
 from agn_bench.clock.draws import Remembered
@@ -22,7 +23,6 @@ from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.stops import NEVER, Stop
 from agn_bench.clock.timeline import Timeline
 from agn_bench.studies.pairs import cells
-from agn_bench.training import timing
 from agn_bench.training.timing import active_timeline_of, timeline_of, timelines_of
 
 TIES = Profile("ties", Constant(0.0), order="random", fifo_share=0.5)
@@ -176,8 +176,13 @@ def test_a_survey_goes_by_the_timelines_of_each_cell(options: dict[str, object],
 def test_a_cell_whose_phases_did_not_last_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its second timeline is asked for while the others' first ones are simulated together."""
     again = []
-    simulated = timing._simulated
-    monkeypatch.setattr(timing, "_simulated", lambda *asked: again.append(asked) or simulated(*asked))
+    simulated = events.simulate_timeline
+
+    def spied(*asked: Any, **named: Any) -> Timeline:
+        again.append(asked)
+        return simulated(*asked, **named)
+
+    monkeypatch.setattr(events, "simulate_timeline", spied)
     settings = {"workers": "4,11", "local_steps": "2,3", "delay": HEAVY, "seed": "3"}
     configs = cells(settings, 300)
     together = list(timelines_of(configs, 300))

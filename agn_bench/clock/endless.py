@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 
@@ -75,18 +76,27 @@ def active_timelines(
         cells: seed, number of workers and λ of each.
         exchanges: how many, by the number of workers.
     """
+    return made_together(_active(profile, *cell, size, exchanges(cell[1])) for cell in cells)
+
+
+def made_together(several: Iterable[Attempts]) -> Iterator[Timeline]:
+    """What each of several attempts comes to, of asynchronous workers: the first tries of many in one program.
+
+    Args:
+        several: asked for as they are needed.
+    """
     from agn_bench.clock.batched import simulate_timelines
     from agn_bench.clock.events import simulate_timeline
 
-    under_way: list[Attempts] = []
+    under_way: deque[Attempts] = deque()
 
-    def first_attempts() -> Iterator[tuple[Draws, Stop]]:
-        for seed, workers, local_steps in cells:
-            under_way.append(_active(profile, seed, workers, local_steps, size, exchanges(workers)))
-            yield next(under_way[-1])
+    def first_tries() -> Iterator[tuple[Draws, Stop]]:
+        for attempts in several:
+            under_way.append(attempts)
+            yield next(attempts)
 
-    for number, timeline in enumerate(simulate_timelines(first_attempts())):
-        yield made(under_way[number], lambda draws, stop: simulate_timeline(draws, stop=stop), timeline)
+    for timeline in simulate_timelines(first_tries()):
+        yield made(under_way.popleft(), lambda draws, stop: simulate_timeline(draws, stop=stop), timeline)
 
 
 def _active(profile: Profile, seed: int, workers: int, local_steps: int, size: int, exchanges: int) -> Attempts:

@@ -5,7 +5,6 @@ Where λ is decided while it is trained, there is no timeline beforehand, and ad
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,8 +14,7 @@ import numpy as np
 from agn_bench.base.inputs import BadInput
 from agn_bench.base.user_code import UserCodeError, called
 from agn_bench.clock import Draws, Profile, draw_delays, load_profile, profile_names
-from agn_bench.clock.batched import simulate_timelines
-from agn_bench.clock.endless import Attempts, endless, made
+from agn_bench.clock.endless import Attempts, endless, made, made_together
 from agn_bench.clock.events import simulate_timeline
 from agn_bench.clock.rules import ASYNCHRONOUS
 from agn_bench.clock.stops import Stop, cut
@@ -71,17 +69,8 @@ def timelines_of(configs: Sequence[RunConfig], exchanges: int | None = None) -> 
             else:
                 yield active_timeline_of(config, exchanges)
         return
-    under_way: deque[tuple[RunConfig, Attempts]] = deque()
-
-    def first_attempts() -> Iterator[tuple[Draws, Stop]]:
-        for config in configs:
-            attempts = _attempts(config) if exchanges is None else _active(config, exchanges)
-            under_way.append((config, attempts))
-            yield next(attempts)
-
-    for timeline in simulate_timelines(first_attempts()):
-        config, rest = under_way.popleft()
-        timeline = made(rest, partial(_simulated, config), timeline)
+    attempts = (_attempts(config) if exchanges is None else _active(config, exchanges) for config in configs)
+    for config, timeline in zip(configs, made_together(attempts), strict=True):
         yield usable(config, timeline) if exchanges is None else alike(timeline)
 
 
