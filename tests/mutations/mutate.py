@@ -36,10 +36,10 @@ def main(out: Path) -> int:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        for name in ("agn_bench", "tests", "experiments"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        shutil.copytree(ROOT / "results" / "four-methods", copy / "results" / "four-methods")
+        for name in ("agn_bench", "docs", "experiments", "results", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "runs"))
+        for name in ("README.md", "pyproject.toml"):
+            shutil.copy(ROOT / name, copy)
         sound, test = passes(copy, sorted({name for mutation in mutations for name in mutation["tests"]}))
         if not sound:
             raise SystemExit(f"the program fails {test} as it is")
