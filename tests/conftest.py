@@ -116,8 +116,8 @@ def in_full(everything: Iterable[T], some: Iterable[T]) -> list[T]:
 
 
 def examples(count: int) -> hypothesis.settings:
-    """So many generated inputs if the figures are wanted, else a third of many, or half of a few."""
-    fewer = count // 3 if count >= 100 else max(1, count // 2)
+    """So many generated inputs if the figures are wanted, else a sixth of many, or a third of a few."""
+    fewer = count // 6 if count >= 100 else max(1, count // 3)
     return hypothesis.settings(max_examples=count if _at_full_size else fewer)
 
 

@@ -388,7 +388,8 @@ def _timeline(optimizer: str, seed: int, workers: int = 5, phases: int = 12, loc
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "bad"), [*((name, np.nan) for name in EACH_KIND), ("agn", np.inf), ("agn", -np.inf)]
+    ("optimizer", "bad"),
+    [*((name, np.nan) for name in in_full(EACH_KIND, ["agn", "fedbuff"])), ("agn", np.inf), ("agn", -np.inf)],
 )
 def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_it(
     tiny: Dataset, optimizer: str, bad: float, figure: Figure, at_full_size: bool
@@ -426,7 +427,7 @@ PARAMETERS = [(0, "weights"), (1, "biases"), (2, "weights")]
 @pytest.mark.parametrize(
     ("optimizer", "layer", "name", "bad"),
     [
-        *((optimizer, *PARAMETERS[1], np.inf) for optimizer in EVERY_OPTIMIZER),
+        *((optimizer, *PARAMETERS[1], np.inf) for optimizer in in_full(EVERY_OPTIMIZER, EACH_KIND)),
         *(("agn", *parameter, np.nan) for parameter in PARAMETERS),
     ],
 )
@@ -444,7 +445,7 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
 @pytest.mark.parametrize(
     ("optimizer", "local", "dtype"),
     [
-        *((name, "sgd", np.float32) for name in EVERY_OPTIMIZER),
+        *((name, "sgd", np.float32) for name in in_full(EVERY_OPTIMIZER, EACH_KIND)),
         *(("agn", name, dtype) for name in LOCAL_OPTIMIZERS for dtype in (np.float32, np.float64) if name != "sgd"),
     ],
 )

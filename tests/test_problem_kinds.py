@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle, product
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from conftest import TINY, WIDTHS
+from conftest import TINY, WIDTHS, in_full
 from scipy.optimize import check_grad
 
 from agn_bench.base.inputs import BadInput
@@ -229,8 +230,12 @@ def small_pictures(quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "load_entry", lambda name, entry, data_dir: {"tiny": tiny, "small": small}[name])
 
 
-@pytest.mark.parametrize("optimizer", ["agn", "easgd", "dynsgd", "downpour"])
-@pytest.mark.parametrize("name", SMALL)
+OF_THE_PAPER = ("agn", "easgd", "dynsgd", "downpour")
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"), in_full(product(SMALL, OF_THE_PAPER), zip(SMALL, cycle(OF_THE_PAPER), strict=False))
+)
 def test_every_problem_trains_with_every_optimizer_of_the_paper(
     small_pictures: None, name: str, optimizer: str
 ) -> None:
