@@ -33,6 +33,7 @@ _DISCARDED = 0.2
 """Of the timeline, at its beginning: the direction that grows fastest has yet to prevail."""
 _BITS = 300
 """Binary digits that x may grow or shrink by before it is scaled: far inside the range of floats."""
+_LEAST, _MOST = 2.0**-_BITS, 2.0**_BITS
 _FEWEST_WINDOWS = 5
 
 
@@ -80,11 +81,15 @@ def _log_peaks(worker: Iterable[int], workers: int, local_steps: float | np.ndar
     steps = local_steps.tolist() if isinstance(local_steps, np.ndarray) else repeat(local_steps)
     for exchange, (index, its_steps) in enumerate(zip(indices, steps, strict=False), start=1):
         value, its_exponent = pulled[index]
-        if value and its_exponent > exponent + _BITS:  # it dwarfs x
-            x, peak = math.ldexp(x, exponent - its_exponent), math.ldexp(peak, exponent - its_exponent)
-            exponent = its_exponent
-        x -= math.ldexp(value, its_exponent - exponent) / its_steps
-        peak = max(peak, abs(x))
+        if its_exponent != exponent:
+            if value and its_exponent > exponent + _BITS:  # it dwarfs x
+                x, peak = math.ldexp(x, exponent - its_exponent), math.ldexp(peak, exponent - its_exponent)
+                exponent = its_exponent
+            value = math.ldexp(value, its_exponent - exponent)
+        x -= value / its_steps
+        height = x if x >= 0 else -x
+        if height > peak:
+            peak = height
         if exchange % workers == 0:
             if peak:
                 peaks.append(math.log(peak) + exponent * math.log(2))
@@ -92,7 +97,7 @@ def _log_peaks(worker: Iterable[int], workers: int, local_steps: float | np.ndar
                 others = any(held for other, (held, _) in enumerate(pulled) if other != index)
                 peaks.append(math.nan if others else -math.inf)
             peak = 0.0
-        if x and not 2.0**-_BITS < abs(x) < 2.0**_BITS:
+        if x and not _LEAST < height < _MOST:
             shift = math.frexp(x)[1]
             x, peak, exponent = math.ldexp(x, -shift), math.ldexp(peak, -shift), exponent + shift
         pulled[index] = (x, exponent)

@@ -89,7 +89,7 @@ def advise(
 def _with_stable_steps(cell: RunConfig, local_steps: Sequence[int], seconds: float) -> tuple[RunConfig, float]:
     """The configuration with the λ that the rule takes, and its growth rate; NaN if that is not known."""
     growth = _growth_rates(cell)
-    if math.isnan(growth(1)):  # a recorded timeline that is too short to tell
+    if isinstance(cell.delays, Trace) and math.isnan(growth(1)):  # it is too short to tell
         return replace(cell, local_steps=stable_at_constant_staleness(cell.workers)), math.nan
     if local_steps:
         rates = {steps: growth(steps) for steps in sorted(local_steps)}
