@@ -18,35 +18,35 @@ from agn_bench import __version__
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {
-    "Start": ("README", "docs/tour", "docs/how-it-works"),
+    "Start": ("/README", "/docs/tour", "/docs/how-it-works"),
     "How to": (
-        "docs/choose-lambda",
-        "docs/compare-at-equal-time",
-        "docs/how-to-tune",
-        "docs/choose-a-problem",
-        "docs/bring-a-method",
-        "docs/measure-your-cluster",
-        "docs/run-on-a-cluster",
-        "docs/read-the-files",
-        "docs/library",
-        "CONTRIBUTING",
+        "/docs/choose-lambda",
+        "/docs/compare-at-equal-time",
+        "/docs/how-to-tune",
+        "/docs/choose-a-problem",
+        "/docs/bring-a-method",
+        "/docs/measure-your-cluster",
+        "/docs/run-on-a-cluster",
+        "/docs/read-the-files",
+        "/docs/library",
+        "/CONTRIBUTING",
     ),
     "Results": (
-        "results/FINDINGS",
-        "docs/reproduce-the-paper",
-        "results/REPRODUCTION",
-        "docs/can-i-trust-it",
-        "docs/how-fast-is-it",
+        "/results/FINDINGS",
+        "/docs/reproduce-the-paper",
+        "/results/REPRODUCTION",
+        "/docs/can-i-trust-it",
+        "/docs/how-fast-is-it",
     ),
     "For looking things up": (
-        "Commands <docs/commands>",
-        "docs/files",
-        "docs/optimizers",
-        "docs/clock",
-        "docs/dependencies",
-        "CHANGELOG",
-        "AGENTS",
-        "NOTICES",
+        "Commands </docs/commands>",
+        "/docs/files",
+        "/docs/optimizers",
+        "/docs/clock",
+        "/docs/dependencies",
+        "/CHANGELOG",
+        "/AGENTS",
+        "/NOTICES",
     ),
 }
 """The pages by what they are for, in the order of the navigation. A page that is in none is an error."""
@@ -87,7 +87,7 @@ def with_navigation(app: Sphinx, page: str, source: list[str]) -> None:
     """The first page lists all the others by what they are for, which its readers on a forge need not see."""
     if page == root_doc:
         for group, pages in GROUPS.items():
-            listed = "\n".join(name.replace("<", "</") if "<" in name else f"/{name}" for name in pages)
+            listed = "\n".join(pages)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {group}\n\n{listed}\n```\n"
 
 
@@ -97,7 +97,7 @@ class Elsewhere(SphinxTransform):
     default_priority = 500
 
     def apply(self, **_: Any) -> None:
-        for link in [*self.document.findall(pending_xref)]:
+        for link in [*self.document.findall(pending_xref)]:  # a list, since some are replaced
             target = link["reftarget"]
             if link.get("refdomain") == "doc" and target not in self.env.found_docs:
                 (file,) = (f"/{target}{suffix}" for suffix in source_suffix if (ROOT / f"{target}{suffix}").is_file())
