@@ -84,7 +84,7 @@ def test_its_description_is_the_readme_without_links_that_lead_nowhere(wheel: Pa
         "^```.*?^```", readme, re.DOTALL | re.MULTILINE
     )
     assert set(re.findall(r"\]\(([^)\s]+)\)", text)) == {"https://arxiv.org/abs/1710.02368"}
-    assert "36 methods and eight problems" in text and "[Picture: Training accuracy" in text
+    assert "36 methods and eight problems" in text and "\n[Picture: Training accuracy" in text
     where = runpy.run_path(str(ROOT / "hatch_build.py"))["description"](readme, "https://forge.example/agn-bench/")
     targets = set(re.findall(r"\]\((?:https://forge.example/agn-bench/(?:raw|blob)/HEAD/)([^)#\s]+)", where))
     assert {"docs/optimizers.md", "results/four-methods/figures/accuracy-over-time.png"} <= targets

@@ -5,6 +5,7 @@ The sources are the whole checkout's, so that the links of a page lead to the sa
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,7 @@ from agn_bench import __version__
 ROOT = Path(__file__).parents[2]
 GROUPS = {
     "Start": ("/README", "/docs/tour", "/docs/how-it-works"),
-    "How to": (
-        "/docs/choose-lambda",
-        "/docs/compare-at-equal-time",
-        "/docs/how-to-tune",
-        "/docs/choose-a-problem",
-        "/docs/bring-a-method",
-        "/docs/measure-your-cluster",
-        "/docs/run-on-a-cluster",
-        "/docs/read-the-files",
-        "/docs/library",
-        "/CONTRIBUTING",
-    ),
+    "How to": ("/CONTRIBUTING",),
     "Results": (
         "/results/FINDINGS",
         "/docs/reproduce-the-paper",
@@ -49,7 +39,9 @@ GROUPS = {
         "/NOTICES",
     ),
 }
-"""The pages by what they are for, in the order of the navigation. A page that is in none is an error."""
+"""The pages by what they are for, in the order of the navigation. Those of docs/README.md that are in none stand first
+in "How to", in its order.
+"""
 
 project = "agn-bench"
 version = release = __version__
@@ -85,10 +77,13 @@ class Cells(MystParser):
 
 def with_navigation(app: Sphinx, page: str, source: list[str]) -> None:
     """The first page lists all the others by what they are for, which its readers on a forge need not see."""
-    if page == root_doc:
-        for group, pages in GROUPS.items():
-            listed = "\n".join(pages)
-            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {group}\n\n{listed}\n```\n"
+    if page != root_doc:
+        return
+    linked = [f"/docs/{name}" for name in re.findall(r"\]\(([\w-]+)\.(?:md|py)\)", source[0])]
+    others = [name for name in linked if not any(name in entry for pages in GROUPS.values() for entry in pages)]
+    for group, pages in GROUPS.items():
+        listed = "\n".join([*others, *pages] if group == "How to" else pages)
+        source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {group}\n\n{listed}\n```\n"
 
 
 class Elsewhere(SphinxTransform):
