@@ -80,7 +80,8 @@ def with_navigation(app: Sphinx, page: str, source: list[str]) -> None:
     if page != root_doc:
         return
     linked = [f"/docs/{name}" for name in re.findall(r"\]\(([\w-]+)\.(?:md|py)\)", source[0])]
-    others = [name for name in linked if not any(name in entry for pages in GROUPS.values() for entry in pages)]
+    grouped = {entry.strip(">").rpartition("<")[2] for pages in GROUPS.values() for entry in pages}
+    others = [name for name in linked if name not in grouped]
     for group, pages in GROUPS.items():
         listed = "\n".join([*others, *pages] if group == "How to" else pages)
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {group}\n\n{listed}\n```\n"
