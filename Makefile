@@ -21,7 +21,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves small-gradients which-local-steps growth-rates paper-cluster bench docs clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves small-gradients which-local-steps growth-rates paper-cluster bench docs site clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -126,8 +126,11 @@ docs: $(READY)  ## docs/commands.md from the program's own help, and the tables 
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
 	$(BIN)/python docs/optimizers/write.py
 
+site: $(READY)  ## the pages as a site with a search, in site/; offline, half a minute
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -d build/site . site
+
 clean:
-	rm -rf .venv .venv-lowest dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lowest dist build site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
