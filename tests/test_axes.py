@@ -105,13 +105,11 @@ def test_a_place_with_several_points_has_the_last_one() -> None:
 
 
 def test_exchanges_are_refused_where_phases_differ_in_length() -> None:
-    runs = comparison.read_runs([RESULTS / "adaptive-steps"])
     with pytest.raises(BadInput) as refused:
-        curves(runs, MEASURES[1], "exchanges")
+        course(AXES["exchanges"], {**ROW, "gradient_steps": 21}, POINTS)
     message = str(refused.value)
-    assert message.startswith("x=exchanges: the phases of agn-") and "\n" not in message
-    assert "time, steps or epochs" in message
-    assert curves(runs, MEASURES[1], "epochs")
+    assert message.startswith("x=exchanges: the phases of agn-n2-l5-s0-00000000 do not all have 5 steps")
+    assert "time, steps or epochs" in message and "\n" not in message
 
 
 def test_epochs_need_the_size_of_the_training_set() -> None:

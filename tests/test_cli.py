@@ -750,8 +750,8 @@ def test_an_output_file_that_cannot_be_written_is_refused(
 
 def test_plot_refuses_the_ending_of_what_it_does_not_draw(command: Command, quick_dataset: str, tmp_path: Path) -> None:
     command("run", *TINY, "--out", tmp_path / "mine")
-    message = refused(command("plot", tmp_path / "mine", "--out", tmp_path / "x.pdf"))
-    assert "x.pdf: no .pdf is drawn; accepted: .png or .svg" in message
+    message = refused(command("plot", tmp_path / "mine", "--out", tmp_path / "x.eps"))
+    assert "x.eps: no .eps is drawn; accepted: .png, .svg or .pdf" in message
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -36,6 +36,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+EXPERIMENT = "experiment"
+"""The column of a configuration that says which experiment it is of, where several are read apart."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One of several experiments that are set side by side."""
+
+    place: int
+    """Among them, in the order in which they were named."""
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Runs that differ only in the seed, and their curves of one measure as they count (metrics.counted_curve)."""
@@ -87,6 +103,9 @@ class Runs:
     curves: pd.DataFrame
     left_out: int = 0
     """How many runs of the folders are not among them, as their experiment files no longer ask for them."""
+    apart: bool = False
+    """Whether each folder is an experiment of its own: what two of them have is there twice, and no mean is over both.
+    """
 
     @property
     def described(self) -> list[str]:
@@ -174,23 +193,44 @@ class Runs:
         return replace(self, summary=self.summary[self.summary["run_id"].isin(kept)])
 
 
-def read_runs(folders: Sequence[Path]) -> Runs:
+def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     """The runs of some experiment folders, each once.
+
+    Args:
+        apart: whether each folder is an experiment of its own, called like the folder; then each once in each.
 
     Raises:
         BadInput: a folder has no such files.
     """
+    folders = [*dict.fromkeys(folders)]
     tables = [run_files.read_experiment(folder) for folder in folders]
 
     import pandas as pd
 
+    if apart:
+        named = zip(map(Experiment, range(len(folders)), _names(folders)), tables, strict=True)
+        tables = [
+            (own.assign(experiment=pd.Series([each] * len(own), own.index, dtype=object)), points)
+            for each, (own, points) in named
+        ]
     summary = pd.concat([table for table, _ in tables])
     if IN_EXPERIMENT in summary:  # of two folders that have a run, one may ask for it and the other not
         summary = summary.sort_values(IN_EXPERIMENT, ascending=False, kind="stable").sort_index(kind="stable")
     curves = pd.concat([table for _, table in tables])
     if len(tables) > 1:
         curves = curves.drop_duplicates(["run_id", "time_s"])
-    return Runs(folders, summary.drop_duplicates("run_id"), curves)
+    kept = summary.drop_duplicates(["run_id", EXPERIMENT] if apart else "run_id")
+    return Runs(folders, kept, curves, apart=apart)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What folders are called, with so much of their paths as tells them apart."""
+    whole = [folder.absolute() for folder in folders]
+    for parts in range(1, max(len(path.parts) for path in whole)):
+        names = ["/".join(path.parts[-parts:]) for path in whole]
+        if len({*names}) == len({*whole}):
+            return names
+    return [*map(str, whole)]
 
 
 def counted_points(runs: Runs) -> pd.DataFrame:
@@ -247,11 +287,11 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     apart, center = by_columns(by, described), runs.of_center()
     found = []
-    for _, own in summary.groupby("configuration", sort=False):
+    together = [EXPERIMENT] * runs.apart + ["configuration"]
+    for _, own in summary.groupby(together, sort=False):
         own = own.sort_values("seed")
         columns = {
-            name: None if pd.isna(value) else value
-            for name, value in own.iloc[0][["configuration", *described]].items()
+            name: None if pd.isna(value) else value for name, value in own.iloc[0][[*together, *described]].items()
         }
         curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
         label = _label(columns, distinct, described, apart)
