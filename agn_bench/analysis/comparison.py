@@ -154,16 +154,16 @@ class Runs:
     def examples(self, run: Mapping[Any, Any]) -> int | None:
         """How many examples a run trains on, by its row of summary.csv; None if nothing says it."""
         shipped = axes.shipped_examples(run)
-        return axes.asked_examples(run, self._configs.get(run["run_id"], {})) if shipped is None else shipped
+        config = self.records.get(run["run_id"], {}).get("config") if shipped is None else None
+        return axes.asked_examples(run, config) if isinstance(config, dict) else shipped
 
     @cached_property
-    def _configs(self) -> dict[str, Mapping[str, Any]]:
-        """The runs' configurations, as far as provenance.json has them."""
-        records: dict[str, Any] = {}
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What provenance.json has of the runs, as far as it is there: how each was made."""
+        found: dict[str, Any] = {}
         for folder in self.folders:
-            records = read_provenance(folder, "DIR") | records
-        configs = {name: record.get("config") for name, record in records.items() if isinstance(record, dict)}
-        return {name: config for name, config in configs.items() if isinstance(config, dict)}
+            found = read_provenance(folder, "DIR") | found
+        return {name: record for name, record in found.items() if isinstance(record, dict)}
 
     def diverged(self) -> list[dict[Any, Any]]:
         """The rows of those that diverged."""

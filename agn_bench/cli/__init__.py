@@ -10,6 +10,7 @@
     bench.py       bench timeline, training, runs
     reading.py     table, list
     plotting.py    plot
+    exporting.py   export
     reproducing.py reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
@@ -27,9 +28,11 @@ from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
 from agn_bench.cli import plotting
+from agn_bench.cli import exporting
 from agn_bench.cli import reproducing
 # isort: on
 
 __all__ = [
-    "app", "bench", "data", "main", "plotting", "reading", "reproducing", "sweeping", "timing", "training", "tuning",
+    "app", "bench", "data", "exporting", "main", "plotting", "reading", "reproducing", "sweeping", "timing", "training",
+    "tuning",
 ]  # fmt: skip

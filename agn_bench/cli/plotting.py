@@ -91,11 +91,11 @@ def plot(
     ] = None,
     font_size: Annotated[
         str | None,
-        option("Of what stands beside the axes, in points; default 8 with --width, else 10.", "N", _PAGE),
+        option("Of the axes' lettering, in points; default 8 with --width, else 10.", "N", _PAGE),
     ] = None,
     title: Annotated[str, option("Over the figure; default none.", "TEXT", _PAGE)] = "",
     xlabel: Annotated[str | None, option("Under the axes; default what --x is.", "TEXT", _PAGE)] = None,
-    ylabel: Annotated[str | None, option("Beside the axes; default what --y is.", "TEXT", _PAGE)] = None,
+    ylabel: Annotated[str | None, option("To the left of the axes; default what --y is.", "TEXT", _PAGE)] = None,
     notes: Annotated[
         bool,
         typer.Option(
