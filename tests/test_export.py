@@ -233,7 +233,7 @@ def test_a_missing_package_is_said_in_a_line(
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    code, out, err = command("export", folder, "--to", to, "--out", tmp_path / "x")
+    code, _, err = command("export", folder, "--to", to, "--out", tmp_path / "x")
     message = f"agn-bench: --to {to}: {package} is not installed; accepted: pip install 'agn-bench[export]'\n"
     assert (code, err) == (2, message)
     assert not (tmp_path / "x").exists()
@@ -250,7 +250,7 @@ def test_a_missing_package_is_said_in_a_line(
     ids=str,
 )
 def test_what_cannot_be_exported_is_refused(folder: Path, command: Command, words: list[str], says: str) -> None:
-    code, out, err = command("export", folder, *words)
+    code, _, err = command("export", folder, *words)
     assert (code, len(err.splitlines())) == (2, 1)
     assert says in err
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agn_bench.analysis.comparison import Runs
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, reason_of
 from agn_bench.training.columns import configuration_columns, is_measured, result_columns
 
 if TYPE_CHECKING:
@@ -98,12 +98,13 @@ def package(to: str, name: str) -> Any:
     Raises:
         BadInput: it is not installed, or cannot be used.
     """
+    whole = name.partition(".")[0]
     try:
+        importlib.import_module(whole)
         return importlib.import_module(name)
     except ImportError as error:
-        package = name.partition(".")[0]
-        missing = isinstance(error, ModuleNotFoundError) and error.name == package
-        problem = f"{package} is not installed" if missing else f"{package} cannot be imported ({error})"
+        missing = isinstance(error, ModuleNotFoundError) and error.name == whole
+        problem = f"{whole} is not installed" if missing else f"{whole} cannot be imported ({reason_of(error)})"
         raise BadInput("to", to, problem, "pip install 'agn-bench[export]'") from None
 
 
