@@ -39,10 +39,12 @@ from agn_bench import (
 from agn_bench.clock import load_profile, profile_names, profile_of
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
+from agn_bench.execution.events import Listener
 from agn_bench.execution.one import load_once
 from agn_bench.problems import datasets, perceptron
 from agn_bench.store import folder as folders
 from agn_bench.store.run_files import CENTER, read_config
+from agn_bench.training.records import Progress
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -338,15 +340,15 @@ def test_a_run_is_told_from_its_beginning_to_its_end(config: RunConfig) -> None:
     assert {*points[-1].measures} == {"train_loss", "train_accuracy", "test_accuracy"}
 
 
-def test_a_run_that_diverges_is_told_once() -> None:
-    """Though it is made again from the start, to see where."""
-    work = {"optimizer": "downpour", "workers": 4, "local_steps": 3, "gradient_steps": 3000, "learning_rate": 1}
+def test_a_run_that_is_made_twice_is_told_once(config: RunConfig) -> None:
+    """As one that diverges is, to see where."""
     events: list[Any] = []
-    result = run(RunConfig.of(problem="quadratic:dimension=4", **work), on_event=events.append)
-    assert result.status == "diverged"
-    ends = [event.exchanges for event in events if isinstance(event, Point)]
-    assert len(ends) > 3 and ends == sorted(set(ends)) and ends[-1] <= result.replay.exchanges
-    assert [type(event) for event in events if not isinstance(event, Point)] == [Started, Ended]
+    listener = Listener(events.append)
+    for exchanges in (10, 20, 10, 20, 30):
+        listener.progressed(
+            config, Progress(exchanges, 40, 1.0, {"loss": 2.0}, {"accuracy": 0.5}, 3 * exchanges, False)
+        )
+    assert [event.exchanges for event in events] == [10, 20, 30]
 
 
 def test_a_run_that_fails_is_told(config: RunConfig) -> None:
