@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_tracking import EXAMPLES, made
 
 import agn_bench
 from agn_bench.analysis import comparison, exports
@@ -219,6 +221,22 @@ def test_mlflow_is_not_given_a_run_twice(folder: Path, tracked: Path, tmp_path: 
     assert sorted(after) == KEPT
     assert after[KEPT[0]].data.metrics["final/test_accuracy"] == 0.25
     assert not {run.info.run_id for run in after.values()} & {run.info.run_id for run in before.values()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_example_of_mlflow_follows_a_run(
+    tracked: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That of the page, in a copy of the database, which takes MLflow seconds to make."""
+    mlflow = pytest.importorskip("mlflow", exc_type=ImportError)
+    shutil.copy(tracked / "mlflow.db", tmp_path)
+    scope = made(EXAMPLES["mlflow"], monkeypatch, tmp_path)
+    (run,) = mlflow.MlflowClient().search_runs(["0"])
+    assert run.info.status == "FINISHED" and run.info.run_name == scope["result"].config.run_id
+    assert run.data.params["workers"] == "10"
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "test_accuracy")
+    assert history[-1].value == scope["result"].replay.evaluations[-1].values["accuracy"]
+    assert history[-1].step == scope["result"].gradient_steps
 
 
 # --- all of them ---
