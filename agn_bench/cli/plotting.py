@@ -96,15 +96,14 @@ def plot(
     title: Annotated[str, option("Over the figure; default none.", "TEXT", _PAGE)] = "",
     xlabel: Annotated[str | None, option("Under the axes; default what --x is.", "TEXT", _PAGE)] = None,
     ylabel: Annotated[str | None, option("To the left of the axes; default what --y is.", "TEXT", _PAGE)] = None,
-    notes: Annotated[
+    no_notes: Annotated[
         bool,
         typer.Option(
-            "--notes/--no-notes",
-            help="Say under the figure what lines and bands are; default on, and --no-notes turns it off.",
+            "--no-notes",
+            help="Leave out the sentences under the figure that say what lines and bands are.",
             rich_help_panel=_PAGE,
-            show_default=False,
         ),
-    ] = True,
+    ] = False,
     out: Annotated[
         str | None,
         option(
@@ -125,7 +124,7 @@ def plot(
     places = [path("DIR", folder) for folder in folders]
     x = choose("x", x, _AXES)
     stem, named = (None, ()) if out is None else _stem(path("out", out), formats)
-    layout = _layout(formats, named, width, font_size, title, xlabel, ylabel, notes)
+    layout = _layout(formats, named, width, font_size, title, xlabel, ylabel, not no_notes)
 
     from agn_bench.analysis import axes, comparison
     from agn_bench.analysis.arrangement import arrange
@@ -175,7 +174,7 @@ def _layout(
     title: str,
     xlabel: str | None,
     ylabel: str | None,
-    notes: bool,
+    noted: bool,
 ) -> Layout:
     """What the options of the page say.
 
@@ -189,7 +188,7 @@ def _layout(
 
     from agn_bench.analysis.figures.look import Layout
 
-    return Layout(chosen, inches, size, title, xlabel, ylabel, notes)
+    return Layout(chosen, inches, size, title, xlabel, ylabel, noted)
 
 
 def _inches(option: str, text: str) -> float:
