@@ -18,6 +18,8 @@ from test_tracking import EXAMPLES, made
 
 import agn_bench
 from agn_bench.analysis import comparison, exports
+from agn_bench.base.files import csv_text
+from agn_bench.store.collected import content_bytes, first_of, text_table
 from agn_bench.training.columns import is_measured
 
 FOUR = Path(__file__).parents[1] / "results" / "four-methods"
@@ -73,6 +75,22 @@ def test_parquet_says_the_types_to_others_too(folder: Path, tmp_path: Path) -> N
     kinds = {"configuration": "string", "seed": "int64", "sim_time_s": "double", "reset_local_optimizer": "bool"}
     assert {name: str(schema.field(name).type) for name in kinds} == kinds
     assert str(schema.field("alpha").type) == "string"  # all of it is blank
+
+
+def test_our_own_files_are_the_same_with_pyarrow_and_without_it(folder: Path, tmp_path: Path, command: Command) -> None:
+    """Where it is installed, pandas keeps texts in another way."""
+    pytest.importorskip("pyarrow")
+    tables = set()
+    for storage in ("python", "pyarrow"):
+        with pd.option_context("mode.string_storage", storage):
+            for name in ("summary.csv", "curves.csv.gz"):
+                assert csv_text(first_of([text_table(FOUR / name)])).encode() == content_bytes(FOUR / name)
+            assert command("table", folder, "--out", tmp_path / "x.csv", "--by", "delays")[0] == 0
+            summary, _ = agn_bench.read(folder)
+        assert summary["configuration"].dtype.storage == storage
+        assert summary["configuration"].tolist()[0] == "27e79756"
+        tables.add((tmp_path / "x.csv").read_bytes())
+    assert len(tables) == 1
 
 
 # --- TensorBoard ---
