@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,14 @@ def test_the_size_of_a_user_s_training_set_follows_from_what_was_asked_for(tmp_p
     (tmp_path / "provenance.json").write_text("{")
     with pytest.raises(BadInput, match=r"DIR .*provenance.json: cannot be read"):
         comparison.Runs([tmp_path], pd.DataFrame(), pd.DataFrame()).examples(ROW)
+
+
+def test_points_that_do_not_count_steps_are_refused(four_methods: comparison.Runs) -> None:
+    found = comparison.configurations(four_methods, MEASURES[0])
+    blank = four_methods.curves.assign(gradient_steps=pd.NA)
+    for points in (four_methods.curves.drop(columns="gradient_steps"), blank):
+        with pytest.raises(BadInput, match=r"x=steps: curves.csv.gz does not have gradient_steps in every row"):
+            comparison.along(found, replace(four_methods, curves=points), AXES["steps"])
 
 
 def test_an_axis_that_is_none_is_refused() -> None:

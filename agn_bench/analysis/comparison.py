@@ -22,7 +22,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import called
 from agn_bench.problems import LOSS
 from agn_bench.store import run_files
-from agn_bench.store.collected import IN_EXPERIMENT, read_provenance
+from agn_bench.store.collected import CURVES, IN_EXPERIMENT, SUMMARY, read_provenance
 from agn_bench.training.columns import (
     POINTS_PER_WINDOW,
     belongs_to_the_optimizer,
@@ -164,6 +164,18 @@ class Runs:
         for folder in self.folders:
             found = read_provenance(folder, "DIR") | found
         return {name: record for name, record in found.items() if isinstance(record, dict)}
+
+    def check_steps(self, option: str, value: str) -> None:
+        """Raise BadInput unless rows and points say how many gradient steps were done, as not all tables need it."""
+        needed = {
+            SUMMARY: (self.summary, ["exchanges", "gradient_steps"]),
+            CURVES: (self.curves, ["gradient_steps"]),
+        }
+        for name, (table, columns) in needed.items():
+            for column in columns:
+                if column not in table or table[column].isna().any():
+                    problem = f"{name} does not have {column} in every row"
+                    raise BadInput(option, value, problem, "experiment folders as `agn-bench run` makes them")
 
     def diverged(self) -> list[dict[Any, Any]]:
         """The rows of those that diverged."""
@@ -307,6 +319,7 @@ def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> li
     """
     if axis == axes.TIME:
         return [*configurations]
+    runs.check_steps("x", axis.name)
     points = dict(tuple(runs.curves.groupby("run_id")))
     found = []
     for one in configurations:

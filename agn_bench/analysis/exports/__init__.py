@@ -118,8 +118,9 @@ def export(runs: Runs, to: str, out: Path, step: Step = lambda what: None) -> li
         What to show: the files or the folder.
 
     Raises:
-        BadInput: the package that it needs is not installed.
+        BadInput: the package that it needs is not installed, or points do not say how many steps were done.
     """
+    runs.check_steps("DIR", ", ".join(map(str, runs.folders)))
     write: Callable[[Runs, Path, Step], list[Path]]
     write = importlib.import_module(f"agn_bench.analysis.exports.{to}").write
     return write(runs, out, step)
