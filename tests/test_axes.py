@@ -94,9 +94,9 @@ def test_without_shares_of_work_the_steps_after_a_divergence_go_on_at_the_run_s_
     found = course(AXES["steps"], diverged(epochs=np.nan, shares="open"), points)
     assert (found.diverged, found.end) == (10, 20)
     assert [*found.places] == [0, 8, 10, 20]
-    shared = course(AXES["steps"], diverged(epochs=0.29), points, examples=1000)  # 29 steps, 14 a worker, 10 in phases
-    assert shared.end == 20
-    assert course(AXES["steps"], diverged(epochs=0.29, shares="open"), points, examples=1000).end == 20
+    shared = course(AXES["steps"], diverged(epochs=0.49), points, examples=1000)  # 49 steps, 24 a worker, 20 in phases
+    assert shared.end == 40
+    assert course(AXES["steps"], diverged(epochs=0.49, shares="open"), points, examples=1000).end == 20
 
 
 def test_a_place_with_several_points_has_the_last_one() -> None:

@@ -523,7 +523,9 @@ def test_a_pdf_has_truetype_fonts_and_no_date_and_is_always_the_same(tmp_path: P
 def test_nothing_is_cut_at_any_width(
     width: float, cells: list[Configuration], panels: list[str], tmp_path: Path, whole_texts: list[str]
 ) -> None:
-    layout = Layout((), width, 8, "a title that is longer than the figure is wide", "along it", "what is measured")
+    layout = Layout(
+        (), width, 8, "a title that is longer than the figure is wide", "along an axis of a long name", "measure"
+    )
     over_time(arrange(cells, panels), TRAINING, tmp_path / "x", layout)
     said = [text.replace("\n", " ") for text in whole_texts]
     assert {layout.title, layout.xlabel, layout.ylabel} <= {*said}
