@@ -10,6 +10,8 @@ The library, as a whole program (agn_bench.library describes each function):
     RunConfig.of(...)       what to run; help(RunConfig.of) has the options
     run, run_many           make a run, or several at once
     RunResult               what a run leaves: config, timeline, replay, remarks
+    Started, Point, Ended,  what becomes of runs while they are made, as the function `on_event` is told
+    Failed
     summary, curve, commits what it says, as the columns of the files
     save                    add it to a folder of runs, which the command line reads
     BadInput, RunsFailed    what they raise
@@ -26,15 +28,19 @@ from agn_bench.base import __version__ as __version__
 if TYPE_CHECKING:
     from agn_bench.base.inputs import BadInput
     from agn_bench.config.run import RunConfig
+    from agn_bench.execution.events import Ended, Failed, Point, Started
     from agn_bench.library import RunsFailed, commits, curve, read, run, run_many, save, summary
-    from agn_bench.training.records import Progress, RunResult
+    from agn_bench.training.records import RunResult
 
 __all__ = [
     "BadInput",
-    "Progress",
+    "Ended",
+    "Failed",
+    "Point",
     "RunConfig",
     "RunResult",
     "RunsFailed",
+    "Started",
     "__version__",
     "commits",
     "curve",
@@ -48,7 +54,7 @@ __all__ = [
 _HOMES = {
     "BadInput": "base.inputs",
     "RunConfig": "config.run",
-    "Progress": "training.records",
+    **dict.fromkeys(("Ended", "Failed", "Point", "Started"), "execution.events"),
     "RunResult": "training.records",
 }
 

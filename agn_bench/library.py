@@ -22,7 +22,8 @@ The same configuration gives the same numbers as on the command line with as man
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +31,11 @@ from agn_bench.base import machine
 from agn_bench.base.inputs import BadInput, choose, path_of, reason_of, whole_number
 from agn_bench.base.user_code import jax_has_started
 from agn_bench.config.run import RunConfig
-from agn_bench.execution.work import Watcher, Work
+from agn_bench.execution.events import Listener, OnEvent
+from agn_bench.execution.work import Work
 from agn_bench.store import run_files
 from agn_bench.training import columns
-from agn_bench.training.records import Progress, RunResult
+from agn_bench.training.records import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +61,7 @@ def run(
     data_dir: str | Path | None = None,
     threads: int | None = None,
     device: str | None = None,
-    on_progress: Callable[[Progress], object] | None = None,
+    on_event: OnEvent | None = None,
 ) -> RunResult:
     """Train one model with the simulated asynchronous workers of `config`.
 
@@ -68,28 +70,36 @@ def run(
         data_dir: folder of the data set's IDX files, if it is not installed with the program.
         threads: of the CPU, by default all cores. They are the whole process's, and can be chosen until JAX starts.
         device: `auto`, `cpu` or `gpu`, likewise.
-        on_progress: called now and then with how far the run is. The run ends soon after it returns True or raises.
+        on_event: called with what becomes of the run: Started, then a Point now and then, then Ended or Failed. The run
+            ends soon after it returns True to a Point or raises.
 
     Returns:
         The run: its timeline, the losses of all mini-batches, the evaluations and the final center. A run that
-        diverges is a result too, with `status` "diverged". One that `on_progress` ended has what was made until then,
+        diverges is a result too, with `status` "diverged". One that `on_event` ended has what was made until then,
         and `status` "stopped". `remarks` are sentences about what one might not expect of it.
 
     Raises:
         BadInput: the data set is not there, the run cannot be made, or JAX has started with other threads or another
             device.
-        Exception: what `on_progress` raised; its attribute `result` is the run until then.
+        Exception: what `on_event` raised; once the run is begun its attribute `result` is the run until then.
     """
     from agn_bench.execution.one import Terms, make, settled
 
     _prepare(threads, device)
     (config,) = settled([config])
-    follower = None if on_progress is None else _Follower(on_progress)
-    result = make(
-        config, Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True), follower
-    )
-    if follower is not None and follower.raised is not None:
-        raise _with(follower.raised, "result", result)
+    terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
+    listener = Listener(on_event, ends_runs=True)
+    listener.started(config)
+    follow = None if on_event is None else partial(listener.progressed, config)
+    try:
+        result = make(config, terms, follow)
+    except Exception as error:
+        listener.failed(config, error)
+        raise
+    try:
+        listener.ended(config, result)
+    except BaseException as error:
+        raise _with(error, "result", result) from None
     return result
 
 
@@ -100,7 +110,7 @@ def run_many(
     threads: int | None = None,
     device: str | None = None,
     jobs: int | None = None,
-    on_result: Callable[[RunResult], object] | None = None,
+    on_event: OnEvent | None = None,
 ) -> list[RunResult]:
     """Make several runs, each as `run` does, several at once in processes of their own.
 
@@ -113,7 +123,8 @@ def run_many(
         device: as for `run`.
         jobs: so many runs at once, at most; by default as many as there are cores for. Fewer are made at once where
             they would not fit into memory, and one on a GPU. One at a time is made in this process.
-        on_result: called with each run when it is made, in whatever order they end.
+        on_event: called in this process with what becomes of every run, as for `run`, in whatever order they come.
+            What it returns does not count. If it raises, no more runs are made.
 
     Returns:
         The runs, in the order of `configs`.
@@ -121,7 +132,7 @@ def run_many(
     Raises:
         BadInput: as for `run`; nothing has been run then.
         RunsFailed: a run failed; its attribute `results` has the others, all of which were made.
-        Exception: what `on_result` raised, or an interrupt; its attribute `results` has the runs made until then.
+        Exception: what `on_event` raised, or an interrupt; its attribute `results` has the runs made until then.
     """
     from agn_bench.execution.one import Terms, load_once, settled
     from agn_bench.execution.processes import make_here, make_in_processes
@@ -133,54 +144,19 @@ def run_many(
     terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
     for problem in dict.fromkeys(config.trains for config in wanted):
         load_once(problem, terms.data_dir)
-    made = _Made(on_result)
+    listener = Listener(on_event)
     work = Work({config.run_id: config for config in wanted}.values())
     try:
         if (several := at_once(wanted, processes)) > 1:
-            make_in_processes(work, made, terms, several)
+            make_in_processes(work, listener, terms, several)
         else:
-            make_here(work, made, terms)
+            make_here(work, listener, terms)
     except BaseException as error:
-        raise _with(error, "results", [made.results.get(config.run_id) for config in wanted]) from None
-    results = [made.results.get(config.run_id) for config in wanted]
-    if made.errors:
-        raise RunsFailed(results, made.errors)
+        raise _with(error, "results", [listener.results.get(config.run_id) for config in wanted]) from None
+    results = [listener.results.get(config.run_id) for config in wanted]
+    if listener.errors:
+        raise RunsFailed(results, listener.errors)
     return [result for result in results if result is not None]
-
-
-class _Follower:
-    """Calls a user's function, and keeps what it raises until the run has ended in good order."""
-
-    def __init__(self, on_progress: Callable[[Progress], object]) -> None:
-        self._on_progress = on_progress
-        self.raised: BaseException | None = None
-
-    def __call__(self, progress: Progress) -> bool:
-        """Whether the run is to end."""
-        if self.raised is not None:
-            return True
-        try:
-            return self._on_progress(progress) is True
-        except BaseException as error:
-            self.raised = error
-            return True
-
-
-class _Made(Watcher):
-    """Keeps the runs that were made, and what the others failed with, by name."""
-
-    def __init__(self, on_result: Callable[[RunResult], object] | None) -> None:
-        self._on_result = on_result
-        self.results: dict[str, RunResult] = {}
-        self.errors: dict[str, Exception] = {}
-
-    def ended(self, config: RunConfig, result: RunResult) -> None:
-        self.results[config.run_id] = result
-        if self._on_result is not None:
-            self._on_result(result)
-
-    def failed(self, config: RunConfig, error: Exception) -> None:
-        self.errors[config.run_id] = error
 
 
 def _with(error: BaseException, name: str, made: object) -> BaseException:
@@ -254,7 +230,7 @@ def save(result: RunResult, out: str | Path) -> Path:
     from agn_bench.store import folder
 
     if result.status == "stopped":
-        problem = f"{result.config.run_id} was stopped by on_progress, and its name is that of the whole run"
+        problem = f"{result.config.run_id} was stopped by on_event, and its name is that of the whole run"
         raise BadInput("result", "", problem, "a run that ended by itself, as by `seconds` or `until`")
     root = path_of("out", out)
     folder.prepare(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -20,15 +21,17 @@ import pytest
 from conftest import in_full
 from matplotlib.figure import Figure
 
+from agn_bench.analysis import comparison
 from agn_bench.analysis.arrangement import Arrangement, Look, arrange
 from agn_bench.analysis.comparison import Configuration
 from agn_bench.analysis.figures.clock import heat_maps, measured_against_simulated
 from agn_bench.analysis.figures.curves import Curves, draw, over_seeds
 from agn_bench.analysis.figures.lettering import readable, wrapped
-from agn_bench.analysis.figures.look import picture
+from agn_bench.analysis.figures.look import Layout, picture
 from agn_bench.analysis.figures.over_time import over_time
 from agn_bench.analysis.measures import Measured
 from agn_bench.base.inputs import BadInput
+from agn_bench.cli import plotting
 from agn_bench.cli.base import said as as_the_command_says
 from agn_bench.optimizers import OPTIMIZERS
 from agn_bench.training.columns import CONFIGURATION_COLUMNS
@@ -476,6 +479,174 @@ def test_training_and_test_accuracy_do_not_take_each_others_place(
     assert drawn == {"accuracy-over-time", "test-accuracy-over-time"}
 
 
+# --- on a page ---
+
+
+def points_of(stem: Path) -> tuple[float, float]:
+    """How wide the PDF and the SVG say that they are, in points of 1/72 inch."""
+    box = re.search(rb"/MediaBox \[ 0 0 ([0-9.]+) ", stem.with_suffix(".pdf").read_bytes())
+    width = ElementTree.parse(stem.with_suffix(".svg")).getroot().attrib["width"]
+    assert box is not None and width.endswith("pt")
+    return float(box[1]), float(width.removesuffix("pt"))
+
+
+@pytest.mark.parametrize(
+    ("width", "points"), [("3.3in", 237.6), ("8.4 cm", 238.110236), ("84MM", 238.110236), ("237.6pt", 237.6)]
+)
+def test_a_figure_is_exactly_as_wide_as_it_is_to_be(tmp_path: Path, width: str, points: float) -> None:
+    layout = Layout(("pdf", "svg"), plotting._inches("width", width))
+    drawn = over_time(arrange([configuration()]), TRAINING, tmp_path / "x", layout)
+    assert [path.suffix for path in drawn] == [".pdf", ".svg"]
+    assert points_of(tmp_path / "x") == pytest.approx((points, points), abs=1e-5)
+
+
+def test_a_pdf_has_truetype_fonts_and_no_date_and_is_always_the_same(tmp_path: Path) -> None:
+    for stem in (tmp_path / "one", tmp_path / "other"):
+        over_time(arrange([configuration()]), TRAINING, stem, Layout(("pdf", "svg", "png"), 3.3, title="λ"))
+    pdf = (tmp_path / "one.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    assert b"Date" not in pdf
+    for ending in (".pdf", ".svg", ".png"):
+        assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"other{ending}").read_bytes()
+
+
+@pytest.mark.kind("a picture that nobody can read")
+@pytest.mark.parametrize("width", [1.5, 3.3, 7])
+@pytest.mark.parametrize(
+    ("cells", "panels"),
+    [
+        (grid(["agn"]), []),
+        (grid(["agn", "easgd", "downpour"], delays=["slow", "fast"]), ["delays"]),
+        (grid(["agn"], workers=range(1, 7)), ["n"]),
+    ],
+    ids=["one panel", "two", "six"],
+)
+def test_nothing_is_cut_at_any_width(
+    width: float, cells: list[Configuration], panels: list[str], tmp_path: Path, whole_texts: list[str]
+) -> None:
+    layout = Layout(
+        (), width, 8, "a title that is longer than the figure is wide", "along an axis of a long name", "measure"
+    )
+    over_time(arrange(cells, panels), TRAINING, tmp_path / "x", layout)
+    said = [text.replace("\n", " ") for text in whole_texts]
+    assert {layout.title, layout.xlabel, layout.ylabel} <= {*said}
+
+
+@pytest.mark.kind("names with markup or of other scripts in pictures")
+@pytest.mark.parametrize("name", ["cost_$5_of_$20", r"$\frac{a}{b}$", "_hidden", "<b>&amp;</b>"])
+def test_what_somebody_calls_a_figure_and_its_axes_is_drawn_as_it_is(name: str, tmp_path: Path) -> None:
+    over_time(
+        arrange([configuration()]), TRAINING, tmp_path / "x", Layout(("svg",), 6, 10, name, f"x{name}", f"y{name}")
+    )
+    said = texts(tmp_path / "x.svg")
+    assert (said.count(name), said.count(f"x{name}"), said.count(f"y{name}")) == (1, 2, 1)
+
+
+def test_lettering_is_in_proportion_and_a_narrow_figure_has_no_second_view(tmp_path: Path) -> None:
+    sizes = {}
+    for size, width in ((10, 6.0), (8, 3.3)):
+        over_time(arrange([configuration()]), TRAINING, tmp_path / "x", Layout(("svg",), width, size, noted=size == 10))
+        svg = (tmp_path / "x.svg").read_text()
+        assert ("the upper end in detail" in svg, "Each line" in svg or "mean of" in svg) == (size == 10, size == 10)
+        sizes[size] = {float(found) for found in re.findall(r"font(?:-size)?: ([0-9.]+)px", svg)}
+    assert sizes[10] == {8, 9, 10}
+    assert {round(one, 6) for one in sizes[8]} <= {6.4, 7.2, 8}
+
+
+def test_plot_draws_along_steps_for_a_page(command: Command, tmp_path: Path) -> None:
+    """The ending .pdf asks for a PDF alone; the largest place on the axis is the work of all workers."""
+    words = ("plot", ROOT / "results" / "four-methods", "--x", "steps", "--y", "test_accuracy", "--width", "3.3in")
+    code, out, err = command(*words, "--out", tmp_path / "x.pdf")
+    assert (code, out, err) == (0, f"{tmp_path / 'x.pdf'}\n", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pdf"]
+    code, _, err = command(*words, "--format", "svg, PNG,svg", "--out", tmp_path / "y.png", "--xlabel", "")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.pdf", "y.png", "y.svg"]
+    said = texts(tmp_path / "y.svg")
+    assert "10000" in said and "test accuracy" in said and "gradient steps of all workers" not in said
+
+
+def test_a_figure_along_another_axis_has_a_name_of_its_own(command: Command, tmp_path: Path, sketched: None) -> None:
+    for name in ("summary.csv", "curves.csv.gz"):
+        (tmp_path / name).symlink_to(ROOT / "results" / "four-methods" / name)
+    for x in ("time", "exchanges", "epochs"):
+        assert command("plot", tmp_path, "--x", x, "--format", "png")[0] == 0
+    drawn = [f"accuracy-over-{x}.png" for x in ("epochs", "exchanges", "time")]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == drawn
+
+
+@pytest.mark.kind("a picture that nobody can read")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--x", "step"], "--x step: unknown, did you mean steps?; accepted: time, exchanges, steps, epochs"),
+        (["--format", "pdf,eps"], "--format eps: unknown"),
+        (["--format", ""], "--format: unknown; accepted: pdf, svg, png"),
+        (["--width", "3.3"], "--width 3.3: has no unit; accepted: a number with in, cm, mm or pt, as in 3.3in"),
+        (["--width", "wide"], "--width wide: not a length"),
+        (["--width", "3px"], "--width 3px: px is no unit"),
+        (["--width", "0in"], "--width 0in: too small"),
+        (["--width", "1e3in"], "--width 1e3in: not a length"),
+        (["--width", "9999mm"], "--width 9999mm: too large"),
+        (["--font-size", "2"], "--font-size 2: too small; accepted: a number from 3 to 40 points"),
+        (["--font-size", "nan"], "--font-size nan: not a number"),
+        (["--out", "x.pdf", "--format", "svg"], "--out x.pdf: ends in .pdf, and --format svg is given"),
+        (["--width", "1in", "--font-size", "40"], "--width 1in: the texts leave no room for what is drawn"),
+        (["--panels", "experimental"], "--panels experimental: unknown, did you mean experiment?"),
+    ],
+    ids=str,
+)
+def test_what_a_page_cannot_have_is_refused(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("plot", ROOT / "results" / "four-methods", "--out", "x", *words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert says in err
+    assert not [*tmp_path.iterdir()]
+
+
+def experiments(folder: Path) -> list[Path]:
+    """Two: one has two seeds of AGN and one of EASGD, the other a third seed of AGN and one of the first's too."""
+    both = []
+    for name, kept in (
+        ("later", ["agn-n40-l26-s0", "agn-n40-l26-s1", "easgd-n40-l26-s0"]),
+        ("early", ["agn-n40-l26-s2", "agn-n40-l26-s0"]),
+    ):
+        both.append(folder / name)
+        both[-1].mkdir()
+        for file in ("summary.csv", "curves.csv.gz"):
+            table = pd.read_csv(ROOT / "results" / "four-methods" / file, dtype=str, keep_default_na=False)
+            table[table["run_id"].str.startswith(tuple(kept))].to_csv(both[-1] / file, index=False)
+    return both
+
+
+def test_experiments_stand_side_by_side(command: Command, tmp_path: Path) -> None:
+    """A panel for each folder, in the order in which they are named; no mean is over two experiments."""
+    folders = experiments(tmp_path)
+    runs = comparison.read_runs(folders, apart=True)
+    found = arrange(comparison.configurations(runs, TRAINING), ["experiment"])
+    assert [panel.title for panel in found.panels] == ["later", "early"]
+    assert [[(line.label, len(line.configuration.curves)) for line in panel.lines] for panel in found.panels] == [
+        [("agn", 2), ("easgd", 1)],
+        [("agn", 2)],
+    ]
+    words = ("--panels", "experiment", "--width", "3.3in", "--format", "pdf,svg", "--out", tmp_path / "x")
+    code, _, err = command("plot", *folders, *words)
+    assert (code, err) == (0, "")
+    assert points_of(tmp_path / "x") == pytest.approx((237.6, 237.6))
+    said = texts(tmp_path / "x.svg")
+    assert said.index("later") < said.index("early")
+    together = comparison.configurations(comparison.read_runs(folders), TRAINING)
+    assert [len(one.curves) for one in together] == [3, 1]
+
+
+def test_experiments_whose_folders_are_called_the_same_are_told_apart(tmp_path: Path) -> None:
+    places = [tmp_path / parent / "adhoc" for parent in ("a", "b")]
+    assert comparison._names([*places, tmp_path / "b" / "c"]) == ["a/adhoc", "b/adhoc", "b/c"]
+    assert comparison._names([places[0]]) == ["adhoc"]
+
+
 # --- what lines say ---
 
 
@@ -499,7 +670,7 @@ def test_evaluations_are_steps_with_marks_and_training_is_a_line(tmp_path: Path)
 def test_a_seed_that_diverged_is_marked_and_said(tmp_path: Path) -> None:
     """A cross stands on the mean at the time of each divergence that is drawn."""
     with picture(tmp_path / "x", 1, 1, (3, 3)) as (_, axes, _):
-        draw(axes, Curves([RISE, RISE], diverged_s=[2.5, 5.0, 99.0]), "red", "-")
+        draw(axes, Curves([RISE, RISE], diverged=[2.5, 5.0, 99.0]), "red", "-")
         crosses = axes.get_lines()[-1]
     assert crosses.get_marker() == "X"
     np.testing.assert_allclose(crosses.get_xydata(), [[2.5, 0.35], [5, 0.6]])

@@ -23,10 +23,12 @@ import pytest
 import agn_bench
 from agn_bench import (
     BadInput,
-    Progress,
+    Ended,
+    Failed,
+    Point,
     RunConfig,
-    RunResult,
     RunsFailed,
+    Started,
     commits,
     curve,
     run,
@@ -37,10 +39,12 @@ from agn_bench import (
 from agn_bench.clock import load_profile, profile_names, profile_of
 from agn_bench.config.options import OPTIONS
 from agn_bench.config.resolving import resolve
+from agn_bench.execution.events import Listener
 from agn_bench.execution.one import load_once
 from agn_bench.problems import datasets, perceptron
 from agn_bench.store import folder as folders
 from agn_bench.store.run_files import CENTER, read_config
+from agn_bench.training.records import Progress
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -68,8 +72,7 @@ def right(center: Any, data: tuple[Any, Any]) -> int:
 
 
 def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig, tmp_path: Path) -> None:
-    reports: list[Progress] = []
-    result = run(config, on_progress=reports.append)
+    result = run(config)
     assert command("run", *WORDS, "--optimizer", "easgd", "--out", tmp_path / "by command")[0] == 0
     (there,) = (tmp_path / "by command" / "runs").iterdir()
     pd.testing.assert_frame_equal(curve(result), pd.read_csv(there / "curve.csv").drop(columns="run_id"))
@@ -78,7 +81,6 @@ def test_a_run_gives_what_the_command_writes(command: Command, config: RunConfig
     assert {name: row[name] for name in ("run_id", "test_accuracy", "sim_time_s")} == {
         name: summary(result)[name] for name in ("run_id", "test_accuracy", "sim_time_s")
     }
-    assert reports[-1].exchanges == reports[-1].exchanges_total == config.exchanges
 
     mine = save(result, tmp_path / "saved")
     for name in ("summary.csv", "curve.csv", "commits.csv"):
@@ -218,13 +220,13 @@ class Enough(Exception):
 
 
 def test_what_a_callback_raises_carries_the_run_until_then(config: RunConfig) -> None:
-    def follow(progress: Progress) -> None:
-        if progress.exchanges >= 10:
+    def follow(event: object) -> None:
+        if isinstance(event, Point) and event.exchanges >= 10:
             raise Enough
 
     whole = run(config)
     with pytest.raises(Enough) as raised:
-        run(config, on_progress=follow)
+        run(config, on_event=follow)
     result = raised.value.result  # type: ignore[attr-defined]
     assert result.status == "stopped"
     assert 10 <= result.replay.exchanges < whole.replay.exchanges
@@ -239,13 +241,13 @@ def test_what_a_callback_raises_carries_the_run_until_then(config: RunConfig) ->
 
 
 def test_a_callback_ends_a_run_by_answering_true(config: RunConfig, tmp_path: Path) -> None:
-    result = run(config, on_progress=lambda progress: progress.exchanges >= 10)
+    result = run(config, on_event=lambda event: isinstance(event, Point) and event.exchanges >= 10)
     assert (result.status, result.replay.exchanges < config.exchanges) == ("stopped", True)
     # It is not the run of its name.
-    with pytest.raises(BadInput, match="was stopped by on_progress"):
+    with pytest.raises(BadInput, match="was stopped by on_event"):
         save(result, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert run(config, on_progress=lambda progress: 1).status == "done"
+    assert run(config, on_event=lambda event: 1).status == "done"
 
 
 def test_a_target_reached_is_a_result(config: RunConfig, tmp_path: Path) -> None:
@@ -273,7 +275,12 @@ def test_threads_and_device_are_refused_after_jax_has_started(
 def test_several_runs_come_back_in_order(config: RunConfig) -> None:
     configs = [replace(config, seed=seed) for seed in (3, 1, 2, 1)]
     told: list[int] = []
-    results = run_many(configs, jobs=1, on_result=lambda result: told.append(result.config.seed))
+
+    def follow(event: object) -> None:
+        if isinstance(event, Ended):
+            told.append(event.result.config.seed)
+
+    results = run_many(configs, jobs=1, on_event=follow)
     assert [result.config for result in results] == configs
     assert sorted(told) == [1, 2, 3]
     assert results[1] is results[3]
@@ -299,13 +306,96 @@ def test_a_run_that_fails_takes_no_other_with_it(config: RunConfig) -> None:
 
 
 def test_what_ends_several_runs_carries_those_that_were_made(config: RunConfig) -> None:
-    def refuse(result: RunResult) -> None:
-        raise Enough
+    def refuse(event: object) -> None:
+        if isinstance(event, Ended):
+            raise Enough
 
     with pytest.raises(Enough) as raised:
-        run_many([config, replace(config, seed=1)], jobs=1, on_result=refuse)
+        run_many([config, replace(config, seed=1)], jobs=1, on_event=refuse)
     results = raised.value.results  # type: ignore[attr-defined]
     assert [result is None for result in results] == [False, True]
+
+
+# --- what becomes of runs ---
+
+
+def test_a_run_is_told_from_its_beginning_to_its_end(config: RunConfig) -> None:
+    """Points go on; the mini-batches since the last one, and an evaluation where there was one, are in each of them."""
+    events: list[Any] = []
+    result = run(config, on_event=events.append)
+    first, *points, last = events
+    assert first == Started(config) and isinstance(last, Ended) and last.result is result
+    assert all(isinstance(point, Point) and point.config == config for point in points)
+    assert points[-1].exchanges == points[-1].exchanges_total == config.exchanges
+    assert points[-1].gradient_steps == result.gradient_steps
+    assert points[-1].time_s == result.timeline.applied_s[-1]
+    ends = [0, *(point.exchanges for point in points)]
+    assert ends == sorted(set(ends))
+    tested = {evaluation.version: evaluation.values["accuracy"] for evaluation in result.replay.evaluations}
+    for begun, point in zip(ends, points, strict=False):
+        losses = result.replay.losses[begun : point.exchanges]
+        assert point.measures["train_loss"] == pytest.approx(losses.mean(), rel=1e-5)
+        assert point.measures.get("test_accuracy") == tested.get(point.exchanges)
+        assert point.gradient_steps == 3 * point.exchanges
+    assert {*points[-1].measures} == {"train_loss", "train_accuracy", "test_accuracy"}
+
+
+def test_a_run_that_is_made_twice_is_told_once(config: RunConfig) -> None:
+    """As one that diverges is, to see where."""
+    events: list[Any] = []
+    listener = Listener(events.append)
+    for exchanges in (10, 20, 10, 20, 30):
+        listener.progressed(
+            config, Progress(exchanges, 40, 1.0, {"loss": 2.0}, {"accuracy": 0.5}, 3 * exchanges, False)
+        )
+    assert [event.exchanges for event in events] == [10, 20, 30]
+
+
+def test_a_run_that_fails_is_told(config: RunConfig) -> None:
+    slow = profile_of({"name": "slow", "step": {"distribution": "constant", "mean": 1e4}})
+    bad = replace(config, window=1e-3, delays=slow)
+    events: list[Any] = []
+    with pytest.raises(BadInput, match="window"):
+        run(bad, on_event=events.append)
+    assert [type(event) for event in events] == [Started, Failed] and isinstance(events[1].error, BadInput)
+    with pytest.raises(RunsFailed):
+        run_many([bad, config], jobs=1, on_event=events.append)
+    kinds = [(type(event), event.config) for event in events[2:] if not isinstance(event, Point)]
+    assert sorted(kinds, key=str) == sorted(
+        [(Started, bad), (Failed, bad), (Started, config), (Ended, config)], key=str
+    )
+
+
+def test_what_is_raised_at_a_point_of_several_runs_ends_them_all(config: RunConfig) -> None:
+    """Those that were made until then are kept, and the one that was cut short is not taken for a whole one."""
+    made: list[Any] = []
+
+    def follow(event: object) -> None:
+        if isinstance(event, Point) and made:
+            raise Enough
+        if isinstance(event, Ended):
+            made.append(event.config)
+
+    configs = [replace(config, seed=seed) for seed in (0, 1, 2)]
+    with pytest.raises(Enough) as raised:
+        run_many(configs, jobs=1, on_event=follow)
+    results = raised.value.results  # type: ignore[attr-defined]
+    assert [result.config for result in results if result is not None] == made == configs[:1]
+
+
+@pytest.mark.parametrize("kind", [Started, Ended])
+def test_what_is_raised_at_either_end_loses_nothing(config: RunConfig, kind: type) -> None:
+    def follow(event: object) -> None:
+        if isinstance(event, kind):
+            raise Enough
+
+    with pytest.raises(Enough) as raised:
+        run(config, on_event=follow)
+    assert getattr(raised.value, "result", None) is None if kind is Started else raised.value.result.status == "done"  # type: ignore[attr-defined]
+
+
+def test_what_a_function_answers_ends_none_of_several_runs(config: RunConfig) -> None:
+    assert [result.status for result in run_many([config], jobs=1, on_event=lambda event: True)] == ["done"]
 
 
 # --- the center ---

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agn_bench import Progress, RunConfig
+from agn_bench import RunConfig
 from agn_bench.cli import progress
 from agn_bench.cli.progress import RunDisplay, StepDisplay
 from agn_bench.execution import processes
 from agn_bench.execution.one import make
+from agn_bench.training.records import Progress
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +37,8 @@ def config(quick_dataset: str) -> RunConfig:
 
 
 def half(config: RunConfig) -> Progress:
-    return Progress(config.exchanges // 2, config.exchanges, 1.5, {"accuracy": 0.5, "loss": 2.0}, {"accuracy": 0.25})
+    batch, center = {"accuracy": 0.5, "loss": 2.0}, {"accuracy": 0.25}
+    return Progress(config.exchanges // 2, config.exchanges, 1.5, batch, center, 60, True)
 
 
 @pytest.mark.kind(KIND)

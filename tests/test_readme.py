@@ -20,8 +20,9 @@ from agn_bench.studies import calibration
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ELSEWHERE_TESTED = ("clock", "commands", "files")
-"""Pages for looking things up: test_clock_page.py runs the first's commands, and the others have none of their own."""
+ELSEWHERE_TESTED = ("clock", "commands", "files", "figures-for-papers", "track-runs")
+"""Pages for looking things up: test_clock_page.py runs the first's commands, and the others have none of their own.
+test_tracking.py runs those of the last two, which need an extra."""
 PAGES = {
     name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     for name in dict.fromkeys(re.findall(r"\(docs/([\w-]+)\.md\)", README.split("## Where to read on")[1]))

@@ -177,6 +177,6 @@ pictures, for which the wheel holds nothing.
 def test_the_lowest_versions_that_are_tested_are_the_lowest_accepted() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    accepted = [*project["dependencies"], *extras["cluster"], *extras["tune"]]
+    accepted = [*project["dependencies"], *extras["cluster"], *extras["export"], *extras["tune"]]
     tested = (ROOT / "requirements.lowest").read_text(encoding="utf-8").splitlines()
     assert {re.sub(">=", "==", bound) for bound in accepted} <= set(tested)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from agn_bench.analysis.comparison import Configuration
+from agn_bench.analysis.comparison import EXPERIMENT, Configuration, Experiment
 from agn_bench.analysis.figures.look import COLOURS, STYLES
 from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import SHORT, called
@@ -26,7 +26,9 @@ MOST_IN_ALL = 24
 """In all panels of a picture, and so in its legend."""
 MOST_PANELS = 64
 
-_NAMES = ("optimizer", "problem", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration")
+_NAMES = (
+    EXPERIMENT, "optimizer", "problem", "dataset", "model", "local_optimizer", "delays", "data_split", "configuration",
+)  # fmt: skip
 """Columns whose values say by themselves what they are."""
 _WIDEST = 8
 """Panels in a row, at most."""
@@ -90,8 +92,9 @@ def arrange(
     """
     drawn: list[Columns] = [one.columns for one in configurations]
     described = [column for column in drawn[0] if column != "configuration"]
-    apart = [called("panels", name, described) for name in panels]
-    told = _told_apart_by([called("lines", name, described) for name in lines], apart, drawn, described)
+    known = dict.fromkeys([*described, EXPERIMENT])  # who names that one reads the experiments apart
+    apart = [called("panels", name, known) for name in panels]
+    told = _told_apart_by([called("lines", name, known) for name in lines], apart, drawn, described)
     labels = {_key(one, told): _label(one, told, drawn, bool(lines)) for one in drawn}
     looks = _looks(drawn, every or drawn, told)
     places = [*looks]
@@ -152,6 +155,8 @@ def _in_order(value: Any) -> tuple[int, float, str]:
     """What is blank comes first, then numbers, then words."""
     if value is None:
         return _BLANK, 0.0, ""
+    if isinstance(value, Experiment):
+        return _WORD, value.place, value.name
     number = _number(value)
     return (_WORD, 0.0, str(value)) if number is None else (_NUMBER, number, "")
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench.analysis import measures, metrics
+from agn_bench.analysis import axes, measures, metrics
+from agn_bench.analysis.axes import Axis, Course
 from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.selecting import only
 from agn_bench.analysis.values import in_order, named, worded
@@ -20,7 +22,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import called
 from agn_bench.problems import LOSS
 from agn_bench.store import run_files
-from agn_bench.store.collected import IN_EXPERIMENT
+from agn_bench.store.collected import CURVES, IN_EXPERIMENT, SUMMARY, read_provenance
 from agn_bench.training.columns import (
     POINTS_PER_WINDOW,
     belongs_to_the_optimizer,
@@ -32,6 +34,22 @@ from agn_bench.training.columns import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+EXPERIMENT = "experiment"
+"""The column of a configuration that says which experiment it is of, where several are read apart."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One of several experiments that are set side by side."""
+
+    place: int
+    """Among them, in the order in which they were named."""
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,10 @@ class Configuration:
     """Which one."""
     center: Measured | None
     """What is said of the final center: the first of its measures that all have which are compared, if there is one."""
+    axis: Axis = axes.TIME
+    """What the curves are along."""
+    courses: Sequence[Course] = ()
+    """Of each run where it is on that axis; none: the axis is time (see along)."""
 
     @property
     def reading(self) -> metrics.Reading:
@@ -59,6 +81,18 @@ class Configuration:
         """Until when all of the runs last."""
         return float(self.runs["sim_time_s"].min())
 
+    @property
+    def horizon(self) -> float:
+        """Up to where on the axis all of the runs last."""
+        return min(course.end for course in self.courses) if self.courses else self.horizon_s
+
+    @property
+    def divergences(self) -> list[float]:
+        """Where on the axis runs diverged, by seed; none of those that did not."""
+        if self.courses:
+            return [course.diverged for course in self.courses if course.diverged is not None]
+        return self.runs["diverged_s"][self.runs["status"] == "diverged"].tolist()
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -69,6 +103,9 @@ class Runs:
     curves: pd.DataFrame
     left_out: int = 0
     """How many runs of the folders are not among them, as their experiment files no longer ask for them."""
+    apart: bool = False
+    """Whether each folder is an experiment of its own: what two of them have is there twice, and no mean is over both.
+    """
 
     @property
     def described(self) -> list[str]:
@@ -114,6 +151,32 @@ class Runs:
                 return Measured(column, _higher_is_better(self.summary.iloc[0].to_dict(), column))
         return None
 
+    def examples(self, run: Mapping[Any, Any]) -> int | None:
+        """How many examples a run trains on, by its row of summary.csv; None if nothing says it."""
+        shipped = axes.shipped_examples(run)
+        config = self.records.get(run["run_id"], {}).get("config") if shipped is None else None
+        return axes.asked_examples(run, config) if isinstance(config, dict) else shipped
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What provenance.json has of the runs, as far as it is there: how each was made."""
+        found: dict[str, Any] = {}
+        for folder in self.folders:
+            found = read_provenance(folder, "DIR") | found
+        return {name: record for name, record in found.items() if isinstance(record, dict)}
+
+    def check_steps(self, option: str, value: str) -> None:
+        """Raise BadInput unless rows and points say how many gradient steps were done, as not all tables need it."""
+        needed = {
+            SUMMARY: (self.summary, ["exchanges", "gradient_steps"]),
+            CURVES: (self.curves, ["gradient_steps"]),
+        }
+        for name, (table, columns) in needed.items():
+            for column in columns:
+                if column not in table or table[column].isna().any():
+                    problem = f"{name} does not have {column} in every row"
+                    raise BadInput(option, value, problem, "experiment folders as `agn-bench run` makes them")
+
     def diverged(self) -> list[dict[Any, Any]]:
         """The rows of those that diverged."""
         return self.summary[self.summary["status"] == "diverged"].to_dict("records")
@@ -142,23 +205,44 @@ class Runs:
         return replace(self, summary=self.summary[self.summary["run_id"].isin(kept)])
 
 
-def read_runs(folders: Sequence[Path]) -> Runs:
+def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     """The runs of some experiment folders, each once.
+
+    Args:
+        apart: whether each folder is an experiment of its own, called like the folder; then each once in each.
 
     Raises:
         BadInput: a folder has no such files.
     """
+    folders = [*dict.fromkeys(folders)]
     tables = [run_files.read_experiment(folder) for folder in folders]
 
     import pandas as pd
 
+    if apart:
+        named = zip(map(Experiment, range(len(folders)), _names(folders)), tables, strict=True)
+        tables = [
+            (own.assign(experiment=pd.Series([each] * len(own), own.index, dtype=object)), points)
+            for each, (own, points) in named
+        ]
     summary = pd.concat([table for table, _ in tables])
     if IN_EXPERIMENT in summary:  # of two folders that have a run, one may ask for it and the other not
         summary = summary.sort_values(IN_EXPERIMENT, ascending=False, kind="stable").sort_index(kind="stable")
     curves = pd.concat([table for _, table in tables])
     if len(tables) > 1:
         curves = curves.drop_duplicates(["run_id", "time_s"])
-    return Runs(folders, summary.drop_duplicates("run_id"), curves)
+    kept = summary.drop_duplicates(["run_id", EXPERIMENT] if apart else "run_id")
+    return Runs(folders, kept, curves, apart=apart)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What folders are called, with so much of their paths as tells them apart."""
+    whole = [folder.absolute() for folder in folders]
+    for parts in range(1, max(len(path.parts) for path in whole)):
+        names = ["/".join(path.parts[-parts:]) for path in whole]
+        if len({*names}) == len({*whole}):
+            return names
+    return [*map(str, whole)]
 
 
 def counted_points(runs: Runs) -> pd.DataFrame:
@@ -215,16 +299,35 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     apart, center = by_columns(by, described), runs.of_center()
     found = []
-    for _, own in summary.groupby("configuration", sort=False):
+    together = [EXPERIMENT] * runs.apart + ["configuration"]
+    for _, own in summary.groupby(together, sort=False):
         own = own.sort_values("seed")
         columns = {
-            name: None if pd.isna(value) else value
-            for name, value in own.iloc[0][["configuration", *described]].items()
+            name: None if pd.isna(value) else value for name, value in own.iloc[0][[*together, *described]].items()
         }
         curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
         label = _label(columns, distinct, described, apart)
         found.append(Configuration(label, columns, own, curves, measure, center))
     return ranked(found)
+
+
+def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> list[Configuration]:
+    """The same configurations with their curves along an axis, in the same order, which is that of areas over time.
+
+    Raises:
+        BadInput: a run has no such axis.
+    """
+    if axis == axes.TIME:
+        return [*configurations]
+    runs.check_steps("x", axis.name)
+    points = dict(tuple(runs.curves.groupby("run_id")))
+    found = []
+    for one in configurations:
+        rows = one.runs.to_dict("records")
+        courses = [axes.course(axis, run, points[run["run_id"]], runs.examples(run)) for run in rows]
+        curves = [course.curve(curve) for course, curve in zip(courses, one.curves, strict=True)]
+        found.append(replace(one, axis=axis, courses=courses, curves=curves))
+    return found
 
 
 MANY = 20

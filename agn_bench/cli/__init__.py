@@ -8,7 +8,9 @@
     data.py        data fetch, verify
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
-    reading.py     table, plot, list
+    reading.py     table, list
+    plotting.py    plot
+    exporting.py   export
     reproducing.py reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
@@ -25,7 +27,12 @@ from agn_bench.cli import data
 from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
+from agn_bench.cli import plotting
+from agn_bench.cli import exporting
 from agn_bench.cli import reproducing
 # isort: on
 
-__all__ = ["app", "bench", "data", "main", "reading", "reproducing", "sweeping", "timing", "training", "tuning"]
+__all__ = [
+    "app", "bench", "data", "exporting", "main", "plotting", "reading", "reproducing", "sweeping", "timing", "training",
+    "tuning",
+]  # fmt: skip

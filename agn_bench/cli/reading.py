@@ -1,4 +1,4 @@
-"""The commands that read: table, plot, list."""
+"""The commands that read: table, list; and what all of them have that read runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from agn_bench.analysis.measures import Measured
     from agn_bench.cli.display import Terminal
 
+_READ = (
+    "a column of curves.csv.gz, as test_accuracy or center_gap; or a measure alone, as accuracy: of the workers' "
+    "mini-batches, or else of the center. Default train_accuracy, as in the paper, if all runs have it, else the first "
+    "measure of the center that all have."
+)
+"""What --measure may be."""
 _MEASURE = Annotated[
     str | None,
     typer.Option(
         "--measure",
         "--accuracy",
-        help="What is read: a column of curves.csv.gz, as test_accuracy or center_gap; or a measure alone, as "
-        "accuracy: of the workers' mini-batches, or else of the center. Default train_accuracy, as in the paper, if "
-        "all runs have it, else the first measure of the center that all have.",
+        help=f"What is read: {_READ}",
         metavar="NAME",
         rich_help_panel="Options",
         show_default=False,
@@ -52,11 +56,17 @@ _ALL = Annotated[
 ]
 
 
-def _wanted(terminal: Terminal, folders: Sequence[Path], conditions: Sequence[str] | None, every: bool) -> Runs:
-    """The runs that are to be read. A line says how many are left out."""
+def _wanted(
+    terminal: Terminal,
+    folders: Sequence[Path],
+    conditions: Sequence[str] | None,
+    every: bool,
+    apart: bool = False,
+) -> Runs:
+    """The runs that are to be read (see comparison.read_runs). A line says how many are left out."""
     from agn_bench.analysis import comparison
 
-    runs = comparison.read_runs(folders)
+    runs = comparison.read_runs(folders, apart)
     if not every:
         runs = runs.asked()
     if runs.left_out:
@@ -177,69 +187,6 @@ def _targets(measure: Measured, reach: str | None) -> list[float]:
     if measure.is_fraction:
         return numbers("reach", "0.8,0.9,0.95" if reach is None else reach, 0, 1)
     return [] if reach is None else numbers("reach", reach, -_LARGEST, _LARGEST)
-
-
-@app.command()
-def plot(
-    folders: options.Folders,
-    measure: _MEASURE = None,
-    only: _ONLY = None,
-    every: _ALL = False,
-    panels: Annotated[
-        str | None,
-        option(
-            "One panel per combination of the values of these columns, as in n,delays; default one panel.",
-            "COLUMN,…",
-            "Options",
-        ),
-    ] = None,
-    lines: Annotated[
-        str | None,
-        option(
-            "Columns that tell the lines of a panel apart, as in optimizer; default all in which runs differ.",
-            "COLUMN,…",
-            "Options",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        option(
-            "Picture to write, without its ending; default in figures/ of the first DIR, as accuracy-over-time.",
-            "FILE",
-            "Options",
-        ),
-    ] = None,
-) -> None:
-    """Draw a measure against simulated time, as PNG and SVG: one line per configuration, the mean over its seeds, with
-    a band of one standard deviation.
-
-    ```console
-    agn-bench plot results/equal-time --panels delays
-    ```
-    """
-    from agn_bench.analysis import comparison
-    from agn_bench.analysis.arrangement import arrange
-    from agn_bench.analysis.figures.over_time import over_time
-    from agn_bench.base import files
-    from agn_bench.base.inputs import BadInput, printable
-
-    places = [path("DIR", folder) for folder in folders]
-    stem = None if out is None else path("out", out)
-    if stem is not None and stem.suffix.lower() in (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".gif", ".webp"):
-        raise BadInput("out", stem, f"no {stem.suffix} is drawn", ".png or .svg, or a name without ending for both")
-    runs = _wanted(console(), places, only, every)
-    read = runs.measured(measure)
-    arrangement = arrange(comparison.configurations(runs, read), _columns(panels), _columns(lines))
-    if stem is None:
-        stem = places[0] / "figures" / f"{read.stem}-over-time"
-    stem = stem.with_suffix("") if stem.suffix in (".png", ".svg") else stem
-    files.check_file("out", stem)
-    for picture in over_time(arrangement, read, stem):
-        print(printable(str(picture)))
-
-
-def _columns(text: str | None) -> list[str]:
-    return [] if text is None else text.split(",")
 
 
 def _listed() -> list[str]:

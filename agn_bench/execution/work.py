@@ -17,7 +17,8 @@ class Watcher:
 
     def started(self, config: RunConfig) -> None: ...
 
-    def progressed(self, config: RunConfig, progress: Progress) -> None: ...
+    def progressed(self, config: RunConfig, progress: Progress) -> object:
+        """A run that is made in this process ends soon after the answer True."""
 
     def ended(self, config: RunConfig, result: RunResult) -> None:
         """The run is made. What diverged is a result, too."""

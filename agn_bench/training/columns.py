@@ -117,6 +117,11 @@ def configuration_columns(columns: Iterable[str]) -> list[str]:
     ]
 
 
+def result_columns(columns: Iterable[str]) -> list[str]:
+    """Those of a summary's columns that say in numbers what a run came to."""
+    return [name for name in columns if is_measured(name) or (name != "seed" and _OF_RUNS.get(name) in (WHOLE, NUMBER))]
+
+
 def is_measured(column: object) -> bool:
     """Whether a column of summary.csv or of curves.csv.gz is of a measure."""
     return isinstance(column, str) and _MEASURED.fullmatch(column) is not None

@@ -48,6 +48,10 @@ class Progress:
     """Loss and other measures of the last mini-batches, means."""
     center: Mapping[str, float]
     """The measures of the last evaluation; none before the first."""
+    gradient_steps: int
+    """Of all workers, in these exchanges."""
+    evaluated: bool
+    """Whether the center was evaluated after these exchanges."""
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,8 @@ def _replay(
                         for name, parts in measured.items()
                     },
                     center=evaluations[-1].values if evaluations else {},
+                    gradient_steps=int(timeline.steps[:last].sum(dtype=np.int64)),
+                    evaluated=tested is not None,
                 )
                 stopping = stopping or on_progress(progress) is True
         ended = stopping or over or diverged is not None or reached is not None

@@ -19,9 +19,20 @@ _PAD = 0.06
 _MARGIN = 0.1
 _MOST_COLUMNS = 8
 """Of a legend."""
+USUAL_SIZE = 10
+"""Points, of what stands beside axes. All sizes are said as they are with this one (see sized)."""
 _NOTE_SIZE, _NOTE_COLOUR = 8, "0.35"
 _FAMILY = "DejaVu Sans"
 """It comes with Matplotlib."""
+
+
+def sized(points: float) -> float:
+    """A size of letters, lines or marks, in proportion to the figure's lettering. To be called inside of
+    `look.picture`.
+    """
+    import matplotlib as mpl
+
+    return points * float(mpl.rcParams["font.size"]) / USUAL_SIZE
 
 
 def readable(text: str) -> str:
@@ -39,8 +50,18 @@ def _escaped(character: str) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else repr(character)[1:-1]
 
 
+class NoRoom(Exception):
+    """There is no room for a text."""
+
+
 def wrapped(figure: Figure, text: str, inches: float, size: float) -> str:
-    """The text in lines no longer than so many inches; words that are longer are cut."""
+    """The text in lines no longer than so many inches; words that are longer are cut.
+
+    Raises:
+        NoRoom: not even one letter has room.
+    """
+    if inches * 72 < size and text:
+        raise NoRoom
     from matplotlib.font_manager import FontProperties
 
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -68,7 +89,17 @@ def wrapped(figure: Figure, text: str, inches: float, size: float) -> str:
 def title(axes: Axes, text: str, inches: float, size: float = 9) -> None:
     """What stands over axes that are so wide."""
     figure: Any = axes.figure
-    axes.set_title(wrapped(figure, text, inches, size), fontsize=size)
+    axes.set_title(wrapped(figure, text, inches, sized(size)), fontsize=sized(size))
+
+
+def heading(figure: Figure, text: str) -> None:
+    """What stands over the whole figure, which grows by what that takes."""
+    if not text:
+        return
+    width, height = figure.get_size_inches()
+    size = sized(USUAL_SIZE)
+    made = figure.suptitle(wrapped(figure, text, width - 2 * _MARGIN, size), fontsize=size)
+    figure.set_size_inches(width, height + _size(figure, made)[1] + _PAD)
 
 
 def legend(axes: Axes, handles: Mapping[str, Any], **options: Any) -> None:
@@ -87,8 +118,9 @@ def _legend(parent: Any, handles: Mapping[str, Any], **options: Any) -> Any:
 def foot(figure: Figure, handles: Mapping[str, Any], notes: Sequence[str], size: float = 9) -> None:
     """Put a legend and what explains the picture under the axes. The figure grows by what that takes."""
     width, height = figure.get_size_inches()
-    says = wrapped(figure, " ".join(notes), width - 2 * _MARGIN, _NOTE_SIZE)
-    note = figure.text(_MARGIN / width, 0, says, fontsize=_NOTE_SIZE, color=_NOTE_COLOUR, va="bottom")
+    small, size = sized(_NOTE_SIZE), sized(size)
+    says = wrapped(figure, " ".join(notes), width - 2 * _MARGIN, small)
+    note = figure.text(_MARGIN / width, 0, says, fontsize=small, color=_NOTE_COLOUR, va="bottom")
     under = _size(figure, note)[1] + 2 * _PAD if says else 0.0
     above = 0.0
     if handles:

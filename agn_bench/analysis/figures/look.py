@@ -11,12 +11,13 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agn_bench.analysis.figures.lettering import give_fonts
+from agn_bench.analysis.figures.lettering import USUAL_SIZE, NoRoom, give_fonts
 from agn_bench.base.files import written_aside
 from agn_bench.base.inputs import BadInput
 
@@ -30,7 +31,7 @@ LARGEST_SVG = 300_000
 """Bytes: a larger one is slow to show, takes more room than all of the figure's data, and is not kept."""
 
 _LOOK: dict[Any, Any] = {
-    "font.size": 10,
+    "font.size": USUAL_SIZE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -38,10 +39,38 @@ _LOOK: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "agn-bench",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType, as publishers ask for; the other kind is refused by some
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
 }
 _NO_ROOM = "constrained_layout not applied"
 """What Matplotlib says when texts leave no room for the axes."""
+
+
+FORMATS = ("png", "svg", "pdf")
+_SCREEN, _PRINT = 160, 300
+"""Pixels to an inch."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What somebody wants of a figure, as for a page of a paper."""
+
+    formats: Sequence[str] = ()
+    """Of FORMATS; none: PNG, and SVG unless that is larger than LARGEST_SVG."""
+    width: float | None = None
+    """Inches; None: as wide as its panels need."""
+    font_size: float = USUAL_SIZE
+    """Points, of what stands beside the axes. All other lettering is in proportion."""
+    title: str = ""
+    """Over the figure."""
+    xlabel: str | None = None
+    """None: what the axis is."""
+    ylabel: str | None = None
+    noted: bool = True
+    """Whether sentences under the figure say what lines and bands are."""
+
+
+AS_EVER = Layout()
 
 
 @contextmanager
@@ -52,9 +81,10 @@ def picture(
     figsize: tuple[float, float],
     sharex: Literal["none", "row", "all"] = "none",
     sharey: bool = False,
+    layout: Layout = AS_EVER,
 ) -> Iterator[tuple[Any, Any, list[Path]]]:
-    """A figure to draw on, its axes, and the files that it is written to at the end: `stem`.png, and `stem`.svg unless
-    that is larger than LARGEST_SVG.
+    """A figure to draw on, its axes, and the files that it is written to at the end: `stem` with the formats' endings.
+    The same figure gives the same bytes each time.
 
     Args:
         figsize: inches, without what is put under the axes (lettering.foot).
@@ -62,28 +92,45 @@ def picture(
     Raises:
         BadInput: there is so much text that nothing can be seen.
     """
-    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
-    paths = [png, svg]
-    with _own_settings():
+    paths: list[Path] = []
+    with _own_settings(layout.font_size):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=figsize, layout="constrained")
         FigureCanvasAgg(figure)
-        yield figure, figure.subplots(rows, columns, sharex=sharex, sharey=sharey), paths
-        give_fonts(figure)
         try:
-            with written_aside(png) as aside:
-                figure.savefig(aside, format="png", dpi=160)
-                _keep_few_colours(aside)
-            with written_aside(svg) as aside:
-                figure.savefig(aside, format="svg", dpi=160, metadata={"Date": None})
-        except UserWarning:
-            accepted = "fewer panels, or shorter names"
-            raise BadInput("out", stem, "the texts leave no room for what is drawn", accepted) from None
-        if svg.stat().st_size > LARGEST_SVG:
-            svg.unlink()
-            paths.remove(svg)
+            yield figure, figure.subplots(rows, columns, sharex=sharex, sharey=sharey), paths
+        except NoRoom:
+            raise _no_room(stem, layout) from None
+        give_fonts(figure)
+        for kind in layout.formats or ("png", "svg"):
+            paths.append(stem.with_name(f"{stem.name}.{kind}"))
+            try:
+                with written_aside(paths[-1]) as aside:
+                    _write(figure, aside, kind, _SCREEN if layout.width is None else _PRINT)
+            except UserWarning:
+                raise _no_room(stem, layout) from None
+        if not layout.formats and paths[-1].stat().st_size > LARGEST_SVG:
+            paths.pop().unlink()
+
+
+def _no_room(stem: Path, layout: Layout) -> BadInput:
+    problem = "the texts leave no room for what is drawn"
+    if layout.width is None:
+        return BadInput("out", stem, problem, "fewer panels, or shorter names")
+    accepted = "a wider figure, fewer panels, shorter names, or a smaller `font_size`"
+    return BadInput("width", f"{layout.width:g}in", problem, accepted)
+
+
+_UNDATED: dict[str, Any] = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""What says when a file was made is left out."""
+
+
+def _write(figure: Any, path: Path, kind: str, dots: int) -> None:
+    figure.savefig(path, format=kind, dpi=dots, metadata=_UNDATED[kind])
+    if kind == "png":
+        _keep_few_colours(path)
 
 
 def _keep_few_colours(png: Path) -> None:
@@ -96,7 +143,7 @@ def _keep_few_colours(png: Path) -> None:
 
 
 @contextmanager
-def _own_settings() -> Iterator[None]:
+def _own_settings(font_size: float = USUAL_SIZE) -> Iterator[None]:
     """Matplotlib with its defaults and our look, and without a word of its own to the user; the user's settings are
     there again afterwards.
     """
@@ -112,6 +159,7 @@ def _own_settings() -> Iterator[None]:
             import matplotlib as mpl
 
             settings: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"} | _LOOK
+            settings["font.size"] = font_size
             with mpl.rc_context(settings):
                 yield
     finally:
