@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agn_bench.analysis import measures, metrics
+from agn_bench.analysis import axes, measures, metrics
+from agn_bench.analysis.axes import Axis, Course
 from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.selecting import only
 from agn_bench.analysis.values import in_order, named, worded
@@ -20,7 +22,7 @@ from agn_bench.base.inputs import BadInput
 from agn_bench.config.selection import called
 from agn_bench.problems import LOSS
 from agn_bench.store import run_files
-from agn_bench.store.collected import IN_EXPERIMENT
+from agn_bench.store.collected import IN_EXPERIMENT, read_provenance
 from agn_bench.training.columns import (
     POINTS_PER_WINDOW,
     belongs_to_the_optimizer,
@@ -48,6 +50,10 @@ class Configuration:
     """Which one."""
     center: Measured | None
     """What is said of the final center: the first of its measures that all have which are compared, if there is one."""
+    axis: Axis = axes.TIME
+    """What the curves are along."""
+    courses: Sequence[Course] = ()
+    """Of each run where it is on that axis; none: the axis is time (see along)."""
 
     @property
     def reading(self) -> metrics.Reading:
@@ -58,6 +64,18 @@ class Configuration:
     def horizon_s(self) -> float:
         """Until when all of the runs last."""
         return float(self.runs["sim_time_s"].min())
+
+    @property
+    def horizon(self) -> float:
+        """Up to where on the axis all of the runs last."""
+        return min(course.end for course in self.courses) if self.courses else self.horizon_s
+
+    @property
+    def divergences(self) -> list[float]:
+        """Where on the axis runs diverged, by seed; none of those that did not."""
+        if self.courses:
+            return [course.diverged for course in self.courses if course.diverged is not None]
+        return self.runs["diverged_s"][self.runs["status"] == "diverged"].tolist()
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,20 @@ class Runs:
             if np.isfinite(self.summary[column]).all():
                 return Measured(column, _higher_is_better(self.summary.iloc[0].to_dict(), column))
         return None
+
+    def examples(self, run: Mapping[Any, Any]) -> int | None:
+        """How many examples a run trains on, by its row of summary.csv; None if nothing says it."""
+        shipped = axes.shipped_examples(run)
+        return axes.asked_examples(run, self._configs.get(run["run_id"], {})) if shipped is None else shipped
+
+    @cached_property
+    def _configs(self) -> dict[str, Mapping[str, Any]]:
+        """The runs' configurations, as far as provenance.json has them."""
+        records: dict[str, Any] = {}
+        for folder in self.folders:
+            records = read_provenance(folder, "DIR") | records
+        configs = {name: record.get("config") for name, record in records.items() if isinstance(record, dict)}
+        return {name: config for name, config in configs.items() if isinstance(config, dict)}
 
     def diverged(self) -> list[dict[Any, Any]]:
         """The rows of those that diverged."""
@@ -225,6 +257,24 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
         label = _label(columns, distinct, described, apart)
         found.append(Configuration(label, columns, own, curves, measure, center))
     return ranked(found)
+
+
+def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> list[Configuration]:
+    """The same configurations with their curves along an axis, in the same order, which is that of areas over time.
+
+    Raises:
+        BadInput: a run has no such axis.
+    """
+    if axis == axes.TIME:
+        return [*configurations]
+    points = dict(tuple(runs.curves.groupby("run_id")))
+    found = []
+    for one in configurations:
+        rows = one.runs.to_dict("records")
+        courses = [axes.course(axis, run, points[run["run_id"]], runs.examples(run)) for run in rows]
+        curves = [course.curve(curve) for course, curve in zip(courses, one.curves, strict=True)]
+        found.append(replace(one, axis=axis, courses=courses, curves=curves))
+    return found
 
 
 MANY = 20

@@ -162,7 +162,7 @@ def read_collected(folder: Path, whole: Collection[str] = ()) -> Collected:
             except UNREADABLE as error:
                 problems[path] = reason_of(error)
         tables[kind] = first_of(found)
-    provenance = _read_provenance(folder / PROVENANCE)
+    provenance = read_provenance(folder)
     read = Collected(tables, provenance)
     made = {name for name, record in provenance.items() if isinstance(record, dict) and "semantics_version" in record}
     known = read.names | made
@@ -173,14 +173,23 @@ def read_collected(folder: Path, whole: Collection[str] = ()) -> Collected:
     return read
 
 
-def _read_provenance(path: Path) -> dict[str, Any]:
+def read_provenance(folder: Path, option: str = "out") -> dict[str, Any]:
+    """What provenance.json of a folder holds, by run; nothing where it is not there.
+
+    Args:
+        option: that gave the folder.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    path = folder / PROVENANCE
     if not path.is_file():
         return {}
     try:
         return {**read_json(path)}
     except (ValueError, TypeError, OSError, RecursionError) as error:
         problem = f"cannot be read ({reason_of(error)})"
-        raise BadInput("out", path, problem, "the file as it was written, or the folder without it") from None
+        raise BadInput(option, path, problem, "the file as it was written, or the folder without it") from None
 
 
 def write_collected(path: Path, text: str) -> None:
