@@ -288,10 +288,30 @@ def compared(runs: Runs, measure: Measured, by: str | None = None) -> dict[str, 
     cell, which is what every optimizer was tried with, as the same workers, delays and so on (see crossed).
     """
     found = configurations(runs, measure, by)
-    if by is None and len(found) > MANY:
-        by = ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
+    if by is None:
+        by = apart_by(found)
         found = found if by is None else configurations(runs, measure, by)
     return groups(found, by)
+
+
+def apart_by(found: Sequence[Configuration]) -> str | None:
+    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared)."""
+    if len(found) <= MANY:
+        return None
+    return ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
+
+
+def of_measure(found: Sequence[Configuration], runs: Runs, measure: Measured) -> list[Configuration]:
+    """The same configurations in the same order, with their curves of another measure (see configurations)."""
+    points = dict(tuple(runs.curves.groupby("run_id")))
+    return [
+        replace(
+            one,
+            measure=measure,
+            curves=[counted(run, points[run["run_id"]], measure) for run in one.runs.to_dict("records")],
+        )
+        for one in found
+    ]
 
 
 def _shown(folders: Sequence[Path]) -> str:

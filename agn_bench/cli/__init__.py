@@ -9,6 +9,7 @@
     timing.py      timeline, calibrate
     bench.py       bench timeline, training, runs
     reading.py     table, plot, list
+    sharing.py     report
     reproducing.py reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
@@ -25,7 +26,10 @@ from agn_bench.cli import data
 from agn_bench.cli import timing
 from agn_bench.cli import bench
 from agn_bench.cli import reading
+from agn_bench.cli import sharing
 from agn_bench.cli import reproducing
 # isort: on
 
-__all__ = ["app", "bench", "data", "main", "reading", "reproducing", "sweeping", "timing", "training", "tuning"]
+__all__ = [
+    "app", "bench", "data", "main", "reading", "reproducing", "sharing", "sweeping", "timing", "training", "tuning",
+]  # fmt: skip
