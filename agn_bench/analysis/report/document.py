@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agn_bench.analysis.axes import AXES
@@ -12,12 +13,12 @@ from agn_bench.analysis.figures.look import COLOURS, STYLES
 from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.report import claims, lines, making, numbers, phases
 from agn_bench.analysis.report.cells import Json, number
-from agn_bench.analysis.values import as_number, in_order, shown_value
+from agn_bench.analysis.values import as_number, in_order, shown_value, worded
 from agn_bench.base import __version__
 from agn_bench.base.inputs import BadInput, printable
 from agn_bench.config.selection import SHORT
 from agn_bench.optimizers import OPTIMIZERS
-from agn_bench.training.columns import is_number
+from agn_bench.training.columns import belongs_to_the_optimizer, is_number
 
 MOST_MEASURES = 6
 """That the page has: the one that is wanted, and others that all runs have."""
@@ -56,7 +57,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     """
     step("configurations")
     measures = measures_of(runs, first)
-    found = configurations(runs, first)
+    found, usual = briefly(configurations(runs, first))
     points = dict(tuple(runs.curves.groupby("run_id")))
     courses = lines.courses(runs, points)
     most = lines.points_of_a_line(len(found) * len(lines.SHOWN) * sum(not one.is_of_center for one in measures))
@@ -65,7 +66,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     for measure in measures:
         step(measure.name)
         own = found if measure is first else of_measure(found, runs, measure)
-        of_each.append(_of_measure(own, courses, most))
+        of_each.append(_of_measure(own, courses, most, usual))
     step("runs")
     records = [making.records(folder) for folder in runs.folders]
     return {
@@ -76,6 +77,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
         "optimizers": [_optimizer(name, found) for name in _optimizers(found)],
         "configurations": [_configuration(place, one, chips, records) for place, one in enumerate(found)],
         "start": start(found, chips),
+        "usual": ", ".join(usual),
         "axes": [{"name": name, "label": AXES[name].label} for name in lines.SHOWN],
         "measures": of_each,
         "most_points": most,
@@ -87,7 +89,9 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     }
 
 
-def _of_measure(found: Sequence[Configuration], courses: lines.Courses, most: int) -> Json:
+def _of_measure(
+    found: Sequence[Configuration], courses: lines.Courses, most: int, usual: Sequence[str]
+) -> Json:
     measure = found[0].measure
     return {
         "column": measure.column,
@@ -99,8 +103,56 @@ def _of_measure(found: Sequence[Configuration], courses: lines.Courses, most: in
         "lines": lines.of_all(found, courses, most),
         "table": numbers.configurations(found),
         "maps": numbers.maps(found),
-        "paired": numbers.paired(found),
+        "paired": numbers.paired(found, usual),
     }
+
+
+_ALWAYS = ("optimizer", "workers", "local_steps")
+"""Columns whose values are said wherever configurations differ in them."""
+_USUAL = 0.7
+"""A value that so many configurations have is the usual one of its column."""
+
+
+def briefly(found: Sequence[Configuration]) -> tuple[list[Configuration], list[str]]:
+    """The configurations with labels that leave out what is usual, and words that say that; unchanged if they are few.
+    """
+    if len(found) <= FEW:
+        return [*found], []
+    usual = _usual(found)
+    short = [replace(one, label=_brief(one, found, usual)) for one in found]
+    if len({one.label for one in short}) < len(short):
+        return [*found], []
+    return short, [worded(name, _to_be_read(value)) for name, value in usual.items()]
+
+
+def _usual(found: Sequence[Configuration]) -> dict[str, Any]:
+    """By column the value that most configurations have, where they are by far the most of those that have one."""
+    usual = {}
+    for name in varying(found):
+        values = Counter(one.columns[name] for one in found if one.columns[name] is not None)
+        value, count = values.most_common(1)[0]
+        if name not in _ALWAYS and len(values) > 1 and count >= _USUAL * values.total():
+            usual[name] = value
+    return usual
+
+
+def _brief(one: Configuration, found: Sequence[Configuration], usual: Mapping[str, Any]) -> str:
+    """A configuration's label: what tells it apart, without what is usual."""
+    alike = [other for other in found if other.columns["optimizer"] == one.columns["optimizer"]]
+    words = [str(one.columns["optimizer"]).rpartition(":")[2]]
+    for name in varying(found):
+        value = one.columns[name]
+        among = alike if belongs_to_the_optimizer(name) else found
+        if name == "optimizer" or value is None or value == usual.get(name):
+            continue
+        if len({other.columns[name] for other in among}) > 1:
+            words.append(worded(name, _to_be_read(value)))
+    return ", ".join(words)
+
+
+def _to_be_read(value: Any) -> Any:
+    """A number without digits that say nothing to a reader."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)
@@ -112,7 +164,8 @@ class Chips:
     of_each: Sequence[Any]
     """Each configuration's value; None where the column does not apply."""
     more: bool
-    """Whether it is a number that an optimizer or another part has of its own, shown when asked for."""
+    """Whether its chips are shown when asked for: a number that an optimizer or another part has of its own, or a column
+    with a usual value."""
 
     def place(self, configuration: int) -> int | None:
         """Which value a configuration has."""
@@ -121,21 +174,21 @@ class Chips:
 
     def as_json(self) -> Json:
         word = SHORT.get(self.column, self.column.replace("_", " "))
-        values = [printable(shown_value(value)) for value in self.values]
+        values = [printable(shown_value(_to_be_read(value))) for value in self.values]
         return {"name": self.column, "word": word, "values": values, "more": self.more}
 
 
 def columns_of(found: Sequence[Configuration]) -> list[Chips]:
     """The columns by whose values configurations are switched on and off, those first that most ask for."""
     several = {str(name) for one in found for name in one.runs[EXPERIMENT].dropna()} if _has_experiments(found) else ()
+    usual = _usual(found)
     chips = []
     for name in [*varying(found), *([EXPERIMENT] if len(several) > 1 else [])]:
         each = [one.runs.iloc[0][name] if name == EXPERIMENT else one.columns[name] for one in found]
         values = sorted({value for value in each if value is not None}, key=in_order)
         if len(values) > 1 or not is_number(name):
-            chips.append(Chips(name, values, each, name != EXPERIMENT and is_number(name)))
-    first = ["optimizer", "workers", "local_steps"]
-    return sorted(chips, key=lambda one: (one.more, first.index(one.column) if one.column in first else len(first)))
+            chips.append(Chips(name, values, each, name != EXPERIMENT and (is_number(name) or name in usual)))
+    return sorted(chips, key=lambda one: (one.more, [*_ALWAYS, one.column].index(one.column)))
 
 
 def _has_experiments(found: Sequence[Configuration]) -> bool:
@@ -154,7 +207,7 @@ def start(found: Sequence[Configuration], chips: Sequence[Chips]) -> Json:
     on: dict[str, list[int]] = {}
     words = []
     for chip in chips:
-        if len(left) <= FEW or chip.more or chip.column in ("optimizer", "local_steps", EXPERIMENT):
+        if len(left) <= FEW or is_number(chip.column) or chip.column in ("optimizer", "local_steps", EXPERIMENT):
             continue
         place = _most_common(chip, left, found)
         kept = [one for one in left if chip.place(one) in (None, place)]
@@ -165,7 +218,7 @@ def start(found: Sequence[Configuration], chips: Sequence[Chips]) -> Json:
     best = len(left) > FEW and len(optimizers) > 1
     if best:
         words.append("of each optimizer the best configuration")
-    return {"on": on, "best": best, "words": "; ".join(words)}
+    return {"on": on, "best": best, "words": words}
 
 
 def _worded(chip: Chips, place: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,11 @@ def kept(mean: np.ndarray, most: int) -> np.ndarray:
     """The places of the points that stay: all, or the ends and of each stretch the least and the largest mean."""
     if len(mean) <= most:
         return np.arange(len(mean))
+    edges = np.linspace(1, len(mean) - 1, (most - 2) // 2 + 1).astype(int)
     places = {0, len(mean) - 1}
-    for stretch in np.array_split(np.arange(1, len(mean) - 1), (most - 2) // 2):
-        own = np.nan_to_num(mean[stretch])
-        places |= {int(stretch[own.argmin()]), int(stretch[own.argmax()])}
+    for first, last in pairwise(edges.tolist()):
+        own = mean[first:last]
+        places |= {first + int(own.argmin()), first + int(own.argmax())}
     return np.array(sorted(places))
 
 

@@ -34,6 +34,8 @@ LEVELS = (0.8, 0.9, 0.95)
 """Fractions to which times are shown, as `agn-bench table` does by default."""
 _PARTS = (0.25, 0.5, 0.9)
 """Of the time of the shortest run: where values are shown."""
+_FILLED = 0.75
+"""Of the cells of a grid that there must be, for a map of it."""
 _LAST = "last_batch_"
 
 
@@ -199,11 +201,15 @@ def _grids(found: Sequence[Configuration]) -> dict[str, Grid]:
     for _, own in groupby(ordered, key=lambda one: [in_order(one.columns[name]) for name in others]):
         cells = {(int(one.columns["workers"]), int(one.columns["local_steps"])): one for one in own}
         across, down = ({place[axis] for place in cells} for axis in (0, 1))
-        if min(len(across), len(down)) > 1 and 2 * len(cells) > len(across) * len(down):
-            columns = next(iter(cells.values())).columns
-            words = [worded(name, columns[name]) for name in others if columns[name] is not None]
-            every[", ".join(words)] = cells
+        if min(len(across), len(down)) > 1 and len(cells) >= _FILLED * len(across) * len(down):
+            every[_title([*cells.values()])] = cells
     return every
+
+
+def _title(own: Sequence[Configuration]) -> str:
+    """What the labels of some configurations have in common."""
+    parts = [one.label.split(", ") for one in own]
+    return ", ".join(part for part in parts[0] if all(part in other for other in parts))
 
 
 def _map(title: str, cells: Grid, until: float) -> Json:
@@ -229,7 +235,11 @@ def _map(title: str, cells: Grid, until: float) -> Json:
         what = "the final center" if measure.is_of_center else "all workers' last mini-batches"
         says = f"The {measure.name} of {what}, when all work is done; the mean over seeds."
         layers.append(layer("at the end", says, lambda one: float(one.runs[ends].mean())))
-    return {"title": title, "workers": across, "steps": down, "layers": layers, "higher": measure.higher_is_better}
+    digits = 2 if measure.is_fraction else None
+    return {
+        "title": title, "workers": across, "steps": down, "layers": layers, "digits": digits,
+        "higher": measure.higher_is_better,
+    }  # fmt: skip
 
 
 def _grid(found: Sequence[Configuration]) -> grids.Grid:
@@ -247,10 +257,13 @@ def _grid(found: Sequence[Configuration]) -> grids.Grid:
     for one in found:
         cells.setdefault(tuple(one.columns[name] for name in apart), []).append(one)
     several = {place: own for place, own in cells.items() if len({one.columns["optimizer"] for one in own}) > 1}
-    named = {place: _blocks(own) for place, own in several.items()}
+    if not several:
+        return grid
+    differ = [at for at, _ in enumerate(apart) if len({place[at] for place in several}) > 1]
+    order = sorted(several, key=lambda place: [in_order(value) for value in place])
+    named = {tuple(place[at] for at in differ): _blocks(several[place]) for place in order}
     blocks = sorted({block for own in named.values() for block in own})
-    order = sorted(named, key=lambda place: [in_order(value) for value in place])
-    return grids.Grid("optimizer", apart, blocks, {place: named[place] for place in order}) if named else grid
+    return grids.Grid("optimizer", [apart[at] for at in differ], blocks, named)
 
 
 def _blocks(own: Sequence[Configuration]) -> dict[str, Configuration]:
@@ -264,8 +277,12 @@ def _blocks(own: Sequence[Configuration]) -> dict[str, Configuration]:
     return found
 
 
-def paired(found: Sequence[Configuration]) -> Json:
-    """The differences of areas, seed by seed, from the best optimizer within each cell; None if there are none."""
+def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
+    """The differences of areas, seed by seed, from the best optimizer within each cell; None if there are none.
+
+    Args:
+        usual: words that no cell need say.
+    """
     try:
         grid = _grid(found)
         rows = grids.paired_table(grid)
@@ -278,7 +295,7 @@ def paired(found: Sequence[Configuration]) -> Json:
     return {
         "columns": [Column(head).as_json() for head in heads],
         "rows": [
-            [*map(_paired_cell, line.values(), heads, [row] * len(heads), [by] * len(heads))]
+            [_paired_cell(text, head, row, by, usual) for head, text in line.items()]
             for row, line in zip(rows, readable, strict=True)
         ],
         "difference": next(place for place, head in enumerate(heads) if head.endswith("(95 %)")),
@@ -291,9 +308,13 @@ def paired(found: Sequence[Configuration]) -> Json:
 _INTERVAL = ("area_difference_mean", "low_95", "high_95")
 
 
-def _paired_cell(text: str, head: str, row: Mapping[str, Any], by: float) -> Cell:
+def _paired_cell(text: str, head: str, row: Mapping[str, Any], by: float, usual: Sequence[str]) -> Cell:
     if head.endswith("(95 %)"):
         return shown(by * row["area_difference_mean"], text)
+    if head == "seeds":
+        return shown(row["seeds"], text)
+    if head == "configuration":
+        return ", ".join(word for word in text.split(", ") if word not in usual)
     try:
         return shown(float(text), text)
     except ValueError:

@@ -12,7 +12,7 @@ function el(name, attributes = {}, ...children) {
     if (typeof value === "function") made.addEventListener(key, value);
     else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
@@ -30,6 +30,7 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const counted = (count, one, many = one + "s") => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 const textOf = (cell) => (Array.isArray(cell) ? cell[1] : cell === null ? "–" : String(cell));
 const sortedBy = (cell) => (Array.isArray(cell) ? cell[0] : cell);
+const listed = (words) => (words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words.join(""));
 const digits = (value, count = 4) => (value === null ? "–" : String(Number(value.toPrecision(count))));
 
 // ------------------------------------------------------------------------------------------- what is chosen
@@ -144,6 +145,7 @@ function contrast(a, b) {
 
 /** A colour of a line, as far from what is behind it as it must be to be seen. */
 function seen(colour) {
+  if (isDark() && luminance(colour) < 0.01) return "#f4f6f9"; // black among the others is white there
   const [behind, towards] = isDark() ? ["#191f27", "#ffffff"] : ["#ffffff", "#000000"];
   let share = 0;
   while (contrast(mixed(colour, towards, share), behind) < (isDark() ? 4 : 2.2) && share < 1) share += 0.1;
@@ -310,15 +312,18 @@ function headSection() {
 
 function curvesSection() {
   const chart = chartIn("Curves: means over seeds, with bands of one standard deviation");
+  const all = el("p", { class: "faint" });
   const legend = el("ul", { class: "legend" });
   const notes = el("div", { class: "notes", "aria-live": "polite" });
-  const own = section("curves", "Curves", choices(), chips(), chart.place, legend, notes);
+  const own = section("curves", "Curves", choices(), chips(), chart.place, all, legend, notes);
   own.render = () => {
     const { shown, of } = drawn();
     const places = shown.filter((place) => lineOf(place));
     const look = looks(shown);
     drawCurves(chart, places.filter((place) => !state.hidden.has(place)), look);
-    legend.replaceChildren(...places.map((place) => legendEntry(place, look.get(place), chart)));
+    const common = inCommon(places);
+    legend.replaceChildren(...places.map((place) => legendEntry(place, look.get(place), chart, common)));
+    all.textContent = common.length ? `All lines: ${common.join(", ")}.` : "";
     notes.replaceChildren(...curveNotes(places, shown.length, of).map((said) => el("p", {}, said)));
   };
 }
@@ -365,7 +370,7 @@ function chips() {
   const first = data.columns.filter(({ more }) => !more);
   const others = data.columns.filter(({ more }) => more);
   const place = el("div", { class: "chips" }, first.map(chipsOf));
-  if (others.length) place.append(el("details", {}, el("summary", {}, `${counted(others.length, "more column")}: numbers that only some have`), others.map(chipsOf)));
+  if (others.length) place.append(el("details", {}, el("summary", {}, `${counted(others.length, "more column")}: ${others.slice(0, 8).map(({ word }) => word).join(", ")}${others.length > 8 ? ", …" : ""}`), others.map(chipsOf)));
   return place;
 }
 
@@ -413,7 +418,7 @@ function drawCurves(chart, places, look) {
         saveAsImage: { title: "save as PNG", name: "curves", backgroundColor: css("--card") },
       },
     },
-    tooltip: { ...tipLook(), trigger: "axis", axisPointer: { type: "line", snap: false }, formatter: (points) => curveTip(points, lines) },
+    tooltip: { ...tipLook(), trigger: "axis", axisPointer: { type: "line", snap: false }, formatter: (points) => curveTip(points, lines, inCommon(places)) },
     series: lines.flatMap((line) => [...band(line, held, log), curve(line, held), ...crosses(line)]),
   });
 }
@@ -463,13 +468,13 @@ function crosses({ place, c, colour }) {
   return [{ type: "scatter", id: `cross-${place}`, data: c, symbol: path, symbolSize: 13, itemStyle: { color: colour, borderColor: css("--card"), borderWidth: 1 }, silent: true, tooltip: { show: false }, z: 5 }];
 }
 
-function curveTip(points, lines) {
+function curveTip(points, lines, common) {
   if (!points.length) return "";
   const at = points[0].axisValue;
   const rows = lines
     .map((line) => ({ ...line, index: before(line.x, at) }))
     .filter(({ index, x }) => index >= 0 && at <= x[x.length - 1])
-    .map(({ index, m, s, colour, place }) => [colour, data.configurations[place].label, m[index], s ? ` ± ${digits(s[index], 2)}` : ""])
+    .map(({ index, m, s, colour, place }) => [colour, without(data.configurations[place].label, common), m[index], s ? ` ± ${digits(s[index], 2)}` : ""])
     .sort((a, b) => b[2] - a[2]);
   const most = 14;
   const shown = rows.slice(0, most).map(([colour, name, mean, spread]) => [colour, name, digits(mean) + spread]);
@@ -496,16 +501,26 @@ function range(lines, fraction) {
   const good = lines.filter(({ m }) => Math.max(...m) > best - 10);
   const low = state.detail
     ? Math.floor(Math.min(...good.map(({ m }) => m[Math.floor(m.length / 4)])) / 5) * 5
-    : Math.floor(Math.min(...lines.flatMap(({ m }) => m.slice(Math.floor(m.length / 10)))) / 10) * 10;
+    : Math.floor(Math.min(...lines.flatMap(({ m }) => m.slice(Math.floor(m.length / 10)))) / 20) * 20;
   return { min: Math.max(0, Math.min(low, 95)), max: 100 };
 }
 
-function legendEntry(place, { colour, dash }, chart) {
+/** What the labels of lines have in common, but for the optimizer. */
+function inCommon(places) {
+  if (places.length < 2) return [];
+  const [first, ...others] = places.map((place) => data.configurations[place].label.split(", ").slice(1));
+  return first.filter((word) => others.every((other) => other.includes(word)));
+}
+
+const without = (label, common) => label.split(", ").filter((word, at) => !at || !common.includes(word)).join(", ");
+
+function legendEntry(place, { colour, dash }, chart, common) {
   const { label, diverged, runs } = data.configurations[place];
   const pattern = { solid: "", dashed: "7 4", "dash-dotted": "8 3 2 3", dotted: "2 3" }[dash];
   const sample = svg("svg", { width: 30, height: 10, "aria-hidden": "true" },
     svg("line", { x1: 1, x2: 29, y1: 5, y2: 5, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": pattern }));
-  const words = diverged ? `${label} (${diverged} of ${counted(runs.length, "run")} diverged)` : label;
+  const name = without(label, common);
+  const words = diverged ? `${name} (${diverged} of ${counted(runs.length, "run")} diverged)` : name;
   return el("li", {}, el("button", {
     type: "button",
     "aria-pressed": String(!state.hidden.has(place)),
@@ -519,7 +534,8 @@ function curveNotes(places, shown, of) {
   if (!places.length) return [shown ? `No line can be drawn against ${data.axes[state.axis].label}: the steps of a phase vary.` : "The chips leave nothing to draw. Switch some on, or choose “everything”."];
   const seeds = extent(places.map((place) => data.configurations[place].runs.length));
   const said = [];
-  if (data.start.words && !location.hash.includes("is.")) said.push(`The page begins with ${data.start.words}. The chips choose others; “everything” switches all on.`);
+  if (data.start.words.length && !location.hash.includes("is.")) said.push(`The page begins with ${listed(data.start.words)}. The chips choose others; “everything” switches all on.`);
+  if (data.usual) said.push(`Where a name does not say otherwise, it is ${data.usual}.`);
   if (of > shown) said.push(`${shown} of ${counted(of, "configuration")} are drawn, those with the best area; “lines” says how many.`);
   if (shown > places.length) said.push(`${counted(shown - places.length, "configuration")} cannot be drawn against ${data.axes[state.axis].label}.`);
   said.push(seeds[1] === 1 ? "Each line is one run." : `A line is the mean of ${seeds[0] === seeds[1] ? seeds[0] : `${seeds[0]} to ${seeds[1]}`} seeds, up to the end of the shortest; its band is one standard deviation each way.`);
@@ -560,7 +576,8 @@ function sortable(name, { columns, rows, kept = () => true, show = (cell) => tex
     body.replaceChildren(...found.slice(0, most).map((row) =>
       el("tr", {}, row.cells.map((cell, at) => el("td", { class: texts[at] ? "text" : null }, show(cell, at, row))))));
     heads.forEach((head, at) => (own.sort?.at === at ? head.setAttribute("aria-sort", own.sort.down ? "descending" : "ascending") : head.removeAttribute("aria-sort")));
-    count.textContent = `${Math.min(most, found.length)} of ${counted(every.length, "row")}`;
+    const out = every.length - found.length;
+    count.textContent = `${Math.min(most, found.length)} of ${counted(found.length, "row")}` + (out ? `; ${out} are left out` : "");
     more.textContent = found.length > 30 ? (own.all ? "fewer" : `all ${found.length}`) : "";
     more.hidden = found.length <= 30;
   };
@@ -595,6 +612,7 @@ function tableSection(id, title, about, make) {
       table = make();
       holder.replaceChildren(table.place);
       notes.replaceChildren(...(table.notes ?? []).map((said) => el("p", {}, said)));
+      if (table.edges?.length) notes.append(el("details", {}, el("summary", {}, `Which have a star, and why (${table.edges.length})`), table.edges.map((said) => el("p", {}, said))));
     }
     table.render();
   };
@@ -605,7 +623,8 @@ function configurationsSection() {
     const { table } = measure();
     const rows = asRows(table.rows);
     const made = sortable("configurations", { columns: () => table.columns, rows: () => rows, kept: ({ place }) => passes(place) });
-    made.notes = [table.until, ...table.edges];
+    made.notes = [table.until];
+    made.edges = table.edges;
     return made;
   });
 }
@@ -648,15 +667,17 @@ function drawStaleness(chart) {
   const height = Math.max(120, 80 + 24 * Math.min(places.length, 60));
   chart.place.style.height = `${height}px`;
   chart.chart?.resize();
-  const narrow = chart.place.clientWidth < 560;
+  const common = inCommon(places);
+  const names = places.map((place) => without(data.configurations[place].label, common));
+  const room = Math.min(0.4 * chart.place.clientWidth, 16 + 6.8 * Math.max(0, ...names.map((name) => name.length)));
   const dots = (at, symbol) => ({
     type: "scatter", symbol: "circle", symbolSize: at ? 9 : 10, silent: false,
     data: places.map((place, row) => ({ value: [data.staleness[place][at], row], itemStyle: at ? { color: "transparent", borderColor: look.get(place).colour, borderWidth: 2 } : { color: look.get(place).colour } })),
   });
   chart.set({
-    grid: { left: 8, right: 24, top: 8, bottom: 40, containLabel: true },
+    grid: { left: room, right: 24, top: 8, bottom: 44 },
     xAxis: { ...axisLook("versions"), nameLocation: "middle", nameGap: 26, min: 0 },
-    yAxis: { type: "category", data: places.map((place) => data.configurations[place].label), axisLabel: { color: css("--text"), width: narrow ? 110 : 260, overflow: "truncate", interval: 0 }, axisTick: { show: false }, axisLine: { show: false }, splitLine: { show: true, lineStyle: { color: css("--line") } } },
+    yAxis: { type: "category", data: names, axisLabel: { color: css("--text"), width: room - 10, overflow: "truncate", interval: 0 }, axisTick: { show: false }, axisLine: { show: false }, splitLine: { show: true, lineStyle: { color: css("--line") } } },
     tooltip: { ...tipLook(), trigger: "item", formatter: ({ value: [, row] }) => {
       const [mean, high] = data.staleness[places[row]];
       return tipOf(data.configurations[places[row]].label, [[look.get(places[row]).colour, "mean", digits(mean)], ["transparent", "95th percentile", digits(high)]]);
@@ -749,7 +770,7 @@ function mapsSection() {
     const { maps } = measure();
     const layers = maps[0]?.layers ?? [];
     const at = Math.min(state.layer, layers.length - 1);
-    const [low, high] = extent(maps.flatMap((map) => map.layers[at]?.values.flat().filter((value) => value !== null) ?? []));
+    const [low, high] = mostOf(maps.flatMap((map) => map.layers[at]?.values.flat().filter((value) => value !== null) ?? []));
     holder.replaceChildren(
       el("div", { class: "choices" }, layers.length > 1 ? layers.map(({ title }, place) => toggle(title, place === at, () => (state.layer = place))) : null,
         el("span", { class: "faint number" }, digits(low), el("span", { class: "ramp", style: `background:linear-gradient(90deg,${RAMP.join(",")})` }), digits(high))),
@@ -758,14 +779,22 @@ function mapsSection() {
   };
 }
 
-function mapOf({ title, workers, steps, higher }, { values }, low, high) {
+/** From where to where nine tenths of the values go: a few that are far away do not make all others alike. */
+function mostOf(values) {
+  const sorted = values.sort((a, b) => a - b);
+  const [low, high] = [0.1, 1].map((share) => sorted[Math.round(share * (sorted.length - 1))]);
+  const outside = measure().higher ? [low, high] : [sorted[0], sorted[Math.round(0.9 * (sorted.length - 1))]];
+  return outside;
+}
+
+function mapOf({ title, workers, steps, higher, digits: after }, { values }, low, high) {
   const every = values.flat().filter((value) => value !== null);
   const best = higher ? Math.max(...every) : Math.min(...every);
   const cell = (value) => {
     if (value === null) return el("td", { class: "faint" }, "–");
     const colour = onRamp((value - low) / (high - low || 1));
     const ink = contrast(colour, "#000000") > contrast(colour, "#ffffff") ? "#000000" : "#ffffff";
-    return el("td", { class: value === best ? "best" : null, style: `background:${colour};color:${ink}` }, digits(value));
+    return el("td", { class: value === best ? "best" : null, style: `background:${colour};color:${ink}` }, after === null ? digits(value) : value.toFixed(after));
   };
   return el("div", { class: "map" }, el("h3", {}, title), el("div", { class: "frame", tabindex: 0, role: "region", "aria-label": `map of ${title}` }, el("table", {},
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "λ \\ n"), workers.map((count) => el("th", { scope: "col" }, String(count))))),
@@ -780,7 +809,7 @@ function pairedSection() {
     const { paired } = measure();
     if (!paired) return { place: el("p", {}, "There is nothing to compare."), render: () => {} };
     const rows = paired.rows.map((cells, at) => ({ cells, at }));
-    const [low, high] = extent(paired.intervals.flat().filter((value) => value !== null).concat(0));
+    const [low, high] = middle(paired.intervals.flat().filter((value) => value !== null));
     const columns = [...paired.columns, { head: "interval", says: "The 95 % interval, and 0 as a stroke." }];
     const wide = rows.map(({ cells, at }) => ({ at, cells: [...cells, paired.intervals[at][0]] }));
     const verdict = paired.columns.findIndex(({ head }) => head === "verdict");
@@ -792,12 +821,20 @@ function pairedSection() {
   });
 }
 
+/** From where to where most of the ends of intervals lie, with 0: those beyond are drawn at the edge. */
+function middle(values) {
+  const sizes = values.map(Math.abs).sort((a, b) => a - b);
+  const most = Math.min(sizes.at(-1), 3 * sizes[Math.floor(0.75 * (sizes.length - 1))]);
+  const [low, high] = extent(values.concat(0));
+  return [Math.max(low, -most), Math.min(high, most)];
+}
+
 const KINDS = { ahead: "good", confirmed: "good", behind: "bad", refuted: "bad" };
 const badge = (verdict) => el("span", { class: `badge ${KINDS[verdict] ?? "open"}` }, verdict);
 
 function interval([mean, low, high], least, most, verdict) {
   const width = 150;
-  const at = (value) => 4 + ((value - least) / (most - least || 1)) * (width - 8);
+  const at = (value) => 4 + ((Math.min(most, Math.max(least, value)) - least) / (most - least || 1)) * (width - 8);
   const colour = css({ good: "--good", bad: "--bad" }[KINDS[verdict]] ?? "--faint");
   const line = (x1, x2, y1, y2, stroke, thick) => svg("line", { x1, x2, y1, y2, stroke, "stroke-width": thick });
   const parts = [line(at(0), at(0), 1, 15, css("--strong-line"), 1)];
