@@ -336,7 +336,7 @@ function choices() {
       "label",
       {},
       label,
-      el("select", { change: (event) => { chosen(Number(event.target.value)); changed(); } },
+      el("select", { "aria-label": label, change: (event) => { chosen(Number(event.target.value)); changed(); } },
         options.map((text, place) => el("option", { value: place, selected: place === at }, text))),
     );
   const most = [FEW, 24, 48, 0];
@@ -692,7 +692,7 @@ function showRun(place) {
   const run = names.includes(state.run) ? state.run : known[0] ?? data.configurations[drawn().shown[0] ?? 0].runs[0];
   if (place.dataset.run === run && place.dataset.theme === document.documentElement.dataset.theme) return;
   Object.assign(place.dataset, { run, theme: document.documentElement.dataset.theme });
-  const picker = el("label", { class: "field" }, "run", el("select", { id: "run", change: (event) => { state.run = event.target.value; changed(); } },
+  const picker = el("label", { class: "field" }, "run", el("select", { id: "run", "aria-label": "run", change: (event) => { state.run = event.target.value; changed(); } },
     names.map((name) => el("option", { value: name, selected: name === run }, data.phases.runs[name] ? `${name} (with phases)` : name))));
   const phases = data.phases.runs[run];
   place.replaceChildren(el("div", { class: "choices" }, picker), phases ? phasesOf(phases) : withoutPhases(run));
@@ -720,7 +720,7 @@ function phasesOf(phases) {
   const cut = phases.phases > phases.worker.length ? ` The first ${phases.worker.length} of ${counted(phases.phases, "phase")} are drawn.` : "";
   const dropped = phases.accepted.includes(0) ? " A commit that was dropped is red." : "";
   return el("div", {}, el("h3", {}, "How stale its commits were"), histogram.place, el("h3", {}, "Who did what"),
-    el("p", { class: "faint" }, `A row is a worker. A dark bar is a phase of local steps. What is pale is the way to the server, the wait there, and the way back; the stroke is when the center had the commit.${dropped}${cut}`),
+    el("p", { class: "faint" }, `A row is a worker. A solid bar is a phase of local steps. What is pale is the way to the server, the wait there, and the way back; the stroke is when the center had the commit.${dropped}${cut}`),
     bars.place, data.phases.says ? el("p", { class: "faint" }, data.phases.says) : null);
 }
 
@@ -750,9 +750,9 @@ function drawPhases(chart, phases, workers) {
     return { type: "group", children: [box(x0, x1 - 0.5, { fill: busy }), box(x1, x3, { fill: busy, opacity: 0.25 }, height * 0.5), box(x2 - 0.5, x2 + 0.5, { fill: stroke })] };
   };
   chart.set({
-    grid: { left: 8, right: 20, top: 12, bottom: 74, containLabel: true },
+    grid: { left: 8, right: 20, top: 30, bottom: 74, containLabel: true },
     xAxis: { ...axisLook("simulated seconds"), nameLocation: "middle", nameGap: 26, min: 0, max: end },
-    yAxis: { ...axisLook("worker"), inverse: true, min: -0.6, max: workers - 0.4, minInterval: 1, interval: Math.ceil(workers / 20), splitLine: { show: false }, axisLabel: { color: css("--faint"), formatter: (value) => (Number.isInteger(value) && value >= 0 ? String(value) : "") } },
+    yAxis: { ...axisLook("worker"), type: "category", data: [...Array(workers).keys()], inverse: true, nameLocation: "start", axisTick: { show: false }, splitLine: { show: false } },
     dataZoom: [{ type: "slider", filterMode: "weakFilter", height: 22, bottom: 8, start: 0, end: Math.min(100, (100 * 600) / worker.length), borderColor: css("--line"), textStyle: { color: css("--faint") } }],
     tooltip: { ...tipLook(), trigger: "item", formatter: ({ value: [from, own, done, served, back, at] }) =>
       tipOf(`worker ${own}, staleness ${staleness[at]}`, [[busy, "steps", `${digits(from, 6)} to ${digits(done, 6)} s`], ["transparent", accepted[at] ? "applied" : "dropped", `${digits(served, 6)} s`], ["transparent", "goes on", `${digits(back, 6)} s`]]) },
