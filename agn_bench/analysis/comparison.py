@@ -246,6 +246,7 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
     points = dict(tuple(runs.curves.groupby("run_id")))
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     apart, center = by_columns(by, described), runs.of_center()
+    told: dict[tuple[Any, ...], _Told] = {}
     found = []
     for _, own in summary.groupby("configuration", sort=False):
         own = own.sort_values("seed")
@@ -254,8 +255,10 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
             for name, value in own.iloc[0][["configuration", *described]].items()
         }
         curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
-        label = _label(columns, distinct, described, apart)
-        found.append(Configuration(label, columns, own, curves, measure, center))
+        place = tuple(columns[name] for name in ("optimizer", *apart))
+        if place not in told:
+            told[place] = _told(columns, distinct, described, apart)
+        found.append(Configuration(told[place].label(columns), columns, own, curves, measure, center))
     return ranked(found)
 
 
@@ -303,15 +306,9 @@ def apart_by(found: Sequence[Configuration]) -> str | None:
 
 def of_measure(found: Sequence[Configuration], runs: Runs, measure: Measured) -> list[Configuration]:
     """The same configurations in the same order, with their curves of another measure (see configurations)."""
-    points = dict(tuple(runs.curves.groupby("run_id")))
-    return [
-        replace(
-            one,
-            measure=measure,
-            curves=[counted(run, points[run["run_id"]], measure) for run in one.runs.to_dict("records")],
-        )
-        for one in found
-    ]
+    points, rows = dict(tuple(runs.curves.groupby("run_id"))), runs.summary.to_dict("records")
+    curves = {run["run_id"]: counted(run, points[run["run_id"]], measure) for run in rows}
+    return [replace(one, measure=measure, curves=[curves[run] for run in one.runs["run_id"]]) for one in found]
 
 
 def _shown(folders: Sequence[Path]) -> str:
@@ -392,9 +389,27 @@ def varying(configurations: Sequence[Configuration]) -> list[str]:
     return [name for name in columns if len({one.columns[name] for one in configurations}) > 1]
 
 
-def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str], apart: Sequence[str] = ()) -> str:
-    """The optimizer, and whatever else tells its configuration apart from those of `distinct` that it is set against:
-    those with the same values of the columns `apart`.
+@dataclass(frozen=True)
+class _Told:
+    """What the labels of an optimizer's configurations say."""
+
+    name: str
+    columns: Sequence[str]
+    """Those whose values tell them apart from all that they are set against."""
+    by_hash: bool
+    """Whether some of them differ in what no column says."""
+
+    def label(self, columns: Mapping[Any, Any]) -> str:
+        """The label of one of them, by its columns."""
+        words = [worded(name, columns[name]) for name in self.columns if columns[name] is not None]
+        return ", ".join([self.name, *words, *([str(columns["configuration"])] if self.by_hash else [])])
+
+
+def _told(
+    columns: Mapping[Any, Any], distinct: pd.DataFrame, described: Sequence[str], apart: Sequence[str] = ()
+) -> _Told:
+    """What tells a configuration's optimizer, and whatever else of it, apart from those of `distinct` that it is set
+    against: those with the same values of the columns `apart`. It is the same for all of its optimizer.
     """
     for column in apart:
         there = distinct[column]
@@ -402,14 +417,14 @@ def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[
     same_optimizer = distinct[distinct["optimizer"] == columns["optimizer"]]
     short = distinct["optimizer"].str.rpartition(":")[2]  # without a user's file, if that leaves no doubt
     name = str(columns["optimizer"]).rpartition(":")[2]
-    words = [name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"])]
+    told = []
     for column in described[1:]:
-        if column in apart:
-            continue
         # A number belongs to an optimizer: it needs naming only where one optimizer comes with several.
         among = same_optimizer if belongs_to_the_optimizer(column) else distinct
-        if among[column].nunique(dropna=False) > 1 and columns[column] is not None:
-            words.append(worded(column, columns[column]))
-    if same_optimizer[[*described]].duplicated(keep=False).any():
-        words.append(str(columns["configuration"]))
-    return ", ".join(words)
+        if column not in apart and among[column].nunique(dropna=False) > 1:
+            told.append(column)
+    return _Told(
+        name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"]),
+        told,
+        bool(same_optimizer[[*described]].duplicated(keep=False).any()),
+    )
