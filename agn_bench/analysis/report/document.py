@@ -58,7 +58,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     step("configurations")
     measures = measures_of(runs, first)
     found, usual = briefly(configurations(runs, first))
-    points = dict(tuple(runs.curves.groupby("run_id")))
+    points = {str(run): own for run, own in runs.curves.groupby("run_id")}
     courses = lines.courses(runs, points)
     most = lines.points_of_a_line(len(found) * len(lines.SHOWN) * sum(not one.is_of_center for one in measures))
     chips = columns_of(found)
@@ -89,9 +89,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     }
 
 
-def _of_measure(
-    found: Sequence[Configuration], courses: lines.Courses, most: int, usual: Sequence[str]
-) -> Json:
+def _of_measure(found: Sequence[Configuration], courses: lines.Courses, most: int, usual: Sequence[str]) -> Json:
     measure = found[0].measure
     return {
         "column": measure.column,
@@ -114,8 +112,7 @@ _USUAL = 0.7
 
 
 def briefly(found: Sequence[Configuration]) -> tuple[list[Configuration], list[str]]:
-    """The configurations with labels that leave out what is usual, and words that say that; unchanged if they are few.
-    """
+    """The configurations with labels that leave out what is usual, and words that say that; none where few are."""
     if len(found) <= FEW:
         return [*found], []
     usual = _usual(found)
@@ -164,8 +161,8 @@ class Chips:
     of_each: Sequence[Any]
     """Each configuration's value; None where the column does not apply."""
     more: bool
-    """Whether its chips are shown when asked for: a number that an optimizer or another part has of its own, or a column
-    with a usual value."""
+    """Whether its chips are shown when asked for alone: a number that an optimizer or another part has of its own, or a
+    column with a usual value."""
 
     def place(self, configuration: int) -> int | None:
         """Which value a configuration has."""
@@ -200,8 +197,8 @@ def start(found: Sequence[Configuration], chips: Sequence[Chips]) -> Json:
     and then most configurations have, and of each optimizer its best configuration.
 
     Returns:
-        `on`, by column the places of the values that are switched on, of columns that are not wholly on; `best`, whether
-        only the best of each optimizer is shown; `words`, which say it.
+        `on`, of columns that are not wholly on the places of the values that are; `best`, whether only the best of each
+        optimizer is shown; `words`, which say it.
     """
     left = [*range(len(found))]
     on: dict[str, list[int]] = {}

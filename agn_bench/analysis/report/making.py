@@ -1,4 +1,4 @@
-"""What made the runs, in as few lines as say it: machines, commits and versions, and each command once for all seeds."""
+"""What made the runs, in few lines: machines, commits and versions, and each command once for all of its seeds."""
 
 from __future__ import annotations
 

@@ -324,10 +324,10 @@ def _paired_cell(text: str, head: str, row: Mapping[str, Any], by: float, usual:
 def _says(rows: Sequence[Row], measure: Measured) -> list[str]:
     reference = rows[0]["reference"]
     most = "largest" if measure.higher_is_better else "least"
+    what = f"A row is the area of the {measure.name} of one optimizer minus that of {reference}"
+    interval = "The interval is that of the mean over seeds, by Student's t."
     return [
-        f"A row is the area of the {measure.name} of one optimizer minus that of {reference} with the same seed, in "
-        f"the same cell{measure.direction}.",
+        f"{what} with the same seed, in the same cell{measure.direction}.",
         f"{reference} is the reference, as of all optimizers it has the {most} mean area over cells.",
-        "The interval is that of the mean over seeds, by Student's t. An optimizer is ahead or behind if it does not "
-        "hold 0. A single seed gives no interval.",
+        f"{interval} An optimizer is ahead or behind if it does not hold 0. A single seed gives no interval.",
     ]

@@ -16,21 +16,33 @@ from agn_bench.base import files
 from agn_bench.base.inputs import BadInput, printable
 
 ENDING = ".html"
-_PARTS = {"STYLE": "page.css", "CHARTS": "echarts/echarts.min.js", "PROGRAM": "page.js"}
-"""Of page.html: which file stands in place of which word."""
+_PROGRAM = (
+    "elements", "choice", "looks", "charts", "sections", "choosing", "curves", "tables", "phases", "grids", "making",
+    "page",
+)  # fmt: skip
+_PARTS = {
+    "STYLE": ["web/page.css"],
+    "CHARTS": ["echarts/echarts.min.js"],
+    "PROGRAM": [f"web/{name}.js" for name in _PROGRAM],
+}
+"""Of web/page.html: which files stand in place of which word."""
 
 
 def page(document: Json) -> str:
     """The page that shows a document (see document.py)."""
-    folder = resources(__package__)
-    parts = {word: folder.joinpath(*path.split("/")).read_text(encoding="utf-8") for word, path in _PARTS.items()}
+    parts = {word: "\n".join(map(_read, names)) for word, names in _PARTS.items()}
     parts |= {"TITLE": html.escape(printable(document["title"])), "DOCUMENT": as_script(document)}
-    first, *others = folder.joinpath("page.html").read_text(encoding="utf-8").split("{{")
+    first, *others = _read("web/page.html").split("{{")
     pieces = [first]
     for other in others:
         word, _, rest = other.partition("}}")
         pieces += [parts[word], rest]
     return "".join(pieces)
+
+
+def _read(name: str) -> str:
+    """A file beside this module."""
+    return resources(__package__).joinpath(*name.split("/")).read_text(encoding="utf-8")
 
 
 def as_script(document: Json) -> str:
