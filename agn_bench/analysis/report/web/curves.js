@@ -245,7 +245,7 @@ function curveNotes(places, shown, of) {
     said.push(
       `The page begins with ${listed(data.start.words)}. The chips choose others; “everything” switches all on.`,
     );
-  if (data.usual) said.push(`Where a name does not say otherwise, it is ${data.usual}.`);
+  if (data.usual) said.push(`Where a name does not say otherwise, its runs have ${data.usual}.`);
   if (of > shown)
     said.push(
       `${shown} of ${counted(of, "configuration")} are drawn, those with the best area; “lines” says how many.`,
