@@ -20,7 +20,7 @@ from agn_bench.analysis import comparison
 from agn_bench.analysis.arrangement import arrange
 from agn_bench.analysis.figures.curves import over_seeds
 from agn_bench.analysis.figures.look import COLOURS
-from agn_bench.analysis.report import document, lines, page, phases
+from agn_bench.analysis.report import cells, document, lines, page, phases
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -184,6 +184,15 @@ def test_points_that_are_left_out_hide_no_dip(most: int) -> None:
     assert [*places] == sorted({*places})
     assert {0, 1234, 4321, 4999} <= {*places}
     assert [*lines.kept(mean[:most], most)] == [*range(most)]
+
+
+def test_numbers_are_rounded_all_at_once_as_one_by_one() -> None:
+    generator = np.random.default_rng(0)
+    values = np.concatenate(
+        [generator.normal(size=3000) * 10.0 ** generator.integers(-12, 12, 3000), [0, 1, 93.12, 1e22, np.nan, np.inf]]
+    )
+    for digits in (3, 5, 6):
+        assert cells.numbers(values, digits) == [cells.number(value, digits) for value in values]
 
 
 # --- what it shows at first ---

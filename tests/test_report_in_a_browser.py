@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import built_once
 from test_report import NAMES, RESULTS, with_phases, write
 
 from agn_bench.analysis import comparison
@@ -28,18 +29,20 @@ LARGEST = 5_000_000
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The pages of the committed folders, and of one whose run has its own folder."""
-    place = tmp_path_factory.mktemp("pages")
-    found = {name: [RESULTS / name] for name in FOLDERS}
-    found["phases"] = [with_phases(place / "phases", 120)]
+    """The pages of the committed folders, of one whose run has its own folder, and of one with odd names."""
+    folder = built_once(tmp_path_factory, "report-pages", _make_pages)
+    return {path.stem: path for path in folder.glob("*.html")}
+
+
+def _make_pages(place: Path) -> None:
     hostile = [{"optimizer": name, "delays": name, "workers": at + 1} for at, name in enumerate(NAMES)]
-    found["hostile"] = [write(place / "<b>hostile", *hostile)]
-    made = {}
-    for name, folders in found.items():
-        runs = comparison.read_runs(folders).asked()
-        made[name] = place / f"{name}.html"
-        page.write(made[name], document.document(runs, runs.measured(), f"{name} </title><script>alert(1)</script>"))
-    return made
+    folders = {name: RESULTS / name for name in FOLDERS}
+    folders["phases"] = with_phases(place / "phases", 120)
+    folders["hostile"] = write(place / "<b>hostile", *hostile)
+    for name, folder in folders.items():
+        runs = comparison.read_runs([folder]).asked()
+        made = document.document(runs, runs.measured(), f"{name} </title><script>alert(1)</script>")
+        page.write(place / f"{name}.html", made)
 
 
 @pytest.fixture(scope="module")

@@ -243,7 +243,7 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
     import pandas as pd
 
     summary = runs.summary
-    points = dict(tuple(runs.curves.groupby("run_id")))
+    counts = _counted_curves(runs, measure)
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     apart, center = by_columns(by, described), runs.of_center()
     told: dict[tuple[Any, ...], _Told] = {}
@@ -254,7 +254,7 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
             name: None if pd.isna(value) else value
             for name, value in own.iloc[0][["configuration", *described]].items()
         }
-        curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
+        curves = [counts[run] for run in own["run_id"]]
         place = tuple(columns[name] for name in ("optimizer", *apart))
         if place not in told:
             told[place] = _told(columns, distinct, described, apart)
@@ -278,6 +278,13 @@ def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> li
         curves = [course.curve(curve) for course, curve in zip(courses, one.curves, strict=True)]
         found.append(replace(one, axis=axis, courses=courses, curves=curves))
     return found
+
+
+def _counted_curves(runs: Runs, measure: Measured) -> dict[str, metrics.Curve]:
+    """The curves of all runs as they count, by run."""
+    points = dict(tuple(runs.curves.groupby("run_id")))
+    rows = runs.summary.to_dict("records")
+    return {run["run_id"]: counted(run, points[run["run_id"]], measure) for run in rows}
 
 
 MANY = 20
@@ -306,8 +313,7 @@ def apart_by(found: Sequence[Configuration]) -> str | None:
 
 def of_measure(found: Sequence[Configuration], runs: Runs, measure: Measured) -> list[Configuration]:
     """The same configurations in the same order, with their curves of another measure (see configurations)."""
-    points, rows = dict(tuple(runs.curves.groupby("run_id"))), runs.summary.to_dict("records")
-    curves = {run["run_id"]: counted(run, points[run["run_id"]], measure) for run in rows}
+    curves = _counted_curves(runs, measure)
     return [replace(one, measure=measure, curves=[curves[run] for run in one.runs["run_id"]]) for one in found]
 
 

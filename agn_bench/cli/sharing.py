@@ -24,7 +24,7 @@ def report(
     ] = None,
 ) -> None:
     """Make one page to be looked at and sent: curves, tables, staleness, maps, and what made the runs. It needs no
-    network and nothing beside it, and is made from the CSV files alone.
+    network and no other file, and is made from the CSV files alone.
 
     ```console
     agn-bench report results/four-methods

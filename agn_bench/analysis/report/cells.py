@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from agn_bench.analysis.measures import Measured
 
 Json = Any
@@ -22,12 +24,23 @@ def number(value: Any, digits: int = DIGITS) -> float | int | None:
     found = float("nan") if value is None else float(value)
     if not math.isfinite(found):
         return None
-    found = float(f"{found:.{digits}g}")
-    return int(found) if found == int(found) else found
+    return _as_json(float(f"{found:.{digits}g}"))
 
 
-def numbers(values: Sequence[Any], digits: int = DIGITS) -> list[float | int | None]:
-    return [number(value, digits) for value in values]
+def numbers(values: Sequence[Any] | np.ndarray, digits: int = DIGITS) -> list[float | int | None]:
+    """Numbers with so many significant digits, all at once (see number)."""
+    given = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(given) & (given != 0)
+    power = digits - 1 - np.floor(np.log10(np.abs(given), out=np.zeros_like(given), where=known))
+    up, down = 10.0 ** np.clip(power, 0, None), 10.0 ** np.clip(-power, 0, None)  # whole powers of ten, which are exact
+    rounded = np.where(known, np.round(given * up / down) * down / up, given)
+    return [_as_json(value) for value in rounded.tolist()]
+
+
+def _as_json(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
 
 
 def shown(value: Any, text: str) -> Cell:
