@@ -73,8 +73,8 @@ def table_of(measure: Json) -> dict[str, dict[str, Any]]:
     """The table of configurations, by configuration and heading."""
     heads = [column["head"] for column in measure["table"]["columns"]]
     found = {}
-    for _, *cells in measure["table"]["rows"]:
-        found[cells[0]] = dict(zip(heads, cells, strict=True))
+    for _, *own in measure["table"]["rows"]:
+        found[own[0]] = dict(zip(heads, own, strict=True))
     return found
 
 
