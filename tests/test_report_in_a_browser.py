@@ -253,6 +253,14 @@ def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:
     assert reader.page.locator("#maps .map").first.locator("tbody td").all_inner_texts() != before
 
 
+def test_nothing_that_is_not_there_is_shown_as_a_word(read: Any) -> None:
+    reader = read("paper")
+    for measure in ("training loss", "test accuracy", "training accuracy"):
+        reader.choose("measure", measure)
+        words = reader.page.locator("body").inner_text()
+        assert [word for word in ("null", "undefined", "NaN", "[object", "Infinity") if word in words] == []
+
+
 def test_names_are_shown_as_they_are(read: Any) -> None:
     reader = read("hostile")
     shown = reader.page.locator("#curves [role=group][aria-label=optimizer] .chip").all_inner_texts()

@@ -41,10 +41,6 @@ def test_it_holds_what_the_program_needs_and_what_belongs_to_it(wheel: Path) -> 
     assert {f"agn_bench/clock/profiles/{name}.toml" for name in profile_names()} <= set(names)
     assert {f"agn_bench/clock/profiles/pai-{job}.csv" for job in (1, 2, 3, 4)} <= set(names)
     assert {"agn_bench/py.typed", "agn_bench/paper/published/grid.csv"} <= set(names)
-    page = ROOT / "agn_bench" / "analysis" / "report"
-    assert {path.relative_to(ROOT).as_posix() for path in page.rglob("*.*") if "__pycache__" not in path.parts} <= set(
-        names
-    )
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICES.md") for name in names)
     assert not [name for name in names if name.startswith(("tests", "results", "experiments"))]

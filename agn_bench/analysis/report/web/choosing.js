@@ -44,32 +44,14 @@ function choices() {
         (at) => (state.most = most[at]),
       ),
       toggle("best of each optimizer", state.best, () => (state.best = !state.best)),
-      measure().fraction ? toggle("upper end in detail", state.detail, () => (state.detail = !state.detail)) : null,
-      el(
-        "button",
-        {
-          class: "button",
-          type: "button",
-          click: () => {
-            startChoice();
-            changed();
-          },
-        },
-        "first choice",
-      ),
-      el(
-        "button",
-        {
-          class: "button",
-          type: "button",
-          click: () => {
-            allOn();
-            state.best = false;
-            changed();
-          },
-        },
-        "everything",
-      ),
+      ...(measure().fraction
+        ? [toggle("upper end in detail", state.detail, () => (state.detail = !state.detail))]
+        : []),
+      button("first choice", startChoice),
+      button("everything", () => {
+        allOn();
+        state.best = false;
+      }),
     );
     if (focused >= 0) place.querySelectorAll("select, button")[focused]?.focus();
   };
@@ -78,21 +60,16 @@ function choices() {
 
 const controls = []; // what shows the choice itself
 
-function toggle(text, pressed, flip) {
-  return el(
-    "button",
-    {
-      class: "button",
-      type: "button",
-      "aria-pressed": String(pressed),
-      click: () => {
-        flip();
-        changed();
-      },
-    },
-    text,
-  );
+/** A button that changes what is chosen. */
+function button(text, act, attributes = {}) {
+  const click = () => {
+    act();
+    changed();
+  };
+  return el("button", { class: "button", type: "button", click, ...attributes }, text);
 }
+
+const toggle = (text, pressed, flip) => button(text, flip, { "aria-pressed": String(pressed) });
 
 /** A row of chips for each column in which configurations differ. */
 function chips() {

@@ -43,7 +43,7 @@ function claimOf({ number, text, verdict, measures }) {
           el(
             "tr",
             {},
-            heads.map((head) => el("th", { scope: "col", class: "plain" }, head)),
+            heads.map((head, at) => el("th", { scope: "col", class: at < 3 ? "plain text" : "plain" }, head)),
           ),
         ),
         el("tbody", {}, rows),
