@@ -251,6 +251,10 @@ def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:
     before = maps.first.locator("tbody td").all_inner_texts()
     reader.click("#maps button:has-text('at the end')")
     assert reader.page.locator("#maps .map").first.locator("tbody td").all_inner_texts() != before
+    reader.click("#curves .chip[aria-label='optimizer agn']")
+    assert reader.page.locator("#maps h3").all_inner_texts() == ["easgd"]
+    reader.click("#curves .chip[aria-label='optimizer easgd']")
+    assert "leave no map" in reader.page.locator("#maps").inner_text()
 
 
 def test_nothing_that_is_not_there_is_shown_as_a_word(read: Any) -> None:

@@ -68,7 +68,7 @@ def configurations(found: Sequence[Configuration]) -> Json:
     """The table of configurations: a row each, whose first cell is the configuration's place among all."""
     measure, at = found[0].measure, times_shown(found)
     reach = LEVELS if measure.is_fraction else ()
-    apart = groups(found, apart_by(found))
+    apart = groups(found, _apart(found))
     places = {str(one.columns["configuration"]): place for place, one in enumerate(found)}
     rows = []
     for name, group in apart.items():
@@ -88,6 +88,11 @@ def configurations(found: Sequence[Configuration]) -> Json:
         "until": f"The area is the mean {measure.name} over the first {span}{measure.direction}.",
         "edges": [f"* {edge}." for edge in edges],
     }
+
+
+def _apart(found: Sequence[Configuration]) -> str | None:
+    """The columns whose cells are ranked apart, as in `agn-bench table`; none of a single optimizer."""
+    return apart_by(found) if len({one.columns["optimizer"] for one in found}) > 1 else None
 
 
 def _columns(one: Configuration, at: Sequence[float], reach: Sequence[float]) -> list[Column]:
@@ -176,22 +181,28 @@ def _of_run(name: str, value: Any) -> Cell:
     return str(value)
 
 
+Grid = dict[tuple[int, int], Configuration]
+"""By workers and local steps."""
+
+
 def maps(found: Sequence[Configuration]) -> Json:
     """Where configurations that differ in nothing else form a grid of workers and local steps: their values in it.
 
     Returns:
         A table for each: its `title`, the axes `workers` and `steps`, and `layers`, each with a `title`, what it `says`
-        and `values`, a row for each number of local steps.
+        and `values`, a row for each number of local steps; and the place `of` a configuration in it.
     """
     every = _grids(found)
     if not every:
         return []
     until = common_horizon_s([one for own in every.values() for one in own.values()])
-    return [_map(title, own, until) for title, own in every.items()]
+    return [_map(title, own, until) | {"of": _place(found, own)} for title, own in every.items()]
 
 
-Grid = dict[tuple[int, int], Configuration]
-"""By workers and local steps."""
+def _place(found: Sequence[Configuration], own: Grid) -> int:
+    """Which of all configurations a grid has in some cell."""
+    one = next(iter(own.values()))
+    return next(place for place, other in enumerate(found) if other is one)
 
 
 def _grids(found: Sequence[Configuration]) -> dict[str, Grid]:

@@ -25,8 +25,10 @@ function startChoice() {
 }
 
 const measure = () => data.measures[state.measure];
-const passes = (place) =>
+/** Whether the chips leave a configuration, whatever they say of some columns. */
+const passes = (place, whatever = []) =>
   data.columns.every(({ name }) => {
+    if (whatever.includes(name)) return true;
     const value = data.configurations[place].values[name];
     return value === undefined || state.on[name].has(value); // a column that does not apply keeps none out
   });
@@ -35,7 +37,7 @@ const passes = (place) =>
 function left() {
   const { table, higher } = measure();
   const area = new Map(table.rows.map((row) => [row[0], sortedBy(row[1 + table.area])]));
-  const order = [...area.keys()].filter(passes);
+  const order = [...area.keys()].filter((place) => passes(place));
   return order.sort((a, b) => (higher ? area.get(b) - area.get(a) : area.get(a) - area.get(b)));
 }
 

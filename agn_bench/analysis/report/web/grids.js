@@ -14,43 +14,40 @@ function mapsSection() {
     holder,
   );
   own.render = () => {
-    const { maps } = measure();
-    const layers = maps[0]?.layers ?? [];
-    const at = Math.min(state.layer, layers.length - 1);
-    const [low, high] = mostOf(
-      maps.flatMap((map) => map.layers[at]?.values.flat().filter((value) => value !== null) ?? []),
-    );
-    holder.replaceChildren(
-      el(
-        "div",
-        { class: "choices" },
-        layers.length > 1
-          ? layers.map(({ title }, place) => toggle(title, place === at, () => (state.layer = place)))
-          : null,
-        el(
-          "span",
-          { class: "faint number" },
-          digits(low),
-          el("span", { class: "ramp", style: `background:linear-gradient(90deg,${RAMP.join(",")})` }),
-          digits(high),
-        ),
-      ),
-      el(
-        "div",
-        { class: "maps" },
-        maps.filter((map) => map.layers[at]).map((map) => mapOf(map, map.layers[at], low, high)),
-      ),
-      el("p", { class: "notes" }, layers[at]?.says ?? `There is no map of the ${measure().name}.`),
-    );
+    const maps = measure().maps.filter(({ of }) => passes(of, ["workers", "local_steps"]));
+    holder.replaceChildren(...(maps.length ? mapsOf(maps) : [el("p", {}, "The chips leave no map.")]));
   };
+}
+
+/** A choice of what the maps show, the maps, and what that is. */
+function mapsOf(maps) {
+  const { layers } = maps[0];
+  const at = Math.min(state.layer, layers.length - 1);
+  const those = maps.filter((map) => map.layers[at]);
+  const [low, high] = mostOf(those.flatMap((map) => map.layers[at].values.flat().filter((value) => value !== null)));
+  const ramp = el("span", { class: "ramp", style: `background:linear-gradient(90deg,${RAMP.join(",")})` });
+  const toggles = layers.map(({ title }, place) => toggle(title, place === at, () => (state.layer = place)));
+  return [
+    el(
+      "div",
+      { class: "choices" },
+      layers.length > 1 ? toggles : null,
+      el("span", { class: "faint number" }, digits(low), ramp, digits(high)),
+    ),
+    el(
+      "div",
+      { class: "maps" },
+      those.map((map) => mapOf(map, map.layers[at], low, high)),
+    ),
+    el("p", { class: "notes" }, layers[at].says),
+  ];
 }
 
 /** From where to where nine tenths of the values go: a few that are far away do not make all others alike. */
 function mostOf(values) {
   const sorted = values.sort((a, b) => a - b);
-  const [low, high] = [0.1, 1].map((share) => sorted[Math.round(share * (sorted.length - 1))]);
-  const outside = measure().higher ? [low, high] : [sorted[0], sorted[Math.round(0.9 * (sorted.length - 1))]];
-  return outside;
+  const shares = measure().higher ? [0.1, 1] : [0, 0.9];
+  return shares.map((share) => sorted[Math.round(share * (sorted.length - 1))]);
 }
 
 function mapOf({ title, workers, steps, higher, digits: after }, { values }, low, high) {
