@@ -34,7 +34,10 @@ def numbers(values: Sequence[Any] | np.ndarray, digits: int = DIGITS) -> list[fl
     power = digits - 1 - np.floor(np.log10(np.abs(given), out=np.zeros_like(given), where=known))
     up, down = 10.0 ** np.clip(power, 0, None), 10.0 ** np.clip(-power, 0, None)  # whole powers of ten, which are exact
     rounded = np.where(known, np.round(given * up / down) * down / up, given)
-    return [_as_json(value) for value in rounded.tolist()]
+    if not np.isfinite(given).all():
+        return [_as_json(value) for value in rounded.tolist()]
+    whole = (rounded == np.floor(rounded)).tolist()
+    return [int(value) if is_whole else value for value, is_whole in zip(rounded.tolist(), whole, strict=True)]
 
 
 def _as_json(value: float) -> float | int | None:
