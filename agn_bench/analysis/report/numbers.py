@@ -309,7 +309,6 @@ def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
             [_paired_cell(text, head, row, by, usual) for head, text in line.items()]
             for row, line in zip(rows, readable, strict=True)
         ],
-        "difference": next(place for place, head in enumerate(heads) if head.endswith("(95 %)")),
         "intervals": intervals,
         "reference": rows[0]["reference"],
         "says": _says(rows, measure),
