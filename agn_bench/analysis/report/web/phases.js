@@ -31,7 +31,7 @@ function drawStaleness(chart) {
   chart.chart?.resize();
   const common = inCommon(places);
   const names = places.map((place) => without(data.configurations[place].label, common));
-  const room = Math.min(0.4 * chart.place.clientWidth, 16 + 6.8 * Math.max(0, ...names.map((name) => name.length)));
+  const room = Math.min(0.4 * chart.place.clientWidth, 28 + 7.2 * Math.max(0, ...names.map((name) => name.length)));
   const dots = (at, symbol) => ({
     type: "scatter",
     symbol: "circle",
