@@ -21,7 +21,7 @@ SIZE ?= quick
 FIGURES := agn-vs-others agn-vs-dynsgd downpour dynsgd grid grid-curves accuracy-vs-workers temporal-efficiency \
 	stability-map order-of-service baselines staleness beale
 
-.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves small-gradients which-local-steps growth-rates paper-cluster bench docs site clean
+.PHONY: run test lowest coverage lint robustness reproduce figures tables redraw $(FIGURES:%=figure-%) four-methods equal-time architectures all-methods tuned checks odd-curves small-gradients which-local-steps growth-rates paper-cluster bench docs report-picture site clean
 
 run: $(READY)  ## train 40 stale workers with AGN on real digits
 	$(BIN)/agn-bench run --optimizer agn --workers 40
@@ -121,6 +121,9 @@ bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `
 	for model in cnn transformer; do $(BIN)/agn-bench bench training --model $$model --local-optimizer sgd --repetitions 7 --out results/benchmarks || exit; done
 	$(BIN)/agn-bench bench optimizers --out results/benchmarks
 	$(BIN)/agn-bench bench runs --out results/benchmarks
+
+report-picture: $(READY)  ## docs/report.png: the page of results/reduced, as Chromium shows it
+	$(BIN)/python docs/report/picture.py
 
 docs: $(READY)  ## docs/commands.md from the program's own help, and the tables and pictures of docs/optimizers.md
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md

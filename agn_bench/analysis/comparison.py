@@ -295,9 +295,10 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
     import pandas as pd
 
     summary = runs.summary
-    points = dict(tuple(runs.curves.groupby("run_id")))
+    counts = _counted_curves(runs, measure)
     distinct, described = summary.drop_duplicates("configuration"), configuration_columns(summary.columns)
     apart, center = by_columns(by, described), runs.of_center()
+    told: dict[tuple[Any, ...], _Told] = {}
     found = []
     together = [EXPERIMENT] * runs.apart + ["configuration"]
     for _, own in summary.groupby(together, sort=False):
@@ -305,9 +306,11 @@ def configurations(runs: Runs, measure: Measured, by: str | None = None) -> list
         columns = {
             name: None if pd.isna(value) else value for name, value in own.iloc[0][[*together, *described]].items()
         }
-        curves = [counted(run.to_dict(), points[run["run_id"]], measure) for _, run in own.iterrows()]
-        label = _label(columns, distinct, described, apart)
-        found.append(Configuration(label, columns, own, curves, measure, center))
+        curves = [counts[run] for run in own["run_id"]]
+        place = tuple(columns[name] for name in ("optimizer", *apart))
+        if place not in told:
+            told[place] = _told(columns, distinct, described, apart)
+        found.append(Configuration(told[place].label(columns), columns, own, curves, measure, center))
     return ranked(found)
 
 
@@ -330,6 +333,13 @@ def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> li
     return found
 
 
+def _counted_curves(runs: Runs, measure: Measured) -> dict[str, metrics.Curve]:
+    """The curves of all runs as they count, by run."""
+    points = dict(tuple(runs.curves.groupby("run_id")))
+    rows = runs.summary.to_dict("records")
+    return {run["run_id"]: counted(run, points[run["run_id"]], measure) for run in rows}
+
+
 MANY = 20
 """More configurations than so many are not ranked all together, if they are in several cells."""
 
@@ -341,10 +351,23 @@ def compared(runs: Runs, measure: Measured, by: str | None = None) -> dict[str, 
     cell, which is what every optimizer was tried with, as the same workers, delays and so on (see crossed).
     """
     found = configurations(runs, measure, by)
-    if by is None and len(found) > MANY:
-        by = ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
+    if by is None:
+        by = apart_by(found)
         found = found if by is None else configurations(runs, measure, by)
     return groups(found, by)
+
+
+def apart_by(found: Sequence[Configuration]) -> str | None:
+    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared)."""
+    if len(found) <= MANY:
+        return None
+    return ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
+
+
+def of_measure(found: Sequence[Configuration], runs: Runs, measure: Measured) -> list[Configuration]:
+    """The same configurations in the same order, with their curves of another measure (see configurations)."""
+    curves = _counted_curves(runs, measure)
+    return [replace(one, measure=measure, curves=[curves[run] for run in one.runs["run_id"]]) for one in found]
 
 
 def _shown(folders: Sequence[Path]) -> str:
@@ -425,9 +448,27 @@ def varying(configurations: Sequence[Configuration]) -> list[str]:
     return [name for name in columns if len({one.columns[name] for one in configurations}) > 1]
 
 
-def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[str], apart: Sequence[str] = ()) -> str:
-    """The optimizer, and whatever else tells its configuration apart from those of `distinct` that it is set against:
-    those with the same values of the columns `apart`.
+@dataclass(frozen=True)
+class _Told:
+    """What the labels of an optimizer's configurations say."""
+
+    name: str
+    columns: Sequence[str]
+    """Those whose values tell them apart from all that they are set against."""
+    by_hash: bool
+    """Whether some of them differ in what no column says."""
+
+    def label(self, columns: Mapping[Any, Any]) -> str:
+        """The label of one of them, by its columns."""
+        words = [worded(name, columns[name]) for name in self.columns if columns[name] is not None]
+        return ", ".join([self.name, *words, *([str(columns["configuration"])] if self.by_hash else [])])
+
+
+def _told(
+    columns: Mapping[Any, Any], distinct: pd.DataFrame, described: Sequence[str], apart: Sequence[str] = ()
+) -> _Told:
+    """What tells a configuration's optimizer, and whatever else of it, apart from those of `distinct` that it is set
+    against: those with the same values of the columns `apart`. It is the same for all of its optimizer.
     """
     for column in apart:
         there = distinct[column]
@@ -435,14 +476,14 @@ def _label(columns: dict[Any, Any], distinct: pd.DataFrame, described: Sequence[
     same_optimizer = distinct[distinct["optimizer"] == columns["optimizer"]]
     short = distinct["optimizer"].str.rpartition(":")[2]  # without a user's file, if that leaves no doubt
     name = str(columns["optimizer"]).rpartition(":")[2]
-    words = [name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"])]
+    told = []
     for column in described[1:]:
-        if column in apart:
-            continue
         # A number belongs to an optimizer: it needs naming only where one optimizer comes with several.
         among = same_optimizer if belongs_to_the_optimizer(column) else distinct
-        if among[column].nunique(dropna=False) > 1 and columns[column] is not None:
-            words.append(worded(column, columns[column]))
-    if same_optimizer[[*described]].duplicated(keep=False).any():
-        words.append(str(columns["configuration"]))
-    return ", ".join(words)
+        if column not in apart and among[column].nunique(dropna=False) > 1:
+            told.append(column)
+    return _Told(
+        name if distinct["optimizer"][short == name].nunique() == 1 else str(columns["optimizer"]),
+        told,
+        bool(same_optimizer[[*described]].duplicated(keep=False).any()),
+    )

@@ -11,6 +11,7 @@
     reading.py     table, list
     plotting.py    plot
     exporting.py   export
+    sharing.py     report
     reproducing.py reproduce
 
 Nothing heavy is imported before a command needs it, so that --help answers at once.
@@ -29,10 +30,11 @@ from agn_bench.cli import bench
 from agn_bench.cli import reading
 from agn_bench.cli import plotting
 from agn_bench.cli import exporting
+from agn_bench.cli import sharing
 from agn_bench.cli import reproducing
 # isort: on
 
 __all__ = [
-    "app", "bench", "data", "exporting", "main", "plotting", "reading", "reproducing", "sweeping", "timing", "training",
-    "tuning",
+    "app", "bench", "data", "exporting", "main", "plotting", "reading", "reproducing", "sharing", "sweeping", "timing",
+    "training", "tuning",
 ]  # fmt: skip
