@@ -200,6 +200,16 @@ def test_the_command_writes_a_table_and_a_picture(command: Callable[..., tuple],
     assert "3 workers with" in " ".join(said.split())
 
 
+def test_the_readme_says_what_is_on_the_picture_of_the_advice() -> None:
+    cells = by_workers({"workers": "10,16,17,40", "model": "mlp-paper", "delays": "paper-cluster"})[0]
+    first, before, full, last = advise(cells).rows
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"rises from {first['local_steps']} to {last['local_steps']}" in readme
+    assert f"makes {first['gradient_steps_per_s']:.0f} to {last['gradient_steps_per_s']:.0f} steps a second" in readme
+    assert "busy all the time from 17 workers on" in readme
+    assert before["server_utilization"] < 0.99 < full["server_utilization"]
+
+
 def test_the_pages_say_what_the_advice_loses() -> None:
     root = Path(__file__).parent.parent
     table = pd.read_csv(root / "results" / "which-local-steps" / "tables" / "regret.csv")
