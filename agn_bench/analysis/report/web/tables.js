@@ -161,7 +161,11 @@ function runsSection() {
   const own = section(
     "runs",
     "Runs",
-    el("p", { class: "faint" }, "One row for each run. A click on its name shows its staleness, and what its workers did, above."),
+    el(
+      "p",
+      { class: "faint" },
+      "One row for each run. A click on its name shows its staleness, and what its workers did, above.",
+    ),
     table.place,
   );
   own.render = table.render;
