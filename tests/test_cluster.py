@@ -317,7 +317,8 @@ def test_a_cluster_that_loses_its_workers_is_waited_for_aloud_each_time(monkeypa
         assert not said.getvalue()
         workers.clear()
         yield from [None] * 50
-        tell[0]((0.0, [config.run_id, [1, 800, 1.0, {"accuracy": 0.1, "loss": 2.0}, {"accuracy": 0.1}]]))
+        made = [1, 800, 1.0, {"accuracy": 0.1, "loss": 2.0}, {"accuracy": 0.1}, 14, False]
+        tell[0]((0.0, [config.run_id, made]))
         yield from [None] * 50
         raise KeyboardInterrupt
 
