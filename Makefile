@@ -125,9 +125,11 @@ bench: $(READY)  ## the program's own speed; the PyTorch loop too if the extra `
 report-picture: $(READY)  ## docs/report.png: the page of results/reduced, as Chromium shows it
 	$(BIN)/python docs/report/picture.py
 
-docs: $(READY)  ## docs/commands.md from the program's own help, and the tables and pictures of docs/optimizers.md
+docs: $(READY)  ## docs/commands.md from the program's own help, what docs/optimizers.md has, the README's picture of advice
 	$(BIN)/python -m typer agn_bench.cli utils docs --name agn-bench --output docs/commands.md
 	$(BIN)/python docs/optimizers/write.py
+	$(BIN)/agn-bench advise --delays paper-cluster --workers 10..40 --out build/advice
+	cp build/advice/figures/advice.png docs/advice.png
 
 site: $(READY)  ## the pages as a site with a search, in site/; offline, half a minute
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -d build/site . site
