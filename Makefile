@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-# The pip that comes with Python 3.11 takes twice as long as that of requirements.lock, and pip compiles on one core alone.
+# The pip that comes with Python 3.11 takes twice as long as that of requirements.lock. Modules are compiled when they are
+# first imported, which most of those that come with the extras never are.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # A user's settings of pip count (index, proxy, cache), but for those that put packages elsewhere than into .venv, or others.
@@ -144,5 +145,4 @@ $(READY): requirements.lock pyproject.toml
 	$(INSTALL) --upgrade pip --constraint requirements.lock
 	$(INSTALL) --requirement requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
-	-$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib
 	@touch $@

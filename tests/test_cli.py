@@ -370,7 +370,7 @@ def test_two_processes_write_the_same_bytes_with_a_wide_layer(tmp_path: Path) ->
         "--workers",
         5,
         "--gradient-steps",
-        100,
+        40,
         "--local-optimizer",
         "adam",
         "--threads",
