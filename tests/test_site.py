@@ -72,6 +72,13 @@ def test_every_link_of_the_site_leads_somewhere_and_it_loads_nothing_from_elsewh
     assert not re.findall(r"url\(['\"]?(?:https?:)?//|@import", styles)
 
 
+def test_a_link_to_a_page_leads_there_also_where_a_folder_has_its_name(site: Path) -> None:
+    linked = set(re.findall(r"\((docs/[\w-]+)\.md[#)]", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {"docs/optimizers", "docs/clock"} <= linked
+    main = (site / "README.html").read_text(encoding="utf-8").partition("<article")[2].partition("</article>")[0]
+    assert {f"{name}.html" for name in linked} <= {link.partition("#")[0] for link in re.findall(r'href="([^"]+)"', main)}
+
+
 def test_every_page_is_in_the_navigation_and_the_search_knows_it(site: Path) -> None:
     pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "docs").glob("*.md")}
     pages |= {"README", "CONTRIBUTING", "docs/tour", "results/FINDINGS", "results/REPRODUCTION"}

@@ -95,7 +95,9 @@ class Elsewhere(SphinxTransform):
     def apply(self, **_: Any) -> None:
         for link in [*self.document.findall(pending_xref)]:  # a list, since some are replaced
             target = link["reftarget"]
-            if link.get("refdomain") == "doc" and target not in self.env.found_docs:
+            if link.get("refdomain") == "doc":
+                if target in self.env.found_docs:
+                    continue  # a page, even where a folder of its name has its pictures
                 (file,) = (f"/{target}{suffix}" for suffix in source_suffix if (ROOT / f"{target}{suffix}").is_file())
                 link.replace_self(download_reference("", "", *link.children, reftarget=file, refdoc=link["refdoc"]))
             elif (folder := (ROOT / link["refdoc"]).parent / target).is_dir():
