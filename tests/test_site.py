@@ -76,7 +76,9 @@ def test_a_link_to_a_page_leads_there_also_where_a_folder_has_its_name(site: Pat
     linked = set(re.findall(r"\((docs/[\w-]+)\.md[#)]", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert {"docs/optimizers", "docs/clock"} <= linked
     main = (site / "README.html").read_text(encoding="utf-8").partition("<article")[2].partition("</article>")[0]
-    assert {f"{name}.html" for name in linked} <= {link.partition("#")[0] for link in re.findall(r'href="([^"]+)"', main)}
+    assert {f"{name}.html" for name in linked} <= {
+        link.partition("#")[0] for link in re.findall(r'href="([^"]+)"', main)
+    }
 
 
 def test_every_page_is_in_the_navigation_and_the_search_knows_it(site: Path) -> None:
