@@ -12,7 +12,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
+
+from agn_bench.base import files, machine
 
 ROOT = Path(__file__).parent.parent.parent
 LIST = Path(__file__).with_name("mutations.toml")
@@ -61,6 +64,9 @@ def main(out: Path) -> int:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"command": "make robustness", "made": made, "machine": machine.describe()}
+    files.record_provenance(out.parent, {out.stem: facts})
     return sum(not row["caught"] for row in rows)
 
 
