@@ -121,6 +121,8 @@ def examples(count: int) -> hypothesis.settings:
     return hypothesis.settings(max_examples=count if _at_full_size else fewer)
 
 
+AT_FULL_SIZE = pytest.mark.skipif("config.getoption('figures') is None", reason="it is tried by make robustness")
+"""What takes long, and of which something smaller is tried each time."""
 FIGURES = pytest.StashKey[dict[str, list[dict[str, object]]]]()
 Figure = Callable[..., None]
 

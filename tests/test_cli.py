@@ -397,7 +397,7 @@ SIGNALS = pytest.mark.kind("signals by which a command is asked to end")
 
 
 @SIGNALS
-@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["Ctrl-C", "timeout"])
+@pytest.mark.parametrize("numbers", in_full([[signal.SIGINT], [signal.SIGTERM] * 2], [[signal.SIGTERM] * 2]))
 def test_interrupting_a_run_leaves_no_partial_file(tmp_path: Path, numbers: list[int]) -> None:
     """`timeout` sends its signal to the process, and at once to the group that this is in."""
     process = agn_bench(

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Figure
+from conftest import AT_FULL_SIZE, Figure
 from rich.console import Console
 from test_bring_your_own import MINE
 from test_cli import Command, agn_bench
@@ -170,6 +170,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
         assert not list((tmp_path / "other").glob("runs/*"))
 
 
+@AT_FULL_SIZE
 def test_without_its_scheduler_it_ends_with_an_error_and_goes_on_next_time(
     command: Command, local: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
 ) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from conftest import Figure
+from conftest import AT_FULL_SIZE, Figure
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +54,7 @@ def test_what_is_measured_is_the_programs_own_memory(tmp_path: Path) -> None:
     assert ballast.size
 
 
+@AT_FULL_SIZE
 def test_the_clock_of_ten_thousand_workers(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
     """Every worker's commits, none lost, in 2 GB."""
     exchanges = 1_000_000 if at_full_size else 30_000
@@ -73,6 +74,7 @@ def test_the_clock_of_ten_thousand_workers(tmp_path: Path, figure: Figure, at_fu
     )
 
 
+@AT_FULL_SIZE
 def test_the_training_of_a_thousand_workers(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
     """What they hold is in memory once: 940 kB each, with the small model."""
     steps = 20_000 if at_full_size else 3_000
@@ -107,6 +109,7 @@ learning_rate = [{rates}]
 """
 
 
+@AT_FULL_SIZE
 def test_a_sweep_of_thousands_of_tiny_cells(tmp_path: Path, figure: Figure, at_full_size: bool) -> None:
     """Memory stays flat, and five times as many runs take five times as long to collect, not twenty-five."""
     few, many = (1_000, 5_000) if at_full_size else (10, 20)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import AT_FULL_SIZE
 from test_cli import agn_bench
 
 from agn_bench.analysis.measures import Measured
@@ -218,6 +219,7 @@ def test_a_search_that_was_killed_again_and_again_ends_the_same(
     assert not trained
 
 
+@AT_FULL_SIZE
 @pytest.mark.kind("a search that is stopped in its middle")
 def test_killed_by_the_system_and_with_several_processes_it_ends_the_same(command: Command, tmp_path: Path) -> None:
     """The last of three is made in this process, one run after another."""
