@@ -19,6 +19,7 @@ import pytest
 from test_tracking import EXAMPLES, made
 
 import agn_bench
+from agn_bench import Failed, Started
 from agn_bench.analysis import comparison, exports
 from agn_bench.base.files import csv_text
 from agn_bench.store.collected import content_bytes, first_of, text_table
@@ -296,6 +297,11 @@ def test_the_example_of_mlflow_follows_a_run(
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "test_accuracy")
     assert history[-1].value == scope["result"].replay.evaluations[-1].values["accuracy"]
     assert history[-1].step == scope["result"].gradient_steps
+    # One that fails has failed there, too.
+    scope["follow"](Started(scope["result"].config))
+    scope["follow"](Failed(scope["result"].config, ValueError("too bad")))
+    statuses = [run.info.status for run in mlflow.MlflowClient().search_runs(["0"])]
+    assert statuses == ["FAILED", "FINISHED"]
 
 
 # --- all of them ---
