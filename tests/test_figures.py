@@ -554,7 +554,7 @@ def test_lettering_is_in_proportion_and_a_narrow_figure_has_no_second_view(tmp_p
 
 
 def test_plot_draws_along_steps_for_a_page(command: Command, tmp_path: Path) -> None:
-    """The ending .pdf asks for a PDF alone; the largest place on the axis is the work of all workers."""
+    """An ending asks for a file alone; the largest place on the axis is the work of all workers."""
     words = ("plot", ROOT / "results" / "four-methods", "--x", "steps", "--y", "test_accuracy", "--width", "3.3in")
     code, out, err = command(*words, "--out", tmp_path / "x.pdf")
     assert (code, out, err) == (0, f"{tmp_path / 'x.pdf'}\n", "")
