@@ -47,7 +47,7 @@ def write(runs: Runs, out: Path, step: Step) -> list[Path]:
 
 
 def _client(out: Path) -> Any:
-    """Of the database, which is made if need be."""
+    """What writes to the database, which is made if need be."""
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     package("mlflow", "sqlalchemy")
     package("mlflow", "alembic")
