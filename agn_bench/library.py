@@ -71,7 +71,7 @@ def run(
         threads: of the CPU, by default all cores. They are the whole process's, and can be chosen until JAX starts.
         device: `auto`, `cpu` or `gpu`, likewise.
         on_event: called with what becomes of the run: Started, then a Point now and then, then Ended or Failed. The run
-            ends soon after it returns True to a Point or raises.
+            ends soon after it returns True to a Point or raises. One that something else ends, as Ctrl-C, has Failed.
 
     Returns:
         The run: its timeline, the losses of all mini-batches, the evaluations and the final center. A run that
@@ -89,17 +89,21 @@ def run(
     (config,) = settled([config])
     terms = Terms(None if data_dir is None else path_of("data_dir", data_dir), keep_center=True)
     listener = Listener(on_event, ends_runs=True)
-    listener.started(config)
     follow = None if on_event is None else partial(listener.progressed, config)
+    result = None
     try:
-        result = make(config, terms, follow)
-    except Exception as error:
-        listener.failed(config, error)
-        raise
-    try:
+        listener.started(config)
+        try:
+            result = make(config, terms, follow)
+        except Exception as error:
+            listener.failed(config, error)
+            raise
         listener.ended(config, result)
     except BaseException as error:
-        raise _with(error, "result", result) from None
+        listener.cut_short(error)
+        if result is not None:
+            _with(error, "result", result)
+        raise
     return result
 
 
@@ -152,6 +156,7 @@ def run_many(
         else:
             make_here(work, listener, terms)
     except BaseException as error:
+        listener.cut_short(error)
         raise _with(error, "results", [listener.results.get(config.run_id) for config in wanted]) from None
     results = [listener.results.get(config.run_id) for config in wanted]
     if listener.errors:

@@ -758,10 +758,12 @@ def test_plot_refuses_the_ending_of_what_it_does_not_draw(command: Command, quic
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_plot_takes_a_name_with_its_ending(command: Command, quick_dataset: str, tmp_path: Path) -> None:
+def test_plot_writes_the_file_that_is_named(command: Command, quick_dataset: str, tmp_path: Path) -> None:
     command("run", *TINY, "--out", tmp_path / "mine")
-    assert command("plot", tmp_path / "mine", "--out", tmp_path / "x.png")[0] == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "x.png", "x.svg"]
+    for number, ending in enumerate(("png", "svg", "pdf"), 2):
+        code, out, _ = command("plot", tmp_path / "mine", "--out", tmp_path / f"x.{ending}")
+        assert (code, out) == (0, f"{tmp_path / 'x'}.{ending}\n")
+        assert len([*tmp_path.iterdir()]) == number  # nothing beside it
 
 
 @pytest.mark.parametrize("verb", ["table", "plot"])

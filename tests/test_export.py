@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import resource
+import shlex
 import shutil
 import struct
 import sys
@@ -17,6 +19,7 @@ import pytest
 from test_tracking import EXAMPLES, made
 
 import agn_bench
+from agn_bench import Failed, Started
 from agn_bench.analysis import comparison, exports
 from agn_bench.base.files import csv_text
 from agn_bench.store.collected import content_bytes, first_of, text_table
@@ -242,6 +245,45 @@ def test_mlflow_is_not_given_a_run_twice(folder: Path, tracked: Path, tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_the_command_says_how_to_see_what_it_wrote(
+    folder: Path, tracked: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder whose name means something in a URL and to a shell, and where nothing else is made."""
+    from sqlalchemy import create_engine, text
+
+    place = tmp_path / "a%20b? ä"
+    shutil.copytree(tracked, place)
+    code, out, err = command("export", folder, "--to", "mlflow", "--out", place)
+    assert (code, err) == (0, "")
+    said = out.partition("mlflow.db: ")[2].strip()
+    *words, uri, _, _, _, _, _, package = shlex.split(said.replace(",", ""))
+    assert (words, package) == (["mlflow", "ui", "--backend-store-uri"], "mlflow")
+    with create_engine(uri).connect() as database:
+        names = database.execute(text("select name from runs where lifecycle_stage = 'active'")).scalars().all()
+    assert sorted(names) == KEPT
+    assert [path.name for path in tmp_path.iterdir()] == [place.name]
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command("export", folder, "--to", "tensorboard", "--out", "x y")
+    logs = shlex.join(["tensorboard", "--logdir", "x y"])
+    assert code == 0 and f"x y: {logs} shows it, after pip install tensorboard" in out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_full_disk_is_said_in_a_line(tracked: Path, tmp_path: Path, command: Command) -> None:
+    """Files that cannot grow stand for it, in a database of other runs."""
+    place = shutil.copytree(tracked, tmp_path / "x")
+    size = (place / "mlflow.db").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        code, _, err = command("export", FOUR, "--to", "mlflow", "--out", place)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert err.splitlines() == [f"agn-bench: failed: {place / 'mlflow.db'}: disk I/O error"]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_example_of_mlflow_follows_a_run(
     tracked: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -255,6 +297,11 @@ def test_the_example_of_mlflow_follows_a_run(
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "test_accuracy")
     assert history[-1].value == scope["result"].replay.evaluations[-1].values["accuracy"]
     assert history[-1].step == scope["result"].gradient_steps
+    # One that fails has failed there, too.
+    scope["follow"](Started(scope["result"].config))
+    scope["follow"](Failed(scope["result"].config, ValueError("too bad")))
+    statuses = [run.info.status for run in mlflow.MlflowClient().search_runs(["0"])]
+    assert statuses == ["FAILED", "FINISHED"]
 
 
 # --- all of them ---

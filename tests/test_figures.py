@@ -21,9 +21,10 @@ import pytest
 from conftest import in_full
 from matplotlib.figure import Figure
 
-from agn_bench.analysis import comparison
+from agn_bench.analysis import axes, comparison
 from agn_bench.analysis.arrangement import Arrangement, Look, arrange
 from agn_bench.analysis.comparison import Configuration
+from agn_bench.analysis.figures import look
 from agn_bench.analysis.figures.clock import heat_maps, measured_against_simulated
 from agn_bench.analysis.figures.curves import Curves, draw, over_seeds
 from agn_bench.analysis.figures.lettering import readable, wrapped
@@ -554,7 +555,7 @@ def test_lettering_is_in_proportion_and_a_narrow_figure_has_no_second_view(tmp_p
 
 
 def test_plot_draws_along_steps_for_a_page(command: Command, tmp_path: Path) -> None:
-    """The ending .pdf asks for a PDF alone; the largest place on the axis is the work of all workers."""
+    """An ending asks for a file alone; the largest place on the axis is the work of all workers."""
     words = ("plot", ROOT / "results" / "four-methods", "--x", "steps", "--y", "test_accuracy", "--width", "3.3in")
     code, out, err = command(*words, "--out", tmp_path / "x.pdf")
     assert (code, out, err) == (0, f"{tmp_path / 'x.pdf'}\n", "")
@@ -573,6 +574,11 @@ def test_a_figure_along_another_axis_has_a_name_of_its_own(command: Command, tmp
         assert command("plot", tmp_path, "--x", x, "--format", "png")[0] == 0
     drawn = [f"accuracy-over-{x}.png" for x in ("epochs", "exchanges", "time")]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == drawn
+
+
+def test_the_axes_and_formats_are_known_before_anything_is_imported() -> None:
+    assert tuple(axes.AXES) == plotting._AXES
+    assert sorted(plotting._FORMATS) == sorted(look.FORMATS)
 
 
 @pytest.mark.kind("a picture that nobody can read")

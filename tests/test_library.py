@@ -394,6 +394,68 @@ def test_what_is_raised_at_either_end_loses_nothing(config: RunConfig, kind: typ
     assert getattr(raised.value, "result", None) is None if kind is Started else raised.value.result.status == "done"  # type: ignore[attr-defined]
 
 
+def several(*configs: RunConfig, **given: Any) -> None:
+    run_many(configs, jobs=1, **given)
+
+
+@pytest.mark.parametrize("of", [run, several])
+def test_whatever_ends_a_run_early_is_its_last_event(
+    config: RunConfig, of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the training, or what the function itself raises, at a point or when the run begins."""
+
+    def interrupted(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    def follow(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, raises):
+            raise Enough(type(event))
+
+    def ended_by(error: type[BaseException]) -> BaseException:
+        events.clear()
+        with pytest.raises(error) as raised:
+            of(config, on_event=follow)
+        first, *_, last = events
+        assert first == Started(config) and last == Failed(config, raised.value)
+        assert [type(event) for event in events if not isinstance(event, Point)] == [Started, Failed]
+        return raised.value
+
+    events: list[Any] = []
+    raises: tuple[type, ...]
+    for kind in (Started, Point):
+        raises = (kind,)
+        assert ended_by(Enough).args == raises
+        raises = (kind, Failed)
+        assert ended_by(Enough).args == (kind,)
+    raises = ()
+    for module in ("one", "processes"):
+        monkeypatch.setattr(f"agn_bench.execution.{module}.make", interrupted)
+    ended_by(KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("of", [run, several])
+def test_what_the_function_raised_counts_more_than_what_failed_after_it(
+    config: RunConfig, of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(config: RunConfig, terms: object, on_progress: Callable[[Progress], object], *checks: object) -> None:
+        assert on_progress(Progress(1, 40, 1.0, {"loss": 2.0}, {}, 3, False))
+        raise ValueError("later")
+
+    def follow(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, Point):
+            raise Enough
+
+    events: list[Any] = []
+    for module in ("one", "processes"):
+        monkeypatch.setattr(f"agn_bench.execution.{module}.make", failing)
+    with pytest.raises(Enough) as raised:
+        of(config, on_event=follow)
+    assert events[-1] == Failed(config, raised.value)
+    assert len(events) == 3
+
+
 def test_what_a_function_answers_ends_none_of_several_runs(config: RunConfig) -> None:
     assert [result.status for result in run_many([config], jobs=1, on_event=lambda event: True)] == ["done"]
 

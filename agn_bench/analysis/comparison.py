@@ -69,7 +69,7 @@ class Configuration:
     axis: Axis = axes.TIME
     """What the curves are along."""
     courses: Sequence[Course] = ()
-    """Of each run where it is on that axis; none: the axis is time (see along)."""
+    """Where each run is on that axis; none: the axis is time (see along)."""
 
     @property
     def reading(self) -> metrics.Reading:

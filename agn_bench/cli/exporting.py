@@ -10,11 +10,6 @@ from agn_bench.cli.base import app, console, option, path
 from agn_bench.cli.reading import _ALL, _ONLY, _wanted
 
 _FORMATS = ("tensorboard", "parquet", "mlflow")
-_LOOK = {
-    "tensorboard": "tensorboard --logdir shows it",
-    "parquet": "pandas.read_parquet reads it",
-    "mlflow": "mlflow ui --backend-store-uri sqlite:///FILE shows it",
-}
 
 
 @app.command()
@@ -57,4 +52,4 @@ def export(
     with StepDisplay(terminal, "runs written", len(runs.summary)) as display:
         written = exports.export(runs, to, place, display.step)
     for one in written:
-        show_path(terminal, one, _LOOK[to])
+        show_path(terminal, one, exports.way_to_look(to, one))

@@ -11,7 +11,7 @@ import typer
 from agn_bench.base.inputs import BadInput, choose, number
 from agn_bench.cli import options
 from agn_bench.cli.base import app, console, option, path
-from agn_bench.cli.reading import _ALL, _ONLY, _READ, _wanted
+from agn_bench.cli.reading import _ALL, _ONLY, _measure_option, _wanted
 
 if TYPE_CHECKING:
     from agn_bench.analysis.figures.look import Layout
@@ -42,18 +42,7 @@ def plot(
             _AXES,
         ),
     ] = "time",
-    measure: Annotated[
-        str | None,
-        typer.Option(
-            "--y",
-            "--measure",
-            "--accuracy",
-            help=f"What is drawn: {_READ}",
-            metavar="NAME",
-            rich_help_panel="Options",
-            show_default=False,
-        ),
-    ] = None,
+    measure: Annotated[str | None, _measure_option("--y", says="What is drawn")] = None,
     only: _ONLY = None,
     every: _ALL = False,
     panels: Annotated[
@@ -77,7 +66,8 @@ def plot(
         str | None,
         typer.Option(
             "--format",
-            help="pdf, svg or png, or several of them; default png, and svg unless it is larger than 300 kB.",
+            help="pdf, svg or png, or several of them; default what --out ends in, else png, and svg unless it is "
+            "larger than 300 kB.",
             metavar="NAME,…",
             rich_help_panel=_PAGE,
             show_default=False,
@@ -86,16 +76,20 @@ def plot(
     width: Annotated[
         str | None,
         option(
-            "Of the figure, with its unit: in, cm, mm, or pt of 1/72 in; default as its panels need.", "3.3in", _PAGE
+            "How wide the figure is, with the unit: in, cm, mm, or pt of 1/72 in; default as its panels need.",
+            "3.3in",
+            _PAGE,
         ),
     ] = None,
     font_size: Annotated[
         str | None,
-        option("Of the axes' lettering, in points; default 8 with --width, else 10.", "N", _PAGE),
+        option("How large the axes' lettering is, in points; default 8 with --width, else 10.", "N", _PAGE),
     ] = None,
-    title: Annotated[str, option("Over the figure; default none.", "TEXT", _PAGE)] = "",
-    xlabel: Annotated[str | None, option("Under the axes; default what --x is.", "TEXT", _PAGE)] = None,
-    ylabel: Annotated[str | None, option("To the left of the axes; default what --y is.", "TEXT", _PAGE)] = None,
+    title: Annotated[str, option("What stands over the figure; default nothing.", "TEXT", _PAGE)] = "",
+    xlabel: Annotated[str | None, option("What stands under the axes; default what --x is.", "TEXT", _PAGE)] = None,
+    ylabel: Annotated[
+        str | None, option("What stands to the left of the axes; default what --y is.", "TEXT", _PAGE)
+    ] = None,
     no_notes: Annotated[
         bool,
         typer.Option(
@@ -107,14 +101,15 @@ def plot(
     out: Annotated[
         str | None,
         option(
-            "Picture to write, without its ending; default in figures/ of the first DIR, as accuracy-over-time.",
+            "Picture to write; an ending, as in x.svg, names its format; default in figures/ of the first DIR, as "
+            "accuracy-over-time.",
             "FILE",
             "Options",
         ),
     ] = None,
 ) -> None:
     """Draw a measure against simulated time, or what --x says: one line per configuration, the mean over its seeds,
-    with a band of one standard deviation. Without --format it is written as PNG and SVG.
+    with a band of one standard deviation. Where nothing names a format it is written as PNG and SVG.
 
     ```console
     agn-bench plot results/equal-time --panels delays
@@ -149,7 +144,7 @@ def _columns(text: str | None) -> list[str]:
 
 
 def _stem(out: Path, formats: str | None) -> tuple[Path, tuple[str, ...]]:
-    """The name without the ending of a format, and the formats that the ending asks for by itself."""
+    """The name without the ending of a format, and the format that the ending asks for."""
     ending = out.suffix.lower().removeprefix(".")
     if ending in ("eps", "ps", "jpg", "jpeg", "gif", "webp"):
         raise BadInput("out", out, f"no .{ending} is drawn", ".png, .svg or .pdf, or a name without ending")
@@ -159,7 +154,7 @@ def _stem(out: Path, formats: str | None) -> tuple[Path, tuple[str, ...]]:
         raise BadInput(
             "out", out, f"ends in .{ending}, and `format={formats}` is given", "one of the two, or both alike"
         )
-    return out.with_suffix(""), ("pdf",) if ending == "pdf" else ()
+    return out.with_suffix(""), (ending,)
 
 
 def _read_formats(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,17 +22,22 @@ _READ = (
     "measure of the center that all have."
 )
 """What --measure may be."""
-_MEASURE = Annotated[
-    str | None,
-    typer.Option(
+
+
+def _measure_option(*names: str, says: str = "What is read") -> Any:
+    """--measure, which may have other names before it."""
+    return typer.Option(
+        *names,
         "--measure",
         "--accuracy",
-        help=f"What is read: {_READ}",
+        help=f"{says}: {_READ}",
         metavar="NAME",
         rich_help_panel="Options",
         show_default=False,
-    ),
-]
+    )
+
+
+_MEASURE = Annotated[str | None, _measure_option()]
 
 _LARGEST = 1e300
 """A value that is to be reached, at most, of what is no fraction."""

@@ -3,12 +3,13 @@
 Started     a run begins
 Point       some exchanges more are made
 Ended       the run is made; one that diverged is a result too
-Failed      it could not be made
+Failed      it could not be made, or something ended it before its end, as Ctrl-C
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agn_bench.config.run import RunConfig
@@ -34,7 +35,7 @@ class Point:
     exchanges: int
     exchanges_total: int
     gradient_steps: int
-    """Of all workers, in the exchanges that are made."""
+    """Those of all workers, in the exchanges that are made."""
     measures: Mapping[str, float]
     """By column, as in curve.csv: `train_…` are means over the mini-batches of these exchanges. Those of the center, as
     `test_…`, are there if it was evaluated after them.
@@ -51,10 +52,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Failed:
-    """A run could not be made."""
+    """A run could not be made, or something ended it before its end."""
 
     config: RunConfig
-    error: Exception
+    error: BaseException
+    """Why: KeyboardInterrupt at Ctrl-C, or what the function itself has raised."""
 
 
 Event = Started | Point | Ended | Failed
@@ -73,12 +75,15 @@ class Listener(Watcher):
 
     def __init__(self, on_event: OnEvent | None, ends_runs: bool = False) -> None:
         self._on_event, self._ends_runs = on_event, ends_runs
+        self._begun: dict[str, RunConfig] = {}
+        """Those of which the function has not been told the end."""
         self._told: dict[str, int] = {}
         self.raised: BaseException | None = None
         self.results: dict[str, RunResult] = {}
         self.errors: dict[str, Exception] = {}
 
     def started(self, config: RunConfig) -> None:
+        self._begun[config.run_id] = config
         self._tell(Started(config))
 
     def progressed(self, config: RunConfig, progress: Progress) -> bool:
@@ -97,16 +102,29 @@ class Listener(Watcher):
     def ended(self, config: RunConfig, result: RunResult) -> None:
         self.tick()
         self.results[config.run_id] = result
-        self._tell(Ended(config, result))
+        self._tell_the_end(Ended(config, result))
 
     def failed(self, config: RunConfig, error: Exception) -> None:
+        self.tick()
         self.errors[config.run_id] = error
-        self._tell(Failed(config, error))
+        self._tell_the_end(Failed(config, error))
+
+    def cut_short(self, error: BaseException) -> None:
+        """Tell the end of all runs that have begun: they have failed with this error. What the function raises now is
+        not raised, since the error is.
+        """
+        for config in [*self._begun.values()]:
+            with suppress(Exception):
+                self._tell_the_end(Failed(config, error))
 
     def tick(self) -> None:
         """Raise what the function has raised."""
         if self.raised is not None:
             raise self.raised
+
+    def _tell_the_end(self, event: Ended | Failed) -> None:
+        self._begun.pop(event.config.run_id, None)  # before it is told: it is told once, even if the function raises
+        self._tell(event)
 
     def _tell(self, event: Event) -> object:
         return None if self._on_event is None else self._on_event(event)

@@ -11,6 +11,7 @@ what one writing leaves.
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,3 +125,15 @@ def export(runs: Runs, to: str, out: Path, step: Step = lambda what: None) -> li
     write: Callable[[Runs, Path, Step], list[Path]]
     write = importlib.import_module(f"agn_bench.analysis.exports.{to}").write
     return write(runs, out, step)
+
+
+def way_to_look(to: str, written: Path) -> str:
+    """How one sees what was written: a command, and the package that has it, where the extra `export` does not."""
+    if to == "parquet":
+        return "pandas.read_parquet reads it"
+    if to == "tensorboard":
+        command = shlex.join(["tensorboard", "--logdir", str(written)])
+    else:
+        uri = importlib.import_module("agn_bench.analysis.exports.mlflow").address(written)
+        command = shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
+    return f"{command} shows it, after pip install {to}"

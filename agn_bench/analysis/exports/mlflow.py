@@ -15,6 +15,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 from agn_bench.analysis.comparison import Runs
 from agn_bench.analysis.exports import FINAL, Exported, Step, exported, package
+from agn_bench.base.inputs import BadInput, reason_of
 
 DATABASE = "mlflow.db"
 TAG = "agn_bench."
@@ -33,7 +35,7 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 def write(runs: Runs, out: Path, step: Step) -> list[Path]:
     """Write the runs that are not in the database as they are."""
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"), _complaints_in_a_line(out):
         client = _client(out)
         known: dict[str, dict[str, Any]] = {}
         for run in exported(runs):
@@ -45,16 +47,57 @@ def write(runs: Runs, out: Path, step: Step) -> list[Path]:
 
 
 def _client(out: Path) -> Any:
-    """Of the database, which is made if need be."""
+    """What writes to the database, which is made if need be."""
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     package("mlflow", "sqlalchemy")
     package("mlflow", "alembic")
     tracking = package("mlflow", "mlflow.tracking")
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, too
+    uri = address(out / DATABASE)
     out.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite:///{(out / DATABASE).absolute()}"
-    return tracking.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with _no_folder_called_like(uri):
+        return tracking.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def address(database: Path) -> str:
+    """The URL by which MLflow opens a database.
+
+    Raises:
+        BadInput: sqlalchemy has none for this path: before 2.1, if there is a question mark in it.
+    """
+    url = package("mlflow", "sqlalchemy.engine.url")
+    path = str(database.absolute())
+    plain = f"sqlite:///{path}"
+    for uri in (plain, url.URL.create("sqlite", database=path).render_as_string()):
+        if url.make_url(uri).set(query={}).database == path:
+            return str(uri)
+    raise BadInput("out", database.parent, "MLflow cannot open a database there", "a path without ?")
+
+
+@contextmanager
+def _no_folder_called_like(uri: str) -> Iterator[None]:
+    """MLflow makes the folder of a database, and takes its name from the URL as it is, where ? is %3F."""
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    was_there = folder.exists()
+    yield
+    if not was_there:
+        with suppress(OSError):
+            os.removedirs(folder)
+
+
+@contextmanager
+def _complaints_in_a_line(out: Path) -> Iterator[None]:
+    """Raise what the database says, as of a full disk, as the error of a file. MLflow's own has it as its cause."""
+    try:
+        yield
+    except Exception as error:
+        said: BaseException | None = error
+        while said is not None and not hasattr(said, "orig"):  # sqlalchemy's errors have that of the database
+            said = said.__cause__
+        if said is None:
+            raise
+        raise OSError(f"{out / DATABASE}: {reason_of(said.orig)}") from None
 
 
 def _experiment(client: Any, name: str, out: Path) -> str:

@@ -20,7 +20,7 @@ from agn_bench.base.files import written_aside
 EVENTS = "events.out.tfevents.0.agn-bench"
 """TensorBoard reads files in whose names `tfevents` stands."""
 _VERSION = "brain.Event:2"
-"""Of the format, in the first event of a file."""
+"""The version of the format, which the first event of a file says."""
 
 
 def write(runs: Runs, out: Path, step: Step) -> list[Path]:

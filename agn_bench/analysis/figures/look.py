@@ -56,7 +56,7 @@ class Layout:
     """What somebody wants of a figure, as for a page of a paper."""
 
     formats: Sequence[str] = ()
-    """Of FORMATS; none: PNG, and SVG unless that is larger than LARGEST_SVG."""
+    """Some of FORMATS; none: PNG, and SVG unless that is larger than LARGEST_SVG."""
     width: float | None = None
     """Inches; None: as wide as its panels need."""
     font_size: float = USUAL_SIZE
