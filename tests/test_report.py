@@ -20,7 +20,7 @@ from agn_bench.analysis import comparison
 from agn_bench.analysis.arrangement import arrange
 from agn_bench.analysis.figures.curves import over_seeds
 from agn_bench.analysis.figures.look import COLOURS
-from agn_bench.analysis.report import cells, document, lines, page, phases
+from agn_bench.analysis.report import cells, document, lines, numbers, page, phases
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -123,6 +123,33 @@ def test_its_differences_are_what_the_committed_table_has_behind_the_best(four: 
         half = float(behind[name]["area_behind_half_width_95"])
         assert mean == pytest.approx(-100 * float(behind[name]["area_behind_mean"]), rel=1e-4)
         assert (high - low) / 2 == pytest.approx(100 * half, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["four-methods", "reduced", "paper"])
+def test_why_an_optimizer_is_the_reference_is_true_of_the_areas(name: str) -> None:
+    """Counted anew, from the cells."""
+    runs = comparison.read_runs([RESULTS / name]).asked()
+    found = comparison.configurations(runs, runs.measured())
+    grid, paired = numbers._grid(found), numbers.paired(found)
+    areas: dict[str, list[float]] = {block: [] for block in grid.blocks}
+    for own in grid.cells.values():
+        for block, one in own.items():
+            until = comparison.common_horizon_s([*own.values()])
+            areas[block].append(float(np.mean([*comparison.areas(one, until).values()])))
+    said, reference = paired["says"][1], paired["reference"]
+    tried = len(areas[reference])
+    assert tried == max(map(len, areas.values()))
+    alike = [block for block, own in areas.items() if len(own) == tried]
+    if "no other" in said:
+        assert alike == [reference]
+        assert f"{tried} of {len(grid.cells)} cells" in said
+        return
+    assert len(alike) > 1
+    assert max(alike, key=lambda block: np.mean(areas[block])) == reference
+    if "of all optimizers" in said:
+        assert len(alike) == len(areas)
+    else:
+        assert f"of the {len(alike)} optimizers that were tried in most cells, {tried} of {len(grid.cells)}," in said
 
 
 def test_evaluations_are_steps_and_every_one_is_there(four: Json) -> None:

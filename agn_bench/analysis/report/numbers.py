@@ -289,7 +289,7 @@ def _blocks(own: Sequence[Configuration]) -> dict[str, Configuration]:
 
 
 def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
-    """The differences of areas, seed by seed, from the best optimizer within each cell; None if there are none.
+    """The differences of areas, seed by seed, from the reference within each cell; None if there are none.
 
     Args:
         usual: words that no cell need say.
@@ -299,7 +299,7 @@ def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
         rows = grids.paired_table(grid)
     except BadInput:
         return None
-    measure, by = grid.measure, scale(grid.measure)
+    by = scale(grid.measure)
     readable = grids.readable_paired(grid, rows)
     heads = [*readable[0]]
     intervals = [[number(by * row[name]) for name in _INTERVAL] for row in rows]
@@ -311,7 +311,7 @@ def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
         ],
         "intervals": intervals,
         "reference": rows[0]["reference"],
-        "says": _says(rows, measure),
+        "says": _says(grid, rows[0]["reference"]),
     }
 
 
@@ -331,13 +331,25 @@ def _paired_cell(text: str, head: str, row: Mapping[str, Any], by: float, usual:
         return text
 
 
-def _says(rows: Sequence[Row], measure: Measured) -> list[str]:
-    reference = rows[0]["reference"]
-    most = "largest" if measure.higher_is_better else "least"
+def _says(grid: grids.Grid, reference: str) -> list[str]:
+    measure = grid.measure
     what = f"A row is the area of the {measure.name} of one optimizer minus that of {reference}"
     interval = "The interval is that of the mean over seeds, by Student's t."
     return [
         f"{what} with the same seed, in the same cell{measure.direction}.",
-        f"{reference} is the reference, as of all optimizers it has the {most} mean area over cells.",
+        f"{reference} is the reference: {_why(grid, reference)}.",
         f"{interval} An optimizer is ahead or behind if it does not hold 0. A single seed gives no interval.",
     ]
+
+
+def _why(grid: grids.Grid, reference: str) -> str:
+    """Why the others are set against it (see grids.paired_table)."""
+    count = {block: sum(block in own for own in grid.cells.values()) for block in grid.blocks}
+    most, cells = count[reference], len(grid.cells)
+    alike = sum(of == most for of in count.values())
+    if alike == 1:
+        return f"it was tried in {most} of {cells} cells, and no other optimizer in as many"
+    best = f"it has the {'largest' if grid.measure.higher_is_better else 'least'} mean area over its cells"
+    if alike == len(count):
+        return f"of all optimizers {best}"
+    return f"of the {alike} optimizers that were tried in most cells, {most} of {cells}, {best}"
