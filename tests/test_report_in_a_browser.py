@@ -178,6 +178,17 @@ def test_a_page_can_be_sent_as_it_is_shown(read: Any) -> None:
     assert other.option()["x"] == "exchanges"
 
 
+def test_an_address_that_was_cut_or_edited_shows_what_is_left_of_it(read: Any) -> None:
+    reader = read("phases", fragment="#run=%E0%A4&measure=&x=no")
+    assert reader.page.locator("section").count() == len(SECTIONS["phases"])
+    reader = read("four-methods", fragment="#is.optimizer=0,")
+    for said in ("is.optimizer=00", "is.optimizer=,0,77,x", "is.optimizer=0&most=-1", "is.optimizer=0&run=%E0%A4&x="):
+        assert [line["name"] for line in reader.option()["lines"]] == ["agn"]
+        reader.page.evaluate("(said) => { location.hash = said; }", said)
+        reader.settled()
+    assert [line["name"] for line in reader.option()["lines"]] == ["agn"]
+
+
 def test_a_center_is_in_steps_and_training_in_lines(read: Any) -> None:
     reader = read("four-methods")
     assert {line["step"] for line in reader.option()["lines"]} == {False}

@@ -76,11 +76,11 @@ function readAddress() {
       given.get("x"),
     );
   if (given.has("best")) state.best = given.get("best") === "1";
-  if (given.has("most")) state.most = Number(given.get("most")) || 0;
+  if (given.has("most")) state.most = Math.max(0, Number(given.get("most"))) || 0;
   for (const { name, values } of data.columns) {
     if (!given.has(`is.${name}`)) continue;
-    const wanted = JSON.parse(`[${given.get(`is.${name}`).replace(/[^0-9,]/g, "")}]`);
-    state.on[name] = new Set(wanted.filter((place) => place < values.length));
+    const wanted = given.get(`is.${name}`).match(/\d+/g) ?? []; // whatever became of the address on its way
+    state.on[name] = new Set(wanted.map(Number).filter((place) => place < values.length));
   }
   state.detail = given.get("detail") === "1";
   if (given.has("run")) state.run = given.get("run");
