@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def _make_pages(place: Path) -> None:
     hostile = [{"optimizer": name, "delays": name, "workers": at + 1} for at, name in enumerate(NAMES)]
     folders = {name: RESULTS / name for name in FOLDERS}
     folders["phases"] = with_phases(place / "phases", 120)
+    folders["again"] = write(place / "MY RUNS' $HOME", {})
+    (folders["again"] / "provenance.json").write_text('{"run0": {"config": {}}}', encoding="utf-8")
     folders["hostile"] = write(place / "<b>hostile", *hostile)
     for name, folder in folders.items():
         runs = comparison.read_runs([folder]).asked()
@@ -250,8 +253,13 @@ def test_a_run_is_picked_and_its_phases_are_drawn(read: Any) -> None:
     other = read("four-methods")
     other.click("#runs .picked >> nth=4")
     name = other.page.locator("#runs .picked >> nth=4").inner_text()
-    assert f"results/four-methods/runs/{name}" in other.page.locator("#staleness pre").inner_text()
+    assert f"--like four-methods/runs/{name} --out again" in other.page.locator("#staleness pre").inner_text()
     assert other.page.locator("#run").input_value() == name
+
+
+def test_a_command_is_what_a_shell_takes_whatever_the_folder_is_called(read: Any) -> None:
+    command = read("again").page.locator("#staleness pre").inner_text().splitlines()[0]
+    assert shlex.split(command)[:4] == ["agn-bench", "run", "--like", "MY RUNS' $HOME/runs/run0"]
 
 
 def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:

@@ -220,7 +220,7 @@ def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     import pandas as pd
 
     if apart:
-        named = zip(map(Experiment, range(len(folders)), _names(folders)), tables, strict=True)
+        named = zip(map(Experiment, range(len(folders)), names_of(folders)), tables, strict=True)
         tables = [
             (own.assign(experiment=pd.Series([each] * len(own), own.index, dtype=object)), points)
             for each, (own, points) in named
@@ -235,9 +235,9 @@ def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     return Runs(folders, kept, curves, apart=apart)
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def names_of(folders: Sequence[Path]) -> list[str]:
     """What folders are called, with so much of their paths as tells them apart."""
-    whole = [folder.absolute() for folder in folders]
+    whole = [folder.resolve() for folder in folders]
     for parts in range(1, max(len(path.parts) for path in whole)):
         names = ["/".join(path.parts[-parts:]) for path in whole]
         if len({*names}) == len({*whole}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ import numpy as np
 
 from agn_bench.analysis.comparison import Runs
 from agn_bench.analysis.report.cells import Json, number
-from agn_bench.base.inputs import printable
 from agn_bench.base.tabular import NUMBER, UNREADABLE, WHOLE, read_table
 
 if TYPE_CHECKING:
@@ -30,8 +28,8 @@ _TYPES = {"worker": WHOLE, "staleness": WHOLE, "accepted": WHOLE, **dict.fromkey
 
 
 def of_runs(runs: Runs) -> Json:
-    """The phases of runs whose own folders are there: `shown`, by run (see _phases), and a sentence on what is left
-    out.
+    """The phases of runs whose own folders are there: `runs`, each with what _phases says; and `says`, a sentence on
+    what is left out.
     """
     there = _first_seeds_first(runs)
     found = {run: path for run in there if (path := _commits(runs.folders, run)) is not None}
@@ -40,7 +38,7 @@ def of_runs(runs: Runs) -> Json:
     shown = {run: own for run, path in taken if (own := _read(path, most)) is not None}
     left = f"{len(found)} runs have their own folders; the page has the phases of {len(shown)} of them."
     says = left if len(found) > len(shown) else ""
-    return {"runs": shown, "says": says, "commands": [command(folder) for folder in runs.folders]}
+    return {"runs": shown, "says": says}
 
 
 def _first_seeds_first(runs: Runs) -> list[str]:
@@ -94,9 +92,3 @@ def _phases(commits: pd.DataFrame, most: int) -> Json:
         "bars": [int(count) for count in np.bincount(np.maximum(staleness, 0) // wide)],
         "wide": wide,
     }
-
-
-def command(folder: Path) -> str:
-    """What makes a run of a folder again, with a folder of its own, whose phases a report then has; RUN is its name."""
-    place = shlex.quote(printable(str(folder / "runs")))
-    return f"agn-bench run --like {place}/RUN --out results/again\nagn-bench report results/again"
