@@ -332,6 +332,16 @@ def test_without_the_runs_folder_it_says_what_makes_it_again(four: Json) -> None
     assert four["staleness"][agn][0] == pytest.approx(summary["agn"], rel=1e-4)
 
 
+@pytest.mark.parametrize("worker", ["", "2", "-1", "1000000000"])
+def test_phases_of_a_worker_that_the_run_does_not_have_are_not_drawn(tmp_path: Path, worker: str) -> None:
+    """A row without a worker is left out; a run whose workers are more than it has is."""
+    folder = with_phases(tmp_path, 3)
+    path = folder / "runs" / "run0" / "commits.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("\n1,", f"\n{worker},"), encoding="utf-8")
+    found = made(folder)["phases"]["runs"]
+    assert found == {} if worker else found["run0"]["worker"] == [0, 0]
+
+
 @pytest.mark.parametrize("content", ["", "worker\n", "worker,staleness\n0,x\n", "staleness\n1\n", "\x00\xff"])
 def test_a_spoiled_file_of_phases_is_left_out(tmp_path: Path, content: str) -> None:
     folder = with_phases(tmp_path, 3)
@@ -349,6 +359,11 @@ def test_a_papers_folder_has_its_claims(tmp_path: Path) -> None:
     assert [claim["number"] for claim in own["claims"]] == sorted({int(row["claim"]) for row in rows})
     assert sum(len(claim["measures"]) for claim in own["claims"]) == len(rows)
     assert own["claims"][0]["verdict"] == rows[0]["verdict"]
+    head, first, *others = text.splitlines(keepends=True)
+    spoiled = head + first[first.index(",") :] + "".join(others)  # its first row does not say which claim it is of
+    (folder / "tables" / "claims.csv").write_text(spoiled, encoding="utf-8")
+    ((own),) = made(folder)["claims"]
+    assert sum(len(claim["measures"]) for claim in own["claims"]) == len(rows) - 1
     (folder / "tables" / "claims.csv").write_text("claim,text\n1,x\n", encoding="utf-8")
     assert made(folder)["claims"] == []
 
@@ -362,6 +377,21 @@ def test_what_made_runs_is_said_once_for_all_that_were_made_alike(four: Json) ->
     assert {group["commit"][:12] for group in groups} == {
         one["machine"]["commit"]["id"][:12] for one in record.values() if "config" in one
     }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"machine": "mybox"}, {"machine": ["mybox"]}, {"machine": {"versions": ["jax"]}}, {"wall_clock_s": 3},
+        {"machine": {"hardware": "mybox", "commit": "0a1b"}}, {"wall_clock_s": {"total": "long"}},
+        {"wall_clock_s": {"total": float("nan")}}, {"started": 3, "command": ["agn-bench"]},
+    ],
+)  # fmt: skip
+def test_what_nobody_understands_of_what_made_runs_is_left_out(tmp_path: Path, content: dict[str, Any]) -> None:
+    folder = write(tmp_path, {})
+    (folder / "provenance.json").write_text(json.dumps({"run0": content}), encoding="utf-8")
+    (group,) = made(folder)["making"]["groups"]
+    assert (group["runs"], group["hours of computing"]) == ("1", "0")
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"run0": 3}', '{"run0": {"machine": null}}'])

@@ -34,6 +34,7 @@ def _read(path: Path) -> list[Json]:
         return []
     if not {*_TYPES} <= {*rows.columns}:
         return []
+    rows = rows.dropna(subset=["claim", "text", "verdict"])
     claims: dict[int, Json] = {}
     for row in rows.to_dict("records"):
         number = int(row["claim"])

@@ -24,6 +24,7 @@ MOST_BARS = 60
 """Of a histogram."""
 _FILES = ("commits.csv", "commits.csv.gz")
 _TIMES = ("start_s", "compute_end_s", "served_s", "applied_s", "resume_s")
+_NEEDED = ("worker", "staleness", "accepted", "start_s", "compute_end_s", "applied_s")
 _TYPES = {"worker": WHOLE, "staleness": WHOLE, "accepted": WHOLE, **dict.fromkeys(_TIMES, NUMBER)}
 
 
@@ -35,7 +36,8 @@ def of_runs(runs: Runs) -> Json:
     found = {run: path for run in there if (path := _commits(runs.folders, run)) is not None}
     taken = [*found.items()][:MOST_RUNS]
     most = min(MOST_OF_A_RUN, MOST_PHASES // max(1, len(taken)))
-    shown = {run: own for run, path in taken if (own := _read(path, most)) is not None}
+    workers = dict(zip(runs.summary["run_id"], runs.summary["workers"], strict=True))
+    shown = {run: own for run, path in taken if (own := _read(path, most, workers[run])) is not None}
     left = f"{len(found)} runs have their own folders; the page has the phases of {len(shown)} of them."
     says = left if len(found) > len(shown) else ""
     return {"runs": shown, "says": says}
@@ -55,11 +57,13 @@ def _commits(folders: Sequence[Path], run: str) -> Path | None:
     return None
 
 
-def _read(path: Path, most: int) -> Json:
-    """A run's phases; None if the file is not what it should be."""
+def _read(path: Path, most: int, workers: int) -> Json:
+    """A run's phases; None if the file is not what it should be, or not that of a run with so many workers."""
     try:
         commits = read_table(path, _TYPES)
-        return _phases(commits, most) if len(commits) else None
+        commits = commits.dropna(subset=[name for name in _NEEDED if name in commits])
+        there = len(commits) and commits["worker"].between(0, workers - 1).all()
+        return _phases(commits, most) if there else None
     except UNREADABLE:
         return None
 
