@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench.analysis import comparison
+from agn_bench.analysis import comparison, tables
 from agn_bench.analysis.arrangement import arrange
 from agn_bench.analysis.figures.curves import over_seeds
 from agn_bench.analysis.figures.look import COLOURS
@@ -46,10 +46,10 @@ def write(folder: Path, *runs: dict[str, Any]) -> Path:
     rows, points = [], []
     for number, columns in enumerate(runs):
         own = {name: value for name, value in columns.items() if name not in ("seed", "level")}
-        run = f"run{number}"
+        run = own.pop("run_id", f"run{number}")
         row = {"configuration": f"hash {sorted(map(str, own.items()))}", "seed": 0, **BASE, **columns}
         level = row.pop("level", 0.9)
-        rows.append({"run_id": run, **row})
+        rows.append({**row, "run_id": run})
         for t in range(11):
             value = level * t / 10
             points.append({"run_id": run, "time_s": float(t), "gradient_steps": 2 * t, "train_accuracy": value})
@@ -150,6 +150,24 @@ def test_why_an_optimizer_is_the_reference_is_true_of_the_areas(name: str) -> No
         assert len(alike) == len(areas)
     else:
         assert f"of the {len(alike)} optimizers that were tried in most cells, {tried} of {len(grid.cells)}," in said
+
+
+@pytest.mark.parametrize("optimizers", [["agn"], ["agn", "easgd"]])
+def test_of_many_configurations_it_ranks_together_what_the_table_does(tmp_path: Path, optimizers: list[str]) -> None:
+    """The runs last different times, so areas are means over different times where they are ranked apart."""
+    several = [
+        {**one, "delays": delays, "sim_time_s": 6.0 + at % 4}
+        for delays in ("ideal", "stragglers", "home")
+        for at, one in enumerate(many(*optimizers))
+    ]
+    folder = write(tmp_path, *several)
+    runs = comparison.read_runs([folder])
+    groups = comparison.compared(runs, runs.measured())
+    assert len(groups) == (1 if len(optimizers) == 1 else 27)
+    areas = [row["area_mean"] for own in groups.values() for row in tables.measure_table(own, [], [])]
+    found = made(folder)["measures"][0]["table"]
+    shown = [row[1 + found["area"]][0] for row in found["rows"]]
+    assert shown == pytest.approx([100 * area for area in areas], rel=1e-6)
 
 
 def test_evaluations_are_steps_and_every_one_is_there(four: Json) -> None:
@@ -444,6 +462,28 @@ def test_the_lead_says_nothing_that_is_false_of_some_runs() -> None:
     lead = (REPORT / "web" / "sections.js").read_text(encoding="utf-8").partition('"lead"')[2].partition("facts")[0]
     assert "trained in exactly that order" in lead
     assert not re.search(r"\b(wait|sure)\b", lead)
+
+
+@HOSTILE
+@pytest.mark.skipif(os.name == "nt", reason="no folder can be called so there")
+def test_a_run_has_one_name_all_over_the_page(tmp_path: Path) -> None:
+    name = "a\u202eb\u2028\ttwo"
+    folder = with_phases(tmp_path, 3)
+    (folder / "runs" / "run0").rename(folder / "runs" / name)
+    for file in ("summary.csv", "curves.csv.gz"):
+        pd.read_csv(folder / file, dtype=str).assign(run_id=name).to_csv(folder / file, index=False)
+    found = made(folder)
+    (run,) = found["configurations"][0]["runs"]
+    ((_, in_the_table, *_),) = found["runs"]["rows"]
+    assert [run] == [in_the_table] == [*found["phases"]["runs"]]
+    assert run.isprintable()
+
+
+def test_a_heading_says_what_stands_below_it_in_whole_sentences(four: Json) -> None:
+    columns = [one for table in (four["runs"], four["measures"][0]["table"]) for one in table["columns"]]
+    assert [one["says"] for one in columns if one["says"].startswith("Of ")] == []
+    (staleness,) = (one["says"] for one in columns if one["head"] == "mean staleness")
+    assert staleness == "Versions that the center gained between a worker's pull and its commit."
 
 
 def test_our_part_of_the_page_names_no_address() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _QUIET = (
     "--no-first-run",
 )  # fmt: skip
 FOLDERS = ("four-methods", "reduced", "paper")
+_APART = r"[/\\]"
+"""What a run's name cannot have."""
 LARGEST = 5_000_000
 """Bytes of a page."""
 
@@ -36,7 +39,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def _make_pages(place: Path) -> None:
-    hostile = [{"optimizer": name, "delays": name, "workers": at + 1} for at, name in enumerate(NAMES)]
+    hostile = [
+        {"optimizer": name, "delays": name, "workers": at + 1, "run_id": f"{at} {re.sub(_APART, '', name)}\u202e"}
+        for at, name in enumerate(NAMES)
+    ]
     folders = {name: RESULTS / name for name in FOLDERS}
     folders["phases"] = with_phases(place / "phases", 120)
     folders["again"] = write(place / "MY RUNS' $HOME", {})
@@ -176,7 +182,9 @@ def test_a_page_can_be_sent_as_it_is_shown(read: Any) -> None:
     reader.choose("measure", "test accuracy")
     reader.choose("against", "exchanges")
     reader.click("#curves .chip[aria-label='optimizer easgd']")
+    reader.click("#curves .legend button >> nth=0")
     other = read("four-methods", fragment="#" + reader.page.url.partition("#")[2])
+    assert [line["name"] for line in other.option()["lines"]] == ["dynsgd", "downpour"]
     assert other.option() == reader.option()
     assert other.option()["x"] == "exchanges"
 
@@ -270,6 +278,7 @@ def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:
     before = maps.first.locator("tbody td").all_inner_texts()
     reader.click("#maps button:has-text('at the end')")
     assert reader.page.locator("#maps .map").first.locator("tbody td").all_inner_texts() != before
+    assert "layer=1" in reader.page.url
     reader.click("#curves .chip[aria-label='optimizer agn']")
     assert reader.page.locator("#maps h3").all_inner_texts() == ["easgd"]
     reader.click("#curves .chip[aria-label='optimizer easgd']")
@@ -290,6 +299,8 @@ def test_names_are_shown_as_they_are(read: Any) -> None:
     assert {*NAMES} - {"a\u2028b"} <= {*shown}
     assert reader.page.locator("h1").inner_text() == "hostile </title><script>alert(1)</script>"
     assert reader.page.locator("img, b:has-text('hostile')").count() == 0
+    assert "mean staleness" in reader.page.locator("#staleness dl").inner_text()
+    assert reader.page.locator("#runs tbody tr").count() == len(NAMES)
     reader.choose("lines", "all")
     reader.page.hover("#curves canvas")
     reader.settled()

@@ -358,8 +358,11 @@ def compared(runs: Runs, measure: Measured, by: str | None = None) -> dict[str, 
 
 
 def apart_by(found: Sequence[Configuration]) -> str | None:
-    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared)."""
-    if len(found) <= MANY:
+    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared).
+
+    A single optimizer has no cells: all columns would make them, and each configuration would be alone in its own.
+    """
+    if len(found) <= MANY or len({one.columns["optimizer"] for one in found}) == 1:
         return None
     return ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
 

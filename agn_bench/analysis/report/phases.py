@@ -10,6 +10,7 @@ import numpy as np
 
 from agn_bench.analysis.comparison import Runs
 from agn_bench.analysis.report.cells import Json, number
+from agn_bench.base.inputs import printable
 from agn_bench.base.tabular import NUMBER, UNREADABLE, WHOLE, read_table
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def of_runs(runs: Runs) -> Json:
     taken = [*found.items()][:MOST_RUNS]
     most = min(MOST_OF_A_RUN, MOST_PHASES // max(1, len(taken)))
     workers = dict(zip(runs.summary["run_id"], runs.summary["workers"], strict=True))
-    shown = {run: own for run, path in taken if (own := _read(path, most, workers[run])) is not None}
+    shown = {printable(run): own for run, path in taken if (own := _read(path, most, workers[run])) is not None}
     left = f"{len(found)} runs have their own folders; the page has the phases of {len(shown)} of them."
     says = left if len(found) > len(shown) else ""
     return {"runs": shown, "says": says}

@@ -10,7 +10,7 @@ function stalenessSection() {
     el(
       "p",
       { class: "faint" },
-      "The staleness of a commit is how many versions the center has gained since its worker's phase began. A dot is the mean over a configuration's runs, a ring the value that 95 of 100 commits do not exceed.",
+      "The staleness of a commit is how many versions the center gained between the worker's pull and this commit. A dot is the mean over a configuration's runs, a ring the value that 95 of 100 commits do not exceed.",
     ),
     data.staleness ? bars.place : null,
     el("h3", {}, "One run"),
