@@ -76,7 +76,7 @@ class Configuration:
         """How their curves are read."""
         return metrics.reading(self.measure)
 
-    @property
+    @cached_property
     def horizon_s(self) -> float:
         """Until when all of the runs last."""
         return float(self.runs["sim_time_s"].min())
