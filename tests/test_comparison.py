@@ -57,6 +57,24 @@ LINE = [(0.0, 0.0), (10.0, 1.0)]
 HALF = [(0.0, 0.0), (10.0, 0.5)]
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a/b", "a\\b", "..", "."])
+def test_a_run_that_is_called_as_no_folder_can_be_is_refused(experiment: Callable[..., Path], name: str) -> None:
+    """What is read and written of it would lie anywhere."""
+    folder = experiment(({}, LINE))
+    for file in ("summary.csv", "curves.csv.gz"):
+        pd.read_csv(folder / file, dtype=str).assign(run_id=name).to_csv(folder / file, index=False)
+    with pytest.raises(BadInput, match="run_id that no folder can have"):
+        comparison.read_runs([folder])
+
+
+@pytest.mark.parametrize("seed", ["", "0.5", "many", "inf"])
+def test_a_seed_that_is_no_whole_number_is_refused(experiment: Callable[..., Path], seed: str) -> None:
+    folder = experiment(({}, LINE))
+    pd.read_csv(folder / "summary.csv", dtype=str).assign(seed=seed).to_csv(folder / "summary.csv", index=False)
+    with pytest.raises(BadInput, match="column seed of some row"):
+        comparison.read_runs([folder])
+
+
 def test_seeds_are_averaged_and_the_best_area_comes_first(experiment: Callable[..., Path]) -> None:
     found = read(experiment(({"optimizer": "easgd"}, HALF), ({}, LINE), ({}, HALF)))
     assert [configuration.label for configuration in found] == ["agn", "easgd"]

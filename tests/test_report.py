@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agn_bench.analysis import comparison
+from agn_bench.analysis import comparison, tables
 from agn_bench.analysis.arrangement import arrange
 from agn_bench.analysis.figures.curves import over_seeds
 from agn_bench.analysis.figures.look import COLOURS
-from agn_bench.analysis.report import cells, document, lines, page, phases
+from agn_bench.analysis.report import cells, document, lines, numbers, page, phases
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -46,10 +46,10 @@ def write(folder: Path, *runs: dict[str, Any]) -> Path:
     rows, points = [], []
     for number, columns in enumerate(runs):
         own = {name: value for name, value in columns.items() if name not in ("seed", "level")}
-        run = f"run{number}"
+        run = own.pop("run_id", f"run{number}")
         row = {"configuration": f"hash {sorted(map(str, own.items()))}", "seed": 0, **BASE, **columns}
         level = row.pop("level", 0.9)
-        rows.append({"run_id": run, **row})
+        rows.append({**row, "run_id": run})
         for t in range(11):
             value = level * t / 10
             points.append({"run_id": run, "time_s": float(t), "gradient_steps": 2 * t, "train_accuracy": value})
@@ -123,6 +123,51 @@ def test_its_differences_are_what_the_committed_table_has_behind_the_best(four: 
         half = float(behind[name]["area_behind_half_width_95"])
         assert mean == pytest.approx(-100 * float(behind[name]["area_behind_mean"]), rel=1e-4)
         assert (high - low) / 2 == pytest.approx(100 * half, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["four-methods", "reduced", "paper"])
+def test_why_an_optimizer_is_the_reference_is_true_of_the_areas(name: str) -> None:
+    """Counted anew, from the cells."""
+    runs = comparison.read_runs([RESULTS / name]).asked()
+    found = comparison.configurations(runs, runs.measured())
+    grid, paired = numbers._grid(found), numbers.paired(found)
+    areas: dict[str, list[float]] = {block: [] for block in grid.blocks}
+    for own in grid.cells.values():
+        for block, one in own.items():
+            until = comparison.common_horizon_s([*own.values()])
+            areas[block].append(float(np.mean([*comparison.areas(one, until).values()])))
+    said, reference = paired["says"][1], paired["reference"]
+    tried = len(areas[reference])
+    assert tried == max(map(len, areas.values()))
+    alike = [block for block, own in areas.items() if len(own) == tried]
+    if "no other" in said:
+        assert alike == [reference]
+        assert f"{tried} of {len(grid.cells)} cells" in said
+        return
+    assert len(alike) > 1
+    assert max(alike, key=lambda block: np.mean(areas[block])) == reference
+    if "of all optimizers" in said:
+        assert len(alike) == len(areas)
+    else:
+        assert f"of the {len(alike)} optimizers that were tried in most cells, {tried} of {len(grid.cells)}," in said
+
+
+@pytest.mark.parametrize("optimizers", [["agn"], ["agn", "easgd"]])
+def test_of_many_configurations_it_ranks_together_what_the_table_does(tmp_path: Path, optimizers: list[str]) -> None:
+    """The runs last different times, so areas are means over different times where they are ranked apart."""
+    several = [
+        {**one, "delays": delays, "sim_time_s": 6.0 + at % 4}
+        for delays in ("ideal", "stragglers", "home")
+        for at, one in enumerate(many(*optimizers))
+    ]
+    folder = write(tmp_path, *several)
+    runs = comparison.read_runs([folder])
+    groups = comparison.compared(runs, runs.measured())
+    assert len(groups) == (1 if len(optimizers) == 1 else 27)
+    areas = [row["area_mean"] for own in groups.values() for row in tables.measure_table(own, [], [])]
+    found = made(folder)["measures"][0]["table"]
+    shown = [row[1 + found["area"]][0] for row in found["rows"]]
+    assert shown == pytest.approx([100 * area for area in areas], rel=1e-6)
 
 
 def test_evaluations_are_steps_and_every_one_is_there(four: Json) -> None:
@@ -251,7 +296,7 @@ def test_two_folders_are_told_apart_by_their_experiments(tmp_path: Path) -> None
         table.assign(run_id="another").to_csv(other / name, index=False)
     found = made(one, other)
     assert {"name": "experiment", "word": "experiment", "values": ["one", "other"], "more": False} in found["columns"]
-    assert [folder["path"] for folder in found["head"]["folders"]] == [str(one), str(other)]
+    assert [folder["name"] for folder in found["head"]["folders"]] == ["one", "other"]
 
 
 # --- phases, claims, what made the runs ---
@@ -284,14 +329,35 @@ def test_what_workers_did_is_there_where_the_runs_folder_is(tmp_path: Path, monk
     assert (len(fewer["worker"]), fewer["phases"], fewer["bars"]) == (5, 12, [3, 3, 3, 3])
 
 
+def test_a_run_is_made_again_from_the_folder_that_says_how_it_was_made(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        write(tmp_path / name, {"experiment": name})
+        for file in ("summary.csv", "curves.csv.gz"):
+            table = pd.read_csv(tmp_path / name / file, dtype=str)
+            table.assign(run_id=f"run-{name}").to_csv(tmp_path / name / file, index=False)
+    record = {"run-two": {"config": {}}, "run-three": {"machine": {}}}
+    (tmp_path / "two" / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+    found = made(tmp_path / "one", tmp_path / "two", tmp_path / "three")["configurations"]
+    places = {run: place for one in found for run, place in zip(one["runs"], one["folders"], strict=True)}
+    assert places == {"run-one": None, "run-two": 1, "run-three": None}
+
+
 def test_without_the_runs_folder_it_says_what_makes_it_again(four: Json) -> None:
     assert four["phases"]["runs"] == {}
-    (command,) = four["phases"]["commands"]
-    place = RESULTS / "four-methods" / "runs" / "RUN"
-    assert command.splitlines()[0] == f"agn-bench run --like {place} --out results/again"
+    assert {place for one in four["configurations"] for place in one["folders"]} == {0}
     agn = [one["label"] for one in four["configurations"]].index("agn")
     summary = pd.read_csv(RESULTS / "four-methods" / "summary.csv").groupby("optimizer")["mean_staleness"].mean()
     assert four["staleness"][agn][0] == pytest.approx(summary["agn"], rel=1e-4)
+
+
+@pytest.mark.parametrize("worker", ["", "2", "-1", "1000000000"])
+def test_phases_of_a_worker_that_the_run_does_not_have_are_not_drawn(tmp_path: Path, worker: str) -> None:
+    """A row without a worker is left out; a run whose workers are more than it has is."""
+    folder = with_phases(tmp_path, 3)
+    path = folder / "runs" / "run0" / "commits.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("\n1,", f"\n{worker},"), encoding="utf-8")
+    found = made(folder)["phases"]["runs"]
+    assert found == {} if worker else found["run0"]["worker"] == [0, 0]
 
 
 @pytest.mark.parametrize("content", ["", "worker\n", "worker,staleness\n0,x\n", "staleness\n1\n", "\x00\xff"])
@@ -311,6 +377,11 @@ def test_a_papers_folder_has_its_claims(tmp_path: Path) -> None:
     assert [claim["number"] for claim in own["claims"]] == sorted({int(row["claim"]) for row in rows})
     assert sum(len(claim["measures"]) for claim in own["claims"]) == len(rows)
     assert own["claims"][0]["verdict"] == rows[0]["verdict"]
+    head, first, *others = text.splitlines(keepends=True)
+    spoiled = head + first[first.index(",") :] + "".join(others)  # its first row does not say which claim it is of
+    (folder / "tables" / "claims.csv").write_text(spoiled, encoding="utf-8")
+    ((own),) = made(folder)["claims"]
+    assert sum(len(claim["measures"]) for claim in own["claims"]) == len(rows) - 1
     (folder / "tables" / "claims.csv").write_text("claim,text\n1,x\n", encoding="utf-8")
     assert made(folder)["claims"] == []
 
@@ -324,6 +395,21 @@ def test_what_made_runs_is_said_once_for_all_that_were_made_alike(four: Json) ->
     assert {group["commit"][:12] for group in groups} == {
         one["machine"]["commit"]["id"][:12] for one in record.values() if "config" in one
     }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"machine": "mybox"}, {"machine": ["mybox"]}, {"machine": {"versions": ["jax"]}}, {"wall_clock_s": 3},
+        {"machine": {"hardware": "mybox", "commit": "0a1b"}}, {"wall_clock_s": {"total": "long"}},
+        {"wall_clock_s": {"total": float("nan")}}, {"started": 3, "command": ["agn-bench"]},
+    ],
+)  # fmt: skip
+def test_what_nobody_understands_of_what_made_runs_is_left_out(tmp_path: Path, content: dict[str, Any]) -> None:
+    folder = write(tmp_path, {})
+    (folder / "provenance.json").write_text(json.dumps({"run0": content}), encoding="utf-8")
+    (group,) = made(folder)["making"]["groups"]
+    assert (group["runs"], group["hours of computing"]) == ("1", "0")
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"run0": 3}', '{"run0": {"machine": null}}'])
@@ -370,6 +456,36 @@ def test_a_folder_whose_name_is_no_utf_8_has_a_page(tmp_path: Path, command: Com
     assert b"caf\\\\xe9" in (folder / "report.html").read_bytes()
 
 
+def test_the_lead_says_nothing_that_is_false_of_some_runs() -> None:
+    """Some optimizers wait for all workers, and a single seed says nothing of how sure a number is."""
+    assert {"local-sgd", "stale-synchronous"} <= {*pd.read_csv(RESULTS / "equal-time" / "summary.csv")["optimizer"]}
+    lead = (REPORT / "web" / "sections.js").read_text(encoding="utf-8").partition('"lead"')[2].partition("facts")[0]
+    assert "trained in exactly that order" in lead
+    assert not re.search(r"\b(wait|sure)\b", lead)
+
+
+@HOSTILE
+@pytest.mark.skipif(os.name == "nt", reason="no folder can be called so there")
+def test_a_run_has_one_name_all_over_the_page(tmp_path: Path) -> None:
+    name = "a\u202eb\u2028\ttwo"
+    folder = with_phases(tmp_path, 3)
+    (folder / "runs" / "run0").rename(folder / "runs" / name)
+    for file in ("summary.csv", "curves.csv.gz"):
+        pd.read_csv(folder / file, dtype=str).assign(run_id=name).to_csv(folder / file, index=False)
+    found = made(folder)
+    (run,) = found["configurations"][0]["runs"]
+    ((_, in_the_table, *_),) = found["runs"]["rows"]
+    assert [run] == [in_the_table] == [*found["phases"]["runs"]]
+    assert run.isprintable()
+
+
+def test_a_heading_says_what_stands_below_it_in_whole_sentences(four: Json) -> None:
+    columns = [one for table in (four["runs"], four["measures"][0]["table"]) for one in table["columns"]]
+    assert [one["says"] for one in columns if one["says"].startswith("Of ")] == []
+    (staleness,) = (one["says"] for one in columns if one["head"] == "mean staleness")
+    assert staleness == "Versions that the center gained between a worker's pull and its commit."
+
+
 def test_our_part_of_the_page_names_no_address() -> None:
     ours = {path.name: path.read_text(encoding="utf-8") for path in (REPORT / "web").iterdir()}
     assert len(ours) > 10
@@ -392,9 +508,16 @@ def test_the_library_is_the_one_that_was_released() -> None:
     assert ECHARTS in (ROOT / "NOTICES.md").read_text(encoding="utf-8")
 
 
-def test_a_page_is_the_same_when_it_is_made_again(tmp_path: Path) -> None:
-    folder = with_phases(tmp_path, 3)
-    assert page.page(made(folder)) == page.page(made(folder))
+def test_a_page_is_the_same_however_its_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it has no path of whoever made it."""
+    folder = with_phases(tmp_path / "own" / "runs-of-mine", 3)
+    (folder / "tables").mkdir()
+    (folder / "tables" / "claims.csv").write_bytes((RESULTS / "reduced" / "tables" / "claims.csv").read_bytes())
+    text = page.page(made(folder))
+    monkeypatch.chdir(folder.parent)
+    assert page.page(made(Path(folder.name))) == page.page(made(Path("..") / "own" / folder.name)) == text
+    assert "runs-of-mine" in text
+    assert str(tmp_path) not in text
 
 
 # --- the command ---

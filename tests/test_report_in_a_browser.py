@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ _QUIET = (
     "--no-first-run",
 )  # fmt: skip
 FOLDERS = ("four-methods", "reduced", "paper")
+_APART = r"[/\\]"
+"""What a run's name cannot have."""
 LARGEST = 5_000_000
 """Bytes of a page."""
 
@@ -35,9 +39,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def _make_pages(place: Path) -> None:
-    hostile = [{"optimizer": name, "delays": name, "workers": at + 1} for at, name in enumerate(NAMES)]
+    hostile = [
+        {"optimizer": name, "delays": name, "workers": at + 1, "run_id": f"{at} {re.sub(_APART, '', name)}\u202e"}
+        for at, name in enumerate(NAMES)
+    ]
     folders = {name: RESULTS / name for name in FOLDERS}
     folders["phases"] = with_phases(place / "phases", 120)
+    folders["again"] = write(place / "MY RUNS' $HOME", {})
+    (folders["again"] / "provenance.json").write_text('{"run0": {"config": {}}}', encoding="utf-8")
     folders["hostile"] = write(place / "<b>hostile", *hostile)
     for name, folder in folders.items():
         runs = comparison.read_runs([folder]).asked()
@@ -173,9 +182,22 @@ def test_a_page_can_be_sent_as_it_is_shown(read: Any) -> None:
     reader.choose("measure", "test accuracy")
     reader.choose("against", "exchanges")
     reader.click("#curves .chip[aria-label='optimizer easgd']")
+    reader.click("#curves .legend button >> nth=0")
     other = read("four-methods", fragment="#" + reader.page.url.partition("#")[2])
+    assert [line["name"] for line in other.option()["lines"]] == ["dynsgd", "downpour"]
     assert other.option() == reader.option()
     assert other.option()["x"] == "exchanges"
+
+
+def test_an_address_that_was_cut_or_edited_shows_what_is_left_of_it(read: Any) -> None:
+    reader = read("phases", fragment="#run=%E0%A4&measure=&x=no")
+    assert reader.page.locator("section").count() == len(SECTIONS["phases"])
+    reader = read("four-methods", fragment="#is.optimizer=0,")
+    for said in ("is.optimizer=00", "is.optimizer=,0,77,x", "is.optimizer=0&most=-1", "is.optimizer=0&run=%E0%A4&x="):
+        assert [line["name"] for line in reader.option()["lines"]] == ["agn"]
+        reader.page.evaluate("(said) => { location.hash = said; }", said)
+        reader.settled()
+    assert [line["name"] for line in reader.option()["lines"]] == ["agn"]
 
 
 def test_a_center_is_in_steps_and_training_in_lines(read: Any) -> None:
@@ -239,8 +261,13 @@ def test_a_run_is_picked_and_its_phases_are_drawn(read: Any) -> None:
     other = read("four-methods")
     other.click("#runs .picked >> nth=4")
     name = other.page.locator("#runs .picked >> nth=4").inner_text()
-    assert f"results/four-methods/runs/{name}" in other.page.locator("#staleness pre").inner_text()
+    assert f"--like four-methods/runs/{name} --out again" in other.page.locator("#staleness pre").inner_text()
     assert other.page.locator("#run").input_value() == name
+
+
+def test_a_command_is_what_a_shell_takes_whatever_the_folder_is_called(read: Any) -> None:
+    command = read("again").page.locator("#staleness pre").inner_text().splitlines()[0]
+    assert shlex.split(command)[:4] == ["agn-bench", "run", "--like", "MY RUNS' $HOME/runs/run0"]
 
 
 def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:
@@ -251,6 +278,7 @@ def test_maps_are_tables_with_colours_and_layers(read: Any) -> None:
     before = maps.first.locator("tbody td").all_inner_texts()
     reader.click("#maps button:has-text('at the end')")
     assert reader.page.locator("#maps .map").first.locator("tbody td").all_inner_texts() != before
+    assert "layer=1" in reader.page.url
     reader.click("#curves .chip[aria-label='optimizer agn']")
     assert reader.page.locator("#maps h3").all_inner_texts() == ["easgd"]
     reader.click("#curves .chip[aria-label='optimizer easgd']")
@@ -271,6 +299,8 @@ def test_names_are_shown_as_they_are(read: Any) -> None:
     assert {*NAMES} - {"a\u2028b"} <= {*shown}
     assert reader.page.locator("h1").inner_text() == "hostile </title><script>alert(1)</script>"
     assert reader.page.locator("img, b:has-text('hostile')").count() == 0
+    assert "mean staleness" in reader.page.locator("#staleness dl").inner_text()
+    assert reader.page.locator("#runs tbody tr").count() == len(NAMES)
     reader.choose("lines", "all")
     reader.page.hover("#curves canvas")
     reader.settled()

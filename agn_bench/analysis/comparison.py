@@ -76,7 +76,7 @@ class Configuration:
         """How their curves are read."""
         return metrics.reading(self.measure)
 
-    @property
+    @cached_property
     def horizon_s(self) -> float:
         """Until when all of the runs last."""
         return float(self.runs["sim_time_s"].min())
@@ -220,7 +220,7 @@ def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     import pandas as pd
 
     if apart:
-        named = zip(map(Experiment, range(len(folders)), _names(folders)), tables, strict=True)
+        named = zip(map(Experiment, range(len(folders)), names_of(folders)), tables, strict=True)
         tables = [
             (own.assign(experiment=pd.Series([each] * len(own), own.index, dtype=object)), points)
             for each, (own, points) in named
@@ -235,9 +235,9 @@ def read_runs(folders: Sequence[Path], apart: bool = False) -> Runs:
     return Runs(folders, kept, curves, apart=apart)
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def names_of(folders: Sequence[Path]) -> list[str]:
     """What folders are called, with so much of their paths as tells them apart."""
-    whole = [folder.absolute() for folder in folders]
+    whole = [folder.resolve() for folder in folders]
     for parts in range(1, max(len(path.parts) for path in whole)):
         names = ["/".join(path.parts[-parts:]) for path in whole]
         if len({*names}) == len({*whole}):
@@ -358,8 +358,11 @@ def compared(runs: Runs, measure: Measured, by: str | None = None) -> dict[str, 
 
 
 def apart_by(found: Sequence[Configuration]) -> str | None:
-    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared)."""
-    if len(found) <= MANY:
+    """The columns whose cells are ranked apart where nobody says it; None: all are ranked together (see compared).
+
+    A single optimizer has no cells: all columns would make them, and each configuration would be alone in its own.
+    """
+    if len(found) <= MANY or len({one.columns["optimizer"] for one in found}) == 1:
         return None
     return ",".join(name for name in crossed(found, "optimizer") if not is_number(name)) or None
 

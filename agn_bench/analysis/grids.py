@@ -168,8 +168,9 @@ def _measured(
 
 
 def paired_table(grid: Grid) -> list[Row]:
-    """A row a cell and block, but for the reference, which is the best block by its mean area over the cells that have
-    most of the blocks: the difference of its area minus the reference's, with the same seed and in the same cell.
+    """A row a cell and block, but for the reference, which is the block that is in most cells, and of several such the
+    one with the best mean area over its cells: the difference of its area minus the reference's, with the same seed and
+    in the same cell.
 
     Columns: the cell's; `compared` and `reference`; `seeds` that both have; `diverged` of the compared and
     `reference_diverged`; `area_difference_mean` with `half_width_95`, `low_95` and `high_95` of its 95 % interval

@@ -109,7 +109,7 @@ def table(
         str | None,
         option(
             "Compare apart by columns of the configuration, as in delays or workers,local_steps; default all together, "
-            "and more than 20 configurations by all that every optimizer was tried with.",
+            "and more than 20 configurations of several optimizers by all that every optimizer was tried with.",
             "NAME,…",
             "Options",
         ),

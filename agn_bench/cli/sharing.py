@@ -24,7 +24,7 @@ def report(
     ] = None,
 ) -> None:
     """Make one page to be looked at and sent: curves, tables, staleness, maps, and what made the runs. It needs no
-    network and no other file, and is made from the CSV files alone.
+    network and no other file, and is made from the files of the folders alone.
 
     ```console
     agn-bench report results/four-methods

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agn_bench.base import files
-from agn_bench.base.inputs import BadInput, read_bytes, reason_of
+from agn_bench.base.inputs import BadInput, printable, read_bytes, reason_of
 from agn_bench.base.pytrees import named_arrays
 from agn_bench.base.tabular import UNREADABLE, WrongType, read_table
 from agn_bench.config.resolving import recorded_options
@@ -112,7 +112,7 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     accepted = "an experiment folder with summary.csv and curves.csv.gz, as `agn-bench run` makes it"
     needed = [["run_id", "configuration", *CONFIGURATION_COLUMNS, "status"], ["run_id"]]
-    finite = [["sim_time_s"], ["time_s"]]
+    finite = [["seed", "sim_time_s"], ["time_s"]]
     numeric = [["seed", "sim_time_s", "diverged_s"], ["time_s"]]
     paths = {folder / SUMMARY: SUMMARY_TYPES, curves_path(folder): CURVE_TYPES}
     tables = []
@@ -138,16 +138,23 @@ def read_experiment(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if of is is_of_center and not np.isfinite(table[measured]).any(axis=1).all():
             raise BadInput("DIR", path, "has no finite measure of the center in some row", accepted)
         for column in known:
-            if not np.isfinite(table[column]).all():
+            if not np.isfinite(table[column].to_numpy(dtype=float, na_value=np.nan)).all():
                 raise BadInput("DIR", path, f"has no finite number in column {column} of some row", accepted)
         for column in {"run_id", "configuration"} & set(columns):
             if table[column].isna().any():
                 raise BadInput("DIR", path, f"has nothing in column {column} of some row", accepted)
+        if strange := next((run for run in table["run_id"].unique() if not is_name(run)), None):
+            raise BadInput("DIR", path, f"has a run_id that no folder can have: {printable(strange)}", accepted)
         tables.append(table)
     missing = set(tables[0]["run_id"]) - set(tables[1]["run_id"])
     if missing:
         raise BadInput("DIR", folder, f"{curves_path(folder).name} has no points of {min(missing)}", accepted)
     return tables[0], tables[1]
+
+
+def is_name(run: str) -> bool:
+    """Whether a run's folder can be called so: with anything else files could be read and written somewhere else."""
+    return run not in (".", "..") and not {*run} & {*"/\\\0"}
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -17,10 +17,14 @@ _TYPES = {
 }  # fmt: skip
 
 
-def of_folders(folders: Sequence[Path]) -> Json:
-    """By folder that has some: its claims, each with its verdict and its measures."""
-    found = [(str(folder), _read(folder / CLAIMS)) for folder in folders if (folder / CLAIMS).is_file()]
-    return [{"folder": folder, "claims": claims} for folder, claims in found if claims]
+def of_folders(folders: Sequence[tuple[str, Path]]) -> Json:
+    """By folder that has some: its claims, each with its verdict and its measures.
+
+    Args:
+        folders: each after what it is called.
+    """
+    found = [(name, _read(folder / CLAIMS)) for name, folder in folders if (folder / CLAIMS).is_file()]
+    return [{"folder": name, "claims": claims} for name, claims in found if claims]
 
 
 def _read(path: Path) -> list[Json]:
@@ -30,6 +34,7 @@ def _read(path: Path) -> list[Json]:
         return []
     if not {*_TYPES} <= {*rows.columns}:
         return []
+    rows = rows.dropna(subset=["claim", "text", "verdict"])
     claims: dict[int, Json] = {}
     for row in rows.to_dict("records"):
         number = int(row["claim"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from agn_bench.analysis.axes import AXES
-from agn_bench.analysis.comparison import Configuration, Runs, configurations, of_measure, varying
+from agn_bench.analysis.comparison import Configuration, Runs, configurations, names_of, of_measure, varying
 from agn_bench.analysis.figures.look import COLOURS, STYLES
 from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.report import claims, lines, making, numbers, phases
@@ -69,10 +70,11 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
         of_each.append(_of_measure(own, courses, most, usual))
     step("runs")
     records = [making.records(folder) for folder in runs.folders]
+    folders = [*zip(map(printable, names_of(runs.folders)), runs.folders, strict=True)]
     return {
         "title": printable(title),
         "version": __version__,
-        "head": _head(runs, found),
+        "head": _head(runs, found, folders),
         "columns": [chip.as_json() for chip in chips],
         "optimizers": [_optimizer(name, found) for name in _optimizers(found)],
         "configurations": [_configuration(place, one, chips, records) for place, one in enumerate(found)],
@@ -84,7 +86,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
         "runs": numbers.runs_table(runs, found),
         "staleness": _staleness(runs, found),
         "phases": phases.of_runs(runs),
-        "claims": claims.of_folders(runs.folders),
+        "claims": claims.of_folders(folders),
         "making": making.of_runs(runs, {name: one for own in reversed(records) for name, one in own.items()}),
     }
 
@@ -257,15 +259,15 @@ def _configuration(
         "values": values,
         "optimizer": printable(str(one.columns["optimizer"])),
         "runs": [printable(run) for run in runs],
-        "folder": next((at for at, own in enumerate(records) if runs[0] in own), 0),
+        "folders": [next((at for at, own in enumerate(records) if "config" in own.get(run, {})), None) for run in runs],
         "diverged": int((one.runs["status"] == "diverged").sum()),
     }
 
 
-def _head(runs: Runs, found: Sequence[Configuration]) -> Json:
+def _head(runs: Runs, found: Sequence[Configuration], folders: Sequence[tuple[str, Path]]) -> Json:
     summary = runs.summary
     return {
-        "folders": [{"path": printable(str(folder)), "about": making.described(folder)} for folder in runs.folders],
+        "folders": [{"name": name, "about": making.described(folder)} for name, folder in folders],
         "runs": len(summary),
         "configurations": len(found),
         "seeds": int(summary["seed"].nunique()),

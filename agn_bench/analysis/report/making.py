@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,22 +57,33 @@ def _groups(own: Mapping[str, Mapping[str, Any]]) -> Json:
     """Runs made alike, most first."""
     alike: dict[str, list[Mapping[str, Any]]] = {}
     for record in own.values():
-        alike.setdefault(json.dumps(record.get("machine"), sort_keys=True), []).append(record)
+        alike.setdefault(json.dumps(_table(record.get("machine")), sort_keys=True), []).append(record)
     ordered = sorted(alike.items(), key=lambda pair: -len(pair[1]))
-    return [_group(json.loads(machine) or {}, records) for machine, records in ordered]
+    return [_group(json.loads(machine), records) for machine, records in ordered]
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """A part of a record; without anything if somebody has written something else there."""
+    return value if isinstance(value, dict) else {}
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    """How long a run took; 0 if nothing says it."""
+    total = _table(record.get("wall_clock_s")).get("total")
+    return total if isinstance(total, int | float) and math.isfinite(total) else 0
 
 
 def _group(machine: Mapping[str, Any], records: list[Mapping[str, Any]]) -> Json:
-    hardware, commit = machine.get("hardware") or {}, machine.get("commit") or {}
+    hardware, commit, versions = (_table(machine.get(name)) for name in ("hardware", "commit", "versions"))
     days = sorted(str(record["started"])[:10] for record in records if record.get("started"))
-    spent = [(record.get("wall_clock_s") or {}).get("total") or 0 for record in records]
+    spent = [_seconds(record) for record in records]
     said = {
         "runs": str(len(records)),
         "machine": _machine(hardware),
         "device": str(machine.get("device", "")),
         "threads": str(machine.get("threads", "")),
         "commit": str(commit.get("id", ""))[:12] + (" with changes" if commit.get("modified") else ""),
-        "versions": ", ".join(f"{name} {version}" for name, version in (machine.get("versions") or {}).items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "made": " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         "hours of computing": f"{number(sum(spent) / 3600, 3)}",
     }

@@ -26,7 +26,7 @@ from agn_bench.analysis.measures import Measured, heading
 from agn_bench.analysis.report.cells import Cell, Json, number, scale, shown
 from agn_bench.analysis.tables import Row, cell, seconds, seeds_shown, starred, time_cell
 from agn_bench.analysis.values import in_order, shown_value, worded
-from agn_bench.base.inputs import BadInput
+from agn_bench.base.inputs import BadInput, printable
 from agn_bench.config.selection import SHORT
 from agn_bench.training.columns import belongs_to_the_optimizer, is_measured, is_of_center
 
@@ -68,7 +68,7 @@ def configurations(found: Sequence[Configuration]) -> Json:
     """The table of configurations: a row each, whose first cell is the configuration's place among all."""
     measure, at = found[0].measure, times_shown(found)
     reach = LEVELS if measure.is_fraction else ()
-    apart = groups(found, _apart(found))
+    apart = groups(found, apart_by(found))
     places = {str(one.columns["configuration"]): place for place, one in enumerate(found)}
     rows = []
     for name, group in apart.items():
@@ -88,11 +88,6 @@ def configurations(found: Sequence[Configuration]) -> Json:
         "until": f"The area is the mean {measure.name} over the first {span}{measure.direction}.",
         "edges": [f"* {edge}." for edge in edges],
     }
-
-
-def _apart(found: Sequence[Configuration]) -> str | None:
-    """The columns whose cells are ranked apart, as in `agn-bench table`; none of a single optimizer."""
-    return apart_by(found) if len({one.columns["optimizer"] for one in found}) > 1 else None
 
 
 def _columns(one: Configuration, at: Sequence[float], reach: Sequence[float]) -> list[Column]:
@@ -131,12 +126,12 @@ def _cells(one: Configuration, row: Row, at: Sequence[float], reach: Sequence[fl
 _OF_A_RUN = {
     "status": ("status", "Whether the run was done, or diverged."),
     "exchanges": ("exchanges", "Commits that were answered or dropped."),
-    "gradient_steps": ("gradient steps", "Of all workers together."),
+    "gradient_steps": ("gradient steps", "Steps of all workers together."),
     "sim_time_s": ("seconds", "Simulated, until the run's end."),
-    "mean_staleness": ("mean staleness", "Versions that the center gained during a worker's phase."),
+    "mean_staleness": ("mean staleness", "Versions that the center gained between a worker's pull and its commit."),
     "p95_staleness": ("95 % staleness", "95 of 100 commits were at most as stale."),
     "mean_queue_wait_s": ("wait (s)", "How long a commit waited for the server."),
-    "server_utilization": ("server busy (%)", "Of the time."),
+    "server_utilization": ("server busy (%)", "Share of the time that the server was busy."),
     "dropped": ("dropped", "Commits that did not count."),
     "interrupted": ("interrupted", "Phases that were given up."),
     "diverged_s": ("diverged at (s)", "When a loss or the center was no longer finite."),
@@ -162,7 +157,10 @@ def _column_of_run(name: str) -> Column:
     if name in _OF_A_RUN:
         return Column(*_OF_A_RUN[name])
     if is_measured(name):
-        return Column(heading(name), "Of the final center." if is_of_center(name) else "Of the last mini-batches.")
+        return Column(
+            heading(name),
+            "What the final center came to." if is_of_center(name) else "The mean over the last mini-batches.",
+        )
     return Column(SHORT.get(name, name.replace("_", " ")))
 
 
@@ -178,7 +176,7 @@ def _of_run(name: str, value: Any) -> Cell:
         return number(value)
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
-    return str(value)
+    return printable(str(value))
 
 
 Grid = dict[tuple[int, int], Configuration]
@@ -289,7 +287,7 @@ def _blocks(own: Sequence[Configuration]) -> dict[str, Configuration]:
 
 
 def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
-    """The differences of areas, seed by seed, from the best optimizer within each cell; None if there are none.
+    """The differences of areas, seed by seed, from the reference within each cell; None if there are none.
 
     Args:
         usual: words that no cell need say.
@@ -299,7 +297,7 @@ def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
         rows = grids.paired_table(grid)
     except BadInput:
         return None
-    measure, by = grid.measure, scale(grid.measure)
+    by = scale(grid.measure)
     readable = grids.readable_paired(grid, rows)
     heads = [*readable[0]]
     intervals = [[number(by * row[name]) for name in _INTERVAL] for row in rows]
@@ -311,7 +309,7 @@ def paired(found: Sequence[Configuration], usual: Sequence[str] = ()) -> Json:
         ],
         "intervals": intervals,
         "reference": rows[0]["reference"],
-        "says": _says(rows, measure),
+        "says": _says(grid, rows[0]["reference"]),
     }
 
 
@@ -331,13 +329,25 @@ def _paired_cell(text: str, head: str, row: Mapping[str, Any], by: float, usual:
         return text
 
 
-def _says(rows: Sequence[Row], measure: Measured) -> list[str]:
-    reference = rows[0]["reference"]
-    most = "largest" if measure.higher_is_better else "least"
+def _says(grid: grids.Grid, reference: str) -> list[str]:
+    measure = grid.measure
     what = f"A row is the area of the {measure.name} of one optimizer minus that of {reference}"
     interval = "The interval is that of the mean over seeds, by Student's t."
     return [
         f"{what} with the same seed, in the same cell{measure.direction}.",
-        f"{reference} is the reference, as of all optimizers it has the {most} mean area over cells.",
+        f"{reference} is the reference: {_why(grid, reference)}.",
         f"{interval} An optimizer is ahead or behind if it does not hold 0. A single seed gives no interval.",
     ]
+
+
+def _why(grid: grids.Grid, reference: str) -> str:
+    """Why the others are set against it (see grids.paired_table)."""
+    count = {block: sum(block in own for own in grid.cells.values()) for block in grid.blocks}
+    most, cells = count[reference], len(grid.cells)
+    alike = sum(of == most for of in count.values())
+    if alike == 1:
+        return f"it was tried in {most} of {cells} cells, and no other optimizer in as many"
+    best = f"it has the {'largest' if grid.measure.higher_is_better else 'least'} mean area over its cells"
+    if alike == len(count):
+        return f"of all optimizers {best}"
+    return f"of the {alike} optimizers that were tried in most cells, {most} of {cells}, {best}"

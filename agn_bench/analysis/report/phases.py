@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,21 +25,23 @@ MOST_BARS = 60
 """Of a histogram."""
 _FILES = ("commits.csv", "commits.csv.gz")
 _TIMES = ("start_s", "compute_end_s", "served_s", "applied_s", "resume_s")
+_NEEDED = ("worker", "staleness", "accepted", "start_s", "compute_end_s", "applied_s")
 _TYPES = {"worker": WHOLE, "staleness": WHOLE, "accepted": WHOLE, **dict.fromkeys(_TIMES, NUMBER)}
 
 
 def of_runs(runs: Runs) -> Json:
-    """The phases of runs whose own folders are there: `shown`, by run (see _phases), and a sentence on what is left
-    out.
+    """The phases of runs whose own folders are there: `runs`, each with what _phases says; and `says`, a sentence on
+    what is left out.
     """
     there = _first_seeds_first(runs)
     found = {run: path for run in there if (path := _commits(runs.folders, run)) is not None}
     taken = [*found.items()][:MOST_RUNS]
     most = min(MOST_OF_A_RUN, MOST_PHASES // max(1, len(taken)))
-    shown = {run: own for run, path in taken if (own := _read(path, most)) is not None}
+    workers = dict(zip(runs.summary["run_id"], runs.summary["workers"], strict=True))
+    shown = {printable(run): own for run, path in taken if (own := _read(path, most, workers[run])) is not None}
     left = f"{len(found)} runs have their own folders; the page has the phases of {len(shown)} of them."
     says = left if len(found) > len(shown) else ""
-    return {"runs": shown, "says": says, "commands": [command(folder) for folder in runs.folders]}
+    return {"runs": shown, "says": says}
 
 
 def _first_seeds_first(runs: Runs) -> list[str]:
@@ -57,11 +58,13 @@ def _commits(folders: Sequence[Path], run: str) -> Path | None:
     return None
 
 
-def _read(path: Path, most: int) -> Json:
-    """A run's phases; None if the file is not what it should be."""
+def _read(path: Path, most: int, workers: int) -> Json:
+    """A run's phases; None if the file is not what it should be, or not that of a run with so many workers."""
     try:
         commits = read_table(path, _TYPES)
-        return _phases(commits, most) if len(commits) else None
+        commits = commits.dropna(subset=[name for name in _NEEDED if name in commits])
+        there = len(commits) and commits["worker"].between(0, workers - 1).all()
+        return _phases(commits, most) if there else None
     except UNREADABLE:
         return None
 
@@ -94,9 +97,3 @@ def _phases(commits: pd.DataFrame, most: int) -> Json:
         "bars": [int(count) for count in np.bincount(np.maximum(staleness, 0) // wide)],
         "wide": wide,
     }
-
-
-def command(folder: Path) -> str:
-    """What makes a run of a folder again, with a folder of its own, whose phases a report then has; RUN is its name."""
-    place = shlex.quote(printable(str(folder / "runs")))
-    return f"agn-bench run --like {place}/RUN --out results/again\nagn-bench report results/again"

@@ -62,6 +62,9 @@ function drawn() {
 
 const known = (values, value) => Math.max(0, values.indexOf(value));
 
+/** The places that a part of the address names, whatever became of it on its way. */
+const placesIn = (text, of) => new Set((text.match(/\d+/g) ?? []).map(Number).filter((place) => place < of));
+
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   startChoice();
@@ -76,12 +79,13 @@ function readAddress() {
       given.get("x"),
     );
   if (given.has("best")) state.best = given.get("best") === "1";
-  if (given.has("most")) state.most = Number(given.get("most")) || 0;
+  if (given.has("most")) state.most = Math.max(0, Number(given.get("most"))) || 0;
   for (const { name, values } of data.columns) {
     if (!given.has(`is.${name}`)) continue;
-    const wanted = JSON.parse(`[${given.get(`is.${name}`).replace(/[^0-9,]/g, "")}]`);
-    state.on[name] = new Set(wanted.filter((place) => place < values.length));
+    state.on[name] = placesIn(given.get(`is.${name}`), values.length);
   }
+  if (given.has("hidden")) state.hidden = placesIn(given.get("hidden"), data.configurations.length);
+  state.layer = [...placesIn(given.get("layer") ?? "", 2)][0] ?? 0;
   state.detail = given.get("detail") === "1";
   if (given.has("run")) state.run = given.get("run");
   if (given.has("theme")) setTheme(given.get("theme") === "dark" ? "dark" : "light");
@@ -98,6 +102,8 @@ function writeAddress() {
     const now = [...state.on[name]].sort((a, b) => a - b);
     if (String(now) !== String(first)) said.set(`is.${name}`, now.join(","));
   }
+  if (state.hidden.size) said.set("hidden", [...state.hidden].join(","));
+  if (state.layer) said.set("layer", state.layer);
   if (state.detail) said.set("detail", "1");
   if (state.run) said.set("run", state.run);
   if (chosenTheme) said.set("theme", chosenTheme);

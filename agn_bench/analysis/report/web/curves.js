@@ -236,7 +236,7 @@ function curveNotes(places, shown, of) {
   if (!places.length)
     return [
       shown
-        ? `No line can be drawn against ${data.axes[state.axis].label}: the steps of a phase vary.`
+        ? `No line can be drawn against ${data.axes[state.axis].label}.`
         : "The chips leave nothing to draw. Switch some on, or choose “everything”.",
     ];
   const seeds = extent(places.map((place) => data.configurations[place].runs.length));
@@ -268,6 +268,6 @@ function curveNotes(places, shown, of) {
   if (places.some((place) => lineOf(place).c))
     said.push(`× a seed diverged; it counts as ${measure().fraction ? "chance" : "its problem says"} from there on.`);
   if (state.axis)
-    said.push("An exchange is a commit and its answer. Exchanges and steps are those of all workers together.");
+    said.push("Exchanges are counted as steps divided by λ. Exchanges and steps are those of all workers together.");
   return said;
 }

@@ -56,7 +56,7 @@ function build() {
     el(
       "footer",
       {},
-      `Made by agn-bench ${data.version} from CSV files alone. The page loads nothing, and its address keeps what you chose.`,
+      `Made by agn-bench ${data.version} from the files of its folders alone. The page loads nothing. Its address keeps most of what you chose.`,
     ),
   );
 }

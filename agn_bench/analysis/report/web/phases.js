@@ -10,7 +10,7 @@ function stalenessSection() {
     el(
       "p",
       { class: "faint" },
-      "The staleness of a commit is how many versions the center has gained since its worker's phase began. A dot is the mean over a configuration's runs, a ring the value that 95 of 100 commits do not exceed.",
+      "The staleness of a commit is how many versions the center gained between the worker's pull and this commit. A dot is the mean over a configuration's runs, a ring the value that 95 of 100 commits do not exceed.",
     ),
     data.staleness ? bars.place : null,
     el("h3", {}, "One run"),
@@ -108,19 +108,31 @@ function withoutPhases(run) {
     .map((head) => [head, data.runs.columns.findIndex((column) => column.head === head)])
     .filter(([, at]) => at >= 0 && row[1 + at] !== null)
     .map(([head, at]) => [el("dt", {}, head), el("dd", { class: "number" }, textOf(row[1 + at]))]);
-  const command = data.phases.commands[data.configurations[row[0]].folder].replaceAll("RUN", () => run);
-  return el(
-    "div",
-    {},
-    el("dl", {}, said),
+  return el("div", {}, el("dl", {}, said), el("p", {}, UNKNOWN), ...again(run, data.configurations[row[0]]));
+}
+
+const UNKNOWN = "The run's own folder was not there, so its single phases are not known.";
+
+/** The commands that make a run again and a page with its phases, if its folder says how it was made. */
+function again(run, { runs, folders }) {
+  const place = folders[runs.indexOf(run)];
+  if (place === null) return [el("p", {}, "Nothing says how the run was made either.")];
+  const { name } = data.head.folders[place];
+  const command = `agn-bench run --like ${quoted(`${name}/runs/${run}`)} --out again\nagn-bench report again`;
+  return [
     el(
       "p",
       {},
-      "The run's own folder is not here, so its single phases are not known. These two commands make it again, and a report that has them:",
+      "These two commands make it again, and a report that has them. Run them in the folder that holds ",
+      el("code", {}, name),
+      ":",
     ),
     el("pre", {}, command),
-  );
+  ];
 }
+
+/** A word as a shell takes it. */
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
 
 function phasesOf(phases) {
   const histogram = chartIn("Histogram of staleness", 240);

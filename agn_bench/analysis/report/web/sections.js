@@ -22,8 +22,8 @@ function headSection() {
     el(
       "p",
       { class: "lead" },
-      "Workers that train together, and do not wait for each other, were simulated event by event, and the training of each was carried out as it would have been. " +
-        "This page has what came of it: how good each way to combine their work is, when, and how sure that is.",
+      "Workers that train a model together were simulated event by event. Then the model was trained in exactly that order. " +
+        "This page has what came of it: how good each way to combine their work is, and when.",
     ),
   );
   const facts = [
@@ -39,7 +39,7 @@ function headSection() {
       { class: "facts" },
       facts.map(([count, what]) => el("li", {}, el("b", {}, count.toLocaleString("en")), what)),
     ),
-    ...head.folders.map(({ path, about }) => el("p", {}, el("code", {}, path), about ? `: ${about}` : "")),
+    ...head.folders.map(({ name, about }) => el("p", {}, el("code", {}, name), about ? `: ${about}` : "")),
   );
   if (head.left_out)
     own.made.append(
