@@ -649,8 +649,8 @@ def test_experiments_stand_side_by_side(command: Command, tmp_path: Path) -> Non
 
 def test_experiments_whose_folders_are_called_the_same_are_told_apart(tmp_path: Path) -> None:
     places = [tmp_path / parent / "adhoc" for parent in ("a", "b")]
-    assert comparison._names([*places, tmp_path / "b" / "c"]) == ["a/adhoc", "b/adhoc", "b/c"]
-    assert comparison._names([places[0]]) == ["adhoc"]
+    assert comparison.names_of([*places, tmp_path / "b" / "c"]) == ["a/adhoc", "b/adhoc", "b/c"]
+    assert comparison.names_of([places[0]]) == ["adhoc"]
 
 
 # --- what lines say ---
