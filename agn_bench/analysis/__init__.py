@@ -8,4 +8,5 @@ tables.py       a measure at given times, the time to given values
 arrangement.py  what is drawn where: panels, lines, and the look of each
 figures/        pictures
 exports/        runs for other programs
+report/         one page that can be sent
 """

@@ -158,6 +158,11 @@ class Runs:
         return axes.asked_examples(run, config) if isinstance(config, dict) else shipped
 
     @cached_property
+    def points(self) -> dict[str, pd.DataFrame]:
+        """By run its rows of curves.csv.gz."""
+        return {str(run): own for run, own in self.curves.groupby("run_id")}
+
+    @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
         """What provenance.json has of the runs, as far as it is there: how each was made."""
         found: dict[str, Any] = {}
@@ -323,11 +328,10 @@ def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> li
     if axis == axes.TIME:
         return [*configurations]
     runs.check_steps("x", axis.name)
-    points = dict(tuple(runs.curves.groupby("run_id")))
     found = []
     for one in configurations:
         rows = one.runs.to_dict("records")
-        courses = [axes.course(axis, run, points[run["run_id"]], runs.examples(run)) for run in rows]
+        courses = [axes.course(axis, run, runs.points[run["run_id"]], runs.examples(run)) for run in rows]
         curves = [course.curve(curve) for course, curve in zip(courses, one.curves, strict=True)]
         found.append(replace(one, axis=axis, courses=courses, curves=curves))
     return found
@@ -335,9 +339,8 @@ def along(configurations: Sequence[Configuration], runs: Runs, axis: Axis) -> li
 
 def _counted_curves(runs: Runs, measure: Measured) -> dict[str, metrics.Curve]:
     """The curves of all runs as they count, by run."""
-    points = dict(tuple(runs.curves.groupby("run_id")))
     rows = runs.summary.to_dict("records")
-    return {run["run_id"]: counted(run, points[run["run_id"]], measure) for run in rows}
+    return {run["run_id"]: counted(run, runs.points[run["run_id"]], measure) for run in rows}
 
 
 MANY = 20

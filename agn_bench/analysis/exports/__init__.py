@@ -59,7 +59,6 @@ def exported(runs: Runs) -> Iterator[Exported]:
     """The runs one by one."""
     import pandas as pd
 
-    points = dict(tuple(runs.curves.groupby("run_id")))
     columns = [str(column) for column in runs.summary]
     settings = [name for name in (*configuration_columns(columns), "seed") if name in columns]
     for row in runs.summary.to_dict("records"):
@@ -72,7 +71,7 @@ def exported(runs: Runs) -> Iterator[Exported]:
             {name: float(there[name]) for name in result_columns(columns) if name in there},
             {name: str(there[name]) for name in ("status", "configuration", "lower_is_better") if name in there}
             | _making(record),
-            points[row["run_id"]],
+            runs.points[row["run_id"]],
             record,
         )
 

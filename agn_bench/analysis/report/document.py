@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from agn_bench.analysis.axes import AXES
-from agn_bench.analysis.comparison import Configuration, Runs, configurations, names_of, of_measure, varying
+from agn_bench.analysis.comparison import (
+    EXPERIMENT,
+    Configuration,
+    Runs,
+    configurations,
+    names_of,
+    of_measure,
+    varying,
+)
 from agn_bench.analysis.figures.look import COLOURS, STYLES
 from agn_bench.analysis.measures import Measured
 from agn_bench.analysis.report import claims, lines, making, numbers, phases
@@ -26,7 +34,6 @@ MOST_MEASURES = 6
 FEW = 12
 """Lines that are told apart: of more configurations the page first shows a choice."""
 _STYLE_NAMES = dict(zip(STYLES, ("solid", "dashed", "dash-dotted", "dotted"), strict=True))
-EXPERIMENT = "experiment"
 Step = Callable[[str], None]
 
 
@@ -59,8 +66,7 @@ def document(runs: Runs, first: Measured, title: str, step: Step = lambda what: 
     step("configurations")
     measures = measures_of(runs, first)
     found, usual = briefly(configurations(runs, first))
-    points = {str(run): own for run, own in runs.curves.groupby("run_id")}
-    courses = lines.courses(runs, points)
+    courses = lines.courses(runs)
     most = lines.points_of_a_line(len(found) * len(lines.SHOWN) * sum(not one.is_of_center for one in measures))
     chips = columns_of(found)
     of_each = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -51,18 +50,14 @@ Courses = Mapping[str, Mapping[str, axes.Course]]
 """By the name of an axis and a run's name where it is; an axis that a run does not have lacks it."""
 
 
-def courses(runs: Runs, points: Mapping[str, Any]) -> Courses:
-    """Where the runs are along the axes that the page has.
-
-    Args:
-        points: by run its rows of curves.csv.gz.
-    """
-    return {name: dict(_along(axes.AXES[name], runs, points)) for name in SHOWN}
+def courses(runs: Runs) -> Courses:
+    """Where the runs are along the axes that the page has."""
+    return {name: dict(_along(axes.AXES[name], runs)) for name in SHOWN}
 
 
-def _along(axis: Axis, runs: Runs, points: Mapping[str, Any]) -> Iterator[tuple[str, axes.Course]]:
+def _along(axis: Axis, runs: Runs) -> Iterator[tuple[str, axes.Course]]:
     for run in runs.summary.to_dict("records"):
-        own = points[run["run_id"]]
+        own = runs.points[run["run_id"]]
         if axis is not axes.TIME and "gradient_steps" not in own:
             continue
         try:
