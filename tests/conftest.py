@@ -82,6 +82,7 @@ from agn_bench.optimizers import LOCAL_OPTIMIZERS, Commit, LocalOptimizer, Optim
 from agn_bench.problems import datasets
 from agn_bench.problems.catalogue import DATASETS, DatasetEntry
 from agn_bench.problems.mlp import Mlp
+from agn_bench.training import carry
 from agn_bench.training.records import Progress, RunResult
 
 # What a shell or nohup has let these tests ignore, the programs that they start would ignore, too.
@@ -94,6 +95,11 @@ MOST_MAPS = 20_000
 """Of a process: the system allows 65,530, and each compiled program takes some. Beyond them XLA crashes."""
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
+
+AT_ONCE = carry._AT_ONCE
+carry._AT_ONCE = ()
+"""Four exchanges in one call take five times as long to compile as one does, and change no bit: test_replay is of that.
+What tests start in a process of its own makes several in a call."""
 
 # Typer builds all commands anew at each call, which takes longer than most of the calls here.
 typer.main.get_command = cache(typer.main.get_command)

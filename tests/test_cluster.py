@@ -40,8 +40,8 @@ seeds = [0, 1, 2, 3]
 [base]
 batch_size = 8
 local_steps = 2
-workers = 5
-gradient_steps = 100
+workers = 3
+gradient_steps = 60
 [[cells]]
 model = "mlp-300"
 local_optimizer = "adam"

@@ -48,7 +48,7 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     small = {"dataset": quick_dataset, "model": "mlp-8", "local_optimizer": "sgd", "gradient_steps": 2_100}
     for preset in PRESETS:
         monkeypatch.setitem(PRESETS, preset, small)
-    steps = {"batch_size": 8, "gradient_steps": 1_120}
+    steps = {"batch_size": 2, "gradient_steps": 1_120}
     monkeypatch.setattr(Transformer, "trained_with", {**Transformer.trained_with, **steps})
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
     monkeypatch.setattr(calibration, "_PRECISION", 0.3)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import reference
-from conftest import PERCEPTRON, initial_params, local_optimizer, profiles, reference_log
+from conftest import AT_ONCE, PERCEPTRON, Figure, in_full, initial_params, local_optimizer, profiles, reference_log
 
 from agn_bench.base.streams import Kind, stream
 from agn_bench.clock import Constant, Draws, Gamma, Profile, draw_delays
@@ -38,9 +38,12 @@ LOCAL = {
     "momentum": local_optimizer("momentum", 0.05, 0.8),
     "adam": local_optimizer("adam", 0.01),
 }
+PHASES = in_full(product(["sgd", "adam"], [1, 4]), [("sgd", 1), ("adam", 4)])
 EVERY_CASE = pytest.mark.parametrize(
-    ("optimizer", "local", "workers", "local_steps"), list(product(OPTIMIZERS, ["sgd", "adam"], [1, 3, 8], [1, 4]))
+    ("optimizer", "workers", "local", "local_steps"),
+    [(optimizer, workers, *phase) for optimizer, workers, phase in product(OPTIMIZERS, [1, 3, 8], PHASES)],
 )
+"""With each local optimizer and each λ, or with each pair of them if the figures are wanted."""
 BATCH = 16
 DELAYS = Profile("stale", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 
@@ -116,7 +119,7 @@ def norm(a: Any, b: Any) -> float:
 
 @EVERY_CASE
 def test_float64_center_agrees_with_the_reference_after_50_exchanges(
-    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int
+    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int, figure: Figure
 ) -> None:
     case = Case(tiny, workers, local_steps, 50)
     replay = case.replay(OPTIMIZERS[optimizer], LOCAL[local])
@@ -127,6 +130,9 @@ def test_float64_center_agrees_with_the_reference_after_50_exchanges(
     np.testing.assert_allclose(replay.losses, losses, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(replay.measured["accuracy"], correct)
     assert distance(centers[-1], initial_params(3)) > 0.01  # it has moved, so it could have differed
+    phases = {"local_optimizer": local, "local_steps": local_steps, "workers": workers}
+    found = {"exchanges": len(centers), "difference": distance(replay.center, centers[-1]), "allowed": 1e-9}
+    figure("equations", optimizer=f"{optimizer}, three layers", **phases, **found)
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -144,7 +150,7 @@ def test_float64_center_agrees_with_the_reference_with_local_state_kept_and_clea
 
 @EVERY_CASE
 def test_float32_center_agrees_with_the_reference_after_3_exchanges(
-    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int
+    tiny: Dataset, optimizer: str, local: str, workers: int, local_steps: int, figure: Figure
 ) -> None:
     """The bound is what float32 itself allows.
 
@@ -174,7 +180,12 @@ def test_float32_center_agrees_with_the_reference_after_3_exchanges(
     assert bound < 1e-2 * norm(exact[-1], initial_params(3))
     replay = case.replay(OPTIMIZERS[optimizer], LOCAL[local], np.float32)
     assert replay.center[0]["weights"].dtype == np.float32
-    assert norm(replay.center, exact[-1]) < bound
+    found = norm(replay.center, exact[-1])
+    assert found < bound
+    phases = {"local_optimizer": local, "local_steps": local_steps, "workers": workers}
+    figure(
+        "equations", optimizer=f"{optimizer}, float32", **phases, exchanges=len(exact), difference=found, allowed=bound
+    )
 
 
 def same_bits(a: Replay, b: Replay) -> bool:
@@ -220,7 +231,11 @@ def test_replaying_twice_gives_the_same_bits(tiny: Dataset) -> None:
 
 
 @pytest.mark.parametrize("profile", profiles(), ids=lambda profile: profile.name)
-def test_any_timeline_is_replayed_in_its_own_order(tiny: Dataset, profile: Profile) -> None:
+def test_any_timeline_is_replayed_in_its_own_order(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
+    """Also with as many exchanges in a call as are made for users."""
+    monkeypatch.setattr(training, "_AT_ONCE", AT_ONCE)
     case = Case(tiny, 6, 2, 60, profile)
     centers, _, _ = case.reference("dynsgd", LOCAL["sgd"])
     assert distance(case.replay(OPTIMIZERS["dynsgd"], LOCAL["sgd"]).center, centers[-1]) < 1e-9

@@ -37,7 +37,7 @@ batch_size = 8
 local_steps = 2
 seconds = 40
 eval_every = 20
-workers = 10
+workers = {workers}
 [[cells]]
 optimizer = {optimizers}
 learning_rate = [0.1, 0.3]
@@ -75,12 +75,12 @@ class Fast(NamedTuple):
 
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory: pytest.TempPathFactory) -> Fast:
-    """16 runs of some ten milliseconds; if the figures are wanted, two of every optimizer."""
-    optimizers = in_full(OPTIMIZERS, ["agn", "ringmaster:threshold=8:stops=yes"])
-    seeds = in_full([0], range(4))
+    """12 runs of some ten milliseconds; if the figures are wanted, two of every optimizer."""
+    optimizers = in_full(OPTIMIZERS, ["agn", "ringmaster:threshold=2:stops=yes"])
+    seeds, (workers,) = in_full([0], range(3)), in_full([10], [3])
 
     def build(folder: Path) -> None:
-        (folder / "fast.toml").write_text(FAST.format(seeds=seeds, optimizers=json.dumps(optimizers)))
+        (folder / "fast.toml").write_text(FAST.format(seeds=seeds, workers=workers, optimizers=json.dumps(optimizers)))
         process = agn_bench("sweep", folder / "fast.toml", "--out", folder / "whole", "--jobs", 2)
         at = [finished_run(process) for _ in range(2 * len(optimizers) * len(seeds))]
         out, err = process.communicate(timeout=120)
