@@ -144,14 +144,20 @@ def test_the_loss_of_a_problem_is_chosen_by_its_word(text: str, dataset: str | N
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:8]), train)
     weights = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
 
-    def losses(scale: float) -> list[float]:
+    @jax.jit
+    def losses_of(params: Any) -> list[Any]:
         if text == "transformer":  # whose parameters are a function of a sequence: here of each token alone
-            params: Any = lambda tokens: jnp.asarray(scale * weights)[tokens]  # noqa: E731
+            return [problem.loss(lambda tokens: params[tokens], batch)[0] for problem in problems]
+        return [problem.loss(params, batch)[0] for problem in problems]
+
+    def losses(scale: float) -> list[float]:
+        if text == "transformer":
+            params: Any = scale * weights
         elif text == "logistic":  # which begins with zeros
             params = {"weights": scale * weights[:13, :3] / 4, "biases": np.zeros(3, np.float32)}
         else:
             params = jax.tree.map(lambda leaf: scale * leaf, problems[0].init(np.random.default_rng(0)))
-        return [float(problem.loss(params, batch)[0]) for problem in problems]
+        return [float(loss) for loss in losses_of(params)]
 
     assert losses(1) == pytest.approx(losses(1)[:1] * 2, rel=1e-5)
     assert losses(1000)[0] > -np.log(EPSILON) > losses(1000)[1] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,8 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
 
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 RATE = 0.2
+ONE_LAYER = partial(initial_params, 3, widths=(12, 4))
+"""Of which a program is compiled soonest."""
 
 
 class Case:
@@ -337,7 +340,7 @@ class Case:
     def ours(self, optimizer: Optimizer, dtype: type = np.float64, **options: Any) -> tuple[Any, np.ndarray]:
         """The final center, and the losses, with room for the longest phase."""
         train = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
-        task, initial = task_of(PERCEPTRON, initial_params(3, dtype))
+        task, initial = task_of(PERCEPTRON, ONE_LAYER(dtype))
         local = local_optimizer("sgd", RATE)
         training = Training(self.timeline, self.batches, optimizer, local, task, initial, train, **options)
         losses = []
@@ -351,7 +354,7 @@ class Case:
         clock = reference_clock(self.draws, self.rules)
         centers, losses, _, _ = reference.train_with(
             optimizer, clock.rows, clock.interrupted, self.batches, self.tiny.train_images, self.tiny.train_labels,
-            initial_params(3), "sgd", RATE, workers=self.draws.workers, local_steps=self.steps,
+            ONE_LAYER(), "sgd", RATE, workers=self.draws.workers, local_steps=self.steps,
         )  # fmt: skip
         return centers[-1], np.concatenate(losses)
 
@@ -397,7 +400,7 @@ def test_a_commit_says_its_own_steps_and_the_rate_of_its_last_one(tiny: Dataset,
     factors = np.random.default_rng(2).random((len(rows), 5)).astype(np.float32)
     with jax.enable_x64(True):
         center, _ = case.ours(Told(), factors=factors, together=together)
-        moved = jax.tree.map(lambda new, old: new - old, center, initial_params(3))
+        moved = jax.tree.map(lambda new, old: new - old, center, ONE_LAYER())
     expected = RATE * factors[rows, steps - 1].astype(float).sum() + steps.sum() / 1000
     for leaf in jax.tree.leaves(moved):
         np.testing.assert_allclose(leaf, expected, rtol=1e-5)

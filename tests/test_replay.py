@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from conftest import PERCEPTRON, WIDTHS, initial_params
+from conftest import AT_ONCE, PERCEPTRON, WIDTHS, initial_params
 from jax.test_util import check_grads
 from test_simulate import LOCAL, OPTIMIZERS, Case, distance
 
@@ -100,7 +100,7 @@ def test_any_order_agrees_with_the_reference(
     tiny: Dataset, engine: Engine, monkeypatch: Patch, name: str, local: str, device: str, order: str
 ) -> None:
     """Also where one worker exchanges many times in a row, and with phases batched as on a GPU."""
-    engine(at_once=(3,), batched=(5, 3))
+    engine(at_once=(2,), batched=(3, 2))
     monkeypatch.setattr(jax, "default_backend", lambda: device)
     case, reset = Script(tiny, ORDERS[order], 3), name == "dynsgd"
     result = case.replay(OPTIMIZERS[name], LOCAL[local], reset_local_optimizer=reset)
@@ -360,8 +360,9 @@ def test_what_is_given_is_not_written_to(tiny: Dataset, monkeypatch: Patch, work
     np.testing.assert_array_equal(case.batches, batches)
 
 
-def test_other_numbers_compile_nothing(tiny: Dataset, compilations: Callable[..., int]) -> None:
+def test_other_numbers_compile_nothing(tiny: Dataset, engine: Engine, compilations: Callable[..., int]) -> None:
     """Of workers, eight and more, and of exchanges."""
+    engine(at_once=AT_ONCE)
 
     def train(workers: int, exchanges: int) -> Callable[[], object]:
         case = Script(tiny, [exchange % workers for exchange in range(exchanges)], 1)
