@@ -441,10 +441,11 @@ def test_the_seconds_on_a_gpu_are_those_of_the_committed_runs() -> None:
 
 
 def test_what_it_withstands_is_what_was_counted() -> None:
-    fuzz, laws, kills, load, mutations, kinds = (
+    equations, fuzz, laws, kills, load, mutations, kinds = (
         pd.read_csv(ROOT / "results" / "robustness" / f"{name}.csv")
-        for name in ("fuzz", "invariants", "kills", "load", "mutations", "kinds")
+        for name in ("equations", "fuzz", "invariants", "kills", "load", "mutations", "kinds")
     )
+    assert (equations["difference"] < equations["allowed"]).all()
     assert set(kinds["outcome"]) <= {"right", "not tried here"}
     assert (fuzz["crashes"] == 0).all()
     assert (laws["broken"] == 0).all()
@@ -456,11 +457,15 @@ def test_what_it_withstands_is_what_was_counted() -> None:
     assert rows == [
         ("fuzz", f"{fuzz['tried'].sum():,}"),
         ("invariants", f"{laws['configurations'].sum():,}"),
+        ("equations", f"{len(equations):,}"),
         ("kills", f"{kills['kills'].sum():,}"),
         ("kinds", f"{len(kinds):,}"),
         ("mutations", f"{len(mutations):,}"),
     ]
     text = said(page("can-i-trust-it"))
+    in_float64 = equations[equations["allowed"] == 1e-9]
+    assert set(in_float64["optimizer"].str.partition(":")[0]) >= set(OPTIMIZERS)
+    assert f"in float64 at most {in_float64['difference'].max():.0e} apart, where 1e-9 is allowed" in text
     largest = load.groupby("what", sort=False).last()
     assert len(largest) == 4
     for what, row in largest.iterrows():
