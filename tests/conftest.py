@@ -92,7 +92,7 @@ for _signal in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
 
 T = TypeVar("T")
 MOST_MAPS = 20_000
-"""Of a process: the system allows 65,530, and each compiled program takes some. Beyond them XLA crashes."""
+"""Memory maps of a process: the system allows 65,530, and each compiled program takes some. Beyond them XLA crashes."""
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
 

@@ -114,7 +114,7 @@ def clock(
     together = rules["grace_s"] == 0  # there are no groups, or the last exchange closed one
 
     def drawn(of_all, me):
-        """Of these times the one of a worker's last phase, or of its first if it has had none."""
+        """The one of these times that is of a worker's last phase, or of its first if it has had none."""
         return of_all[me["worker"]][max(me["phase"], 0)]
 
     def about_to_begin(me, moment):

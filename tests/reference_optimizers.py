@@ -190,7 +190,7 @@ class DcAsgd(Server):
 
 
 class DcAsgdA(DcAsgd):
-    """Of each worker MeanSquare ← decay · MeanSquare + (1 − decay) ĝ²; then strength / √(MeanSquare + 1e-7)."""
+    """For each worker MeanSquare ← decay · MeanSquare + (1 − decay) ĝ²; then strength / √(MeanSquare + 1e-7)."""
 
     def __init__(self, strength=2, decay=0.95):
         super().__init__(strength)
@@ -281,7 +281,7 @@ class Clipped(Server):
 class Smega2(Server):
     """Momentum that moves once per `period` gradients, and a look ahead of that many (Cohen, Hakimi, Schuster 2022).
 
-    c ← c − η (ĝ + γ m). After N gradients: m ← γ m + their mean. Of the N steps to come, N − k have the present m
+    c ← c − η (ĝ + γ m). After N gradients: m ← γ m + their mean. N − k of the N steps to come have the present m
     and k the next one, of which k gradients are known, divided by N: sent is c less all their momentum.
     """
 

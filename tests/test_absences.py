@@ -41,7 +41,7 @@ def failure(from_s: float, until_s: float) -> tuple[float, float, bool]:
 
 
 def draw_absences(generator: np.random.Generator, workers: int, seconds: float, endless: bool = True) -> list[Absences]:
-    """Of each worker a list that begins within so many seconds; in half of all draws all times are quarters.
+    """A list for each worker, which begins within so many seconds; in half of all draws all times are quarters.
 
     Some workers never go away, some join late, and some leave, if absences may be endless. Nothing has length 0.
     """
@@ -203,7 +203,7 @@ def test_a_notice_reaches_a_worker_in_a_pause() -> None:
 def test_a_notice_that_comes_when_the_phase_is_lost_is_too_late(
     from_s: float, phases: list[tuple[int, float, bool]]
 ) -> None:
-    """Of version 1, at 2, with 0.25 s on its way. Served from 1.5 to 2."""
+    """The notice is of version 1: it leaves at 2, and is 0.25 s on its way. The commit was served from 1.5 to 2."""
     result = run(
         [[4, 1.5, 1], [1.5]], 0, 0.25, server=0.5, drop_at=1, cancels=True, absences=[[failure(from_s, 9)], []]
     )
@@ -275,7 +275,7 @@ def test_who_is_held_stays_held_and_may_be_stranded() -> None:
     result = run([[1, 1], [2, 1]], quorum=2, waits=True, absences=[[failure(1.25, 3)], [failure(1.5, ENDLESS)]])
     assert of(result.rows, "worker", "applied_s", "answered") == [(0, 1, -1)]
     assert result.stranded == [0]
-    # Of two exchanges at 1, the second answers both. A run of one exchange does not know it, though it ends at 1.
+    # The second of two exchanges at 1 answers both. A run of one exchange does not know it, though it ends at 1.
     rows = run([[1, 1], [1, 1]], quorum=2, waits=True, exchanges=1, absences=[[failure(1, 2)], []]).rows
     assert of(rows, "worker", "answered") == [(0, -1)]
 
@@ -348,7 +348,7 @@ CYCLES, RUNS = 50, 80
 def test_availability_and_throughput_are_those_of_the_closed_forms(fails: bool) -> None:
     """Exponential times up and down; a worker alone, which computes whenever it is there.
 
-    Of a run of whole cycles of up and down, of L seconds, a count N with rate r has N − r L of mean 0 (but for the
+    In a run of whole cycles of up and down, of L seconds, a count N with rate r has N − r L of mean 0 (but for the
     phase that is under way at the end). Their sum over independent runs lies within 4 standard errors.
     """
     generator = np.random.default_rng(24)
@@ -528,7 +528,7 @@ def test_availability_lost_work_and_throughput_of_the_clock_are_those_of_the_clo
 
 
 def test_without_absences_the_clock_is_todays_to_the_bit() -> None:
-    """Of workers who could go away, and never do, and of pulls that are separate, and take nothing."""
+    """Workers could go away, and never do; pulls are separate, and take nothing."""
     for name in profile_names():
         draws = draw_delays(load_profile(name), 3, 30, 20, 5, 4000)
         nobody = replace(draws, absences=lambda _: Away.of([[]] * 30))

@@ -147,7 +147,7 @@ def test_a_run_that_diverges_is_the_same_too(mine: Path) -> None:
 
 @pytest.mark.parametrize("delays", ["paper-cluster", "wide-area", "heterogeneous"])
 def test_phases_have_the_steps_that_held_when_they_began(delays: str, mine: Path) -> None:
-    """Of any clock, and what was before a decision does not change."""
+    """So it is on any clock, and what was before a decision does not change."""
     config = of(delays=delays, seconds=60, workers=7, local_steps_rule=f"{mine}:Same")
     clock = AdaptingClock(config)
     decisions, earlier = {0.0: 4, 11.0: 1, 25.0: 9, 26.0: 3, 40.0: 20}, clock.timeline

@@ -76,7 +76,7 @@ def test_rows_of_other_cells_are_kept_and_those_of_the_same_replaced(tmp_path: P
 
 
 def test_seeds_are_made_on_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 64, here, two."""
+    """Here they are two of 64."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(machine, "cores", lambda: 2)
     monkeypatch.setattr(runs, "_quick", lambda seeds, cache=None: runs._Timed(1.0, 12.0, seeds * [10.0]))

@@ -243,7 +243,7 @@ def test_a_timeline_too_short_to_tell_says_so(command: Command, tmp_path: Path) 
 
 @pytest.mark.usefixtures("sketched")
 def test_the_growth_rate_is_that_of_the_time_in_which_all_workers_are_active(command: Command, tmp_path: Path) -> None:
-    """Of two tiers the fast one is done long before the slow one, which alone would look stable."""
+    """The fast one of two tiers is done long before the slow one, which alone would look stable."""
     words = ("--workers", 20, "--local-steps", 8, "--delays", "ideal", "--delay", "workers.speeds=tiers")
     tiers = ("--delay", "workers.factors=[1, 3]", "--delay", "workers.weights=[3, 1]")
     command("timeline", *words, *tiers, "--gradient-steps", 40_000, "--out", tmp_path / "work")

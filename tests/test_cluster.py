@@ -141,7 +141,7 @@ def test_a_cluster_gives_the_same_bytes_also_when_one_of_its_workers_is_killed(
     figure: Figure,
     at_full_size: bool,
 ) -> None:
-    """Of two, or of three if the figures are wanted: each imports and compiles the same for long."""
+    """The cluster has two workers, or three if the figures are wanted: each imports and compiles the same for long."""
     file, expected = local
     with cluster(tmp_path) as (address, _, start_worker):
         workers = [start_worker() for _ in range(3 if at_full_size else 2)]

@@ -32,7 +32,7 @@ for words in json.loads(sys.argv[1]):
             raise
 """
 MOST_LINES = 20
-"""Of a file, blank ones left out."""
+"""The most lines of a file, blank ones left out."""
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
 
 

@@ -135,7 +135,7 @@ CLASSIFIERS = {"mlp:hidden=8": "digits", "logistic": "wine", "transformer": None
 
 @pytest.mark.parametrize(("text", "dataset"), CLASSIFIERS.items(), ids=CLASSIFIERS)
 def test_the_loss_of_a_problem_is_chosen_by_its_word(text: str, dataset: str | None) -> None:
-    """Of the same parameters and examples the losses are alike at first. With parameters that are a thousand times as
+    """With the same parameters and examples the losses are alike at first. With parameters that are a thousand times as
     large, what is wrong costs 16.1 at most.
     """
     problems = [PROBLEMS.choose(f"{text}:cross_entropy={word}").thing for word in ("logits", "clipped")]
@@ -224,7 +224,7 @@ def test_like_another_run_it_stays_and_can_be_chosen_and_left() -> None:
 @pytest.mark.kind("a run that is made like one of another problem")
 @pytest.mark.parametrize("problem", ["mlp:hidden=8:cross_entropy=clipped", "logistic", "quadratic", "beale"])
 def test_the_run_json_of_any_problem_is_a_configuration(problem: str) -> None:
-    """Of which it need not have a model, nor a data set."""
+    """The problem need not have a model, nor a data set."""
     config = RunConfig.of(problem=problem, workers=2, local_steps=2, gradient_steps=40)
     assert resolve({}, recorded_options(config.as_dict())) == config
     with pytest.raises(ValueError, match="no configuration"):

@@ -67,7 +67,7 @@ def forged(key: str, content: bytes, method: int = zipfile.ZIP_STORED, claims: i
 
 
 def damaged() -> bytes:
-    """Of one label a bit is another."""
+    """A file in which a bit of one label is another."""
     content = bytearray(npz())
     at = content.index(np.arange(3, dtype=np.int64).tobytes(), content.index(b"y_train"))
     content[at] ^= 1

@@ -48,7 +48,7 @@ from agn_bench.clock.distributions import draw_sums, law_of_sum
 
 COUNT = 200_000
 SIGNIFICANCE = 1e-3
-"""Of the Kolmogorov-Smirnov tests."""
+"""The significance of the Kolmogorov-Smirnov tests."""
 
 LOGNORMAL = stats.lognorm(s=0.7, scale=0.2)
 SMOOTH: dict[str, tuple[Distribution, Any]] = {

@@ -56,7 +56,7 @@ def prose(text: str) -> str:
 
 
 def anchors(text: str) -> set[str]:
-    """Of a page's headings, as they are shown on the web: lower case, dashes for blanks, no other signs."""
+    """The anchors of a page's headings, as they are shown on the web: lower case, dashes for blanks, no other signs."""
     found: list[str] = []
     for heading in re.findall(
         r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), flags=re.MULTILINE
@@ -148,7 +148,7 @@ def test_every_page_of_the_docs_is_linked_from_the_readme_and_from_the_index() -
 
 
 def test_the_readme_is_two_screens() -> None:
-    """Of text, up to the links: pictures, of which the second has three, are looked at and not read."""
+    """The screens are of text, up to the links: pictures, of which the second has three, are looked at and not read."""
     told = [line for line in README.split("## Where to read on")[0].splitlines() if line and not line.startswith("!")]
     assert len(told) <= 88
     assert max(len(line) for line in told) <= 150

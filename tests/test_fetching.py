@@ -270,7 +270,7 @@ def test_the_commands(command: Command, mirrors: Callable[..., str], tmp_path: P
 # --- CIFAR-10 ---
 
 SHAPE = (4, 3, 3)
-"""Of an image here: height, width, colours."""
+"""The shape of an image here: height, width, colours."""
 BATCHES = tuple(DATASETS["cifar10"].sha256)
 PLANES = np.random.default_rng(0).integers(0, 256, (len(BATCHES), 10, 3, 4, 3), np.uint8)
 """By file, image and colour, as the files have them."""
@@ -321,7 +321,7 @@ def cifar(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 
 def test_cifar10_has_the_sizes_and_hashes_that_are_published() -> None:
-    """Of the archive as TensorFlow Datasets has them; a record is a class and 32 x 32 pixels of three colours."""
+    """The archive's are those of TensorFlow Datasets; a record is a class and 32 x 32 pixels of three colours."""
     entry = DATASETS["cifar10"]
     assert isinstance(entry, CifarEntry)
     assert entry.archive == (

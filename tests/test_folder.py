@@ -301,7 +301,7 @@ def test_what_a_killed_process_left_of_a_collected_file_is_cleared(configs: list
 
 
 def test_rows_are_joined_as_plain_loops_join_them(tmp_path: Path) -> None:
-    """Of each run the rows of the first file that has it; files with other columns, blank lines and quotes between."""
+    """Each run has the rows of the first file that has it; files with other columns, blank lines and quotes between."""
     texts = [
         "run_id,x,y\nb,1,2\nb,3,4\n",
         'run_id,x,y\na,"5\n5",6\nb,7,8\n\n',

@@ -65,7 +65,7 @@ def test_the_rate_is_that_of_the_largest_root(name: str) -> None:
 
 @pytest.mark.parametrize("cells", [[(3, 2), (8, 5), (8, 12), (20, 13)]])
 def test_in_agns_worst_direction_it_is_the_formula(cells: list[tuple[int, int]]) -> None:
-    """Of several numbers of workers and λ in one call."""
+    """One call has several numbers of workers and λ."""
     profile = load_profile("paper-cluster", [])
     timelines = [active_timeline(profile, 1, n, steps, 940_584, 60 * n) for n, steps in cells]
     expected = [growth_rate(one.worker, one.workers, one.local_steps) for one in timelines]

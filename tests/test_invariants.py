@@ -230,7 +230,7 @@ OPTIONS: dict[str, Any] = {
 
 @st.composite
 def options_of_runs(draw: st.DrawFn, dataset: str, optimizers: Sequence[str] = ()) -> dict[str, Any]:
-    """Of any optimizer, ended by time, by work, by both or at a target; with enough of it for a version."""
+    """Runs of any optimizer, ended by time, by work, by both or at a target; with enough of it for a version."""
     options = draw(st.fixed_dictionaries({**OPTIONS, "dataset": st.just(dataset)})) | draw(WORK)
     needs_two = ("local-sgd:backups=1", "backup-workers")
     optimizers = optimizers or in_full(ANY_OPTIMIZER, SOME_OPTIMIZERS)  # each compiles
@@ -395,7 +395,7 @@ def _timeline(optimizer: str, seed: int, workers: int = 5, phases: int = 12, loc
 def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_it(
     tiny: Dataset, optimizer: str, bad: float, figure: Figure, at_full_size: bool
 ) -> None:
-    """Wherever it is: the first exchange, in the order applied, that has it in a mini-batch. Of five workers two
+    """Wherever it is: the first exchange, in the order applied, that has it in a mini-batch. With five workers two
     exchanges are applied at once, which compiles another program.
     """
     workers = 5 if at_full_size or optimizer == "agn" else 3
@@ -428,7 +428,7 @@ PARAMETERS = [(0, "weights"), (1, "biases"), (2, "weights")]
 @pytest.mark.parametrize(
     ("optimizer", "widths", "layer", "name", "bad"),
     [
-        # Of one layer, for which a program is compiled soonest.
+        # These have one layer, for which a program is compiled soonest.
         *((optimizer, WIDTHS[::3], 0, "biases", np.inf) for optimizer in in_full(EVERY_OPTIMIZER, EACH_KIND)),
         *(("agn", WIDTHS, *parameter, np.nan) for parameter in PARAMETERS),
     ],
@@ -452,8 +452,8 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
     ],
 )
 def test_no_number_changes_its_type(tiny: Dataset, optimizer: str, local: str, dtype: Callable[..., Any]) -> None:
-    """With 64 bits allowed, so that a promotion to them shows, which JAX would otherwise round away. Of two workers and
-    one layer, for which a program is compiled soonest.
+    """With 64 bits allowed, so that a promotion to them shows, which JAX would otherwise round away. There are two
+    workers and one layer, for which a program is compiled soonest.
     """
     data = _float32(tiny) if dtype is np.float32 else tiny
     batches = shares.deal(shares.Mixed(), 0, tiny.train_labels, 2, 36, 8)

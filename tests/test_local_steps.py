@@ -107,7 +107,7 @@ def test_post_local_changes_at_its_share_of_the_work() -> None:
     speeds = {"delays": "ideal", "delay": ["workers.speeds=tiers:factors=1,3:weights=1,1"], "workers": 2}
     plan = planned(of(local_steps_rule="post-local", shares="open", **speeds))
     steps = np.split(plan.steps, plan.phases[:1])
-    # Of 120 steps the fast one is expected to make 90, the slow one 30.
+    # The fast one is expected to make 90 of 120 steps, the slow one 30.
     assert [(own == 1).sum() for own in steps] == [45, 15]
 
 
@@ -216,7 +216,7 @@ DISTRIBUTIONS += [load_profile("wide-area").step]
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda one: type(one).__name__)
 def test_sums_of_draws(distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bit: of as many terms each they are those of today; the first do not depend on how many there are, nor on
-    how many are drawn at once. Of each the mean and the variance are those of a sum.
+    how many are drawn at once. The mean and the variance of each are those of a sum.
     """
 
     def drawn(terms: Any) -> np.ndarray:
@@ -324,7 +324,7 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 RATE = 0.2
 ONE_LAYER = partial(initial_params, 3, widths=(12, 4))
-"""Of which a program is compiled soonest."""
+"""A program of one layer is compiled soonest."""
 
 
 class Case:
@@ -432,7 +432,7 @@ def test_whatever_the_steps_there_is_one_program(tiny: Dataset, compilations: Ca
 
 
 def test_a_schedule_goes_by_the_steps_that_a_worker_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a share of 30 the step in it, also where phases differ; AGN is told the rate of the phase's last step."""
+    """It goes by the step in a share of 30, also where phases differ; AGN is told the rate of the phase's last step."""
     seen: list[Any] = []
     monkeypatch.setattr("agn_bench.training.simulate.replay_timeline", lambda *_, factors, **__: seen.append(factors))
     config = of(schedule="constant:warmup=1", local_steps_rule="post-local")
@@ -461,7 +461,7 @@ def test_only_steps_that_were_made_are_in_a_runs_files(varied: RunResult) -> Non
 
 
 def test_the_last_mini_batch_of_a_worker_is_that_of_its_own_phase() -> None:
-    """Of a slow worker, whose phases are shorter than there is room for."""
+    """A slow worker's phases are shorter than there is room for."""
     result = made(of(problem="quadratic:noise=1", local_steps_rule="by-speed", batch_size=5))
     last = {
         worker: losses[steps - 1]

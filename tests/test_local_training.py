@@ -126,7 +126,7 @@ def test_a_schedule_has_its_closed_form(text: str) -> None:
 
 @pytest.mark.parametrize("options", [{"gradient_steps": 240}, {"seconds": 20}], ids=["work", "seconds"])
 def test_the_replay_knows_how_much_of_the_run_is_over(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
-    """Of a worker's share of the work its own steps; of the seconds those when the step begins."""
+    """With work it goes by the worker's own steps in its share; with seconds, by those when the step begins."""
     seen = []
 
     class EnoughError(Exception): ...
@@ -153,7 +153,7 @@ def test_the_replay_knows_how_much_of_the_run_is_over(monkeypatch: pytest.Monkey
 
 
 def test_a_schedule_that_ends_at_nothing_ends_training() -> None:
-    """Of each worker the last phases move the center less and less; a constant one is the run without."""
+    """The last phases of each worker move the center less and less; a constant schedule is the run without."""
 
     def gap(**options: Any) -> list[float]:
         config = resolve(

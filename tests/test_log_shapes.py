@@ -47,7 +47,7 @@ ROWS: list[tuple[int, list[Decimal]]] = [
     (int(worker), [Decimal(f"{getattr(MADE, name)[at]:.6f}") for name in TIMES])
     for at, worker in enumerate(MADE.worker)
 ]
-"""Of each exchange its worker and its times."""
+"""The worker and the times of each exchange."""
 
 
 def number(time: Decimal) -> str:

@@ -63,7 +63,7 @@ def write(folder: Path, *runs: Run) -> Path:
 
 
 def gap(*values: float, seed: int = 0, **columns: Any) -> Run:
-    """Of a problem without test set: its gap after 0, 2, 6 and 10 s."""
+    """A run of a problem without test set: its gap after 0, 2, 6 and 10 s."""
     at = [*zip((0.0, 2.0, 6.0, 10.0), values, strict=False)]
     return Run({"center_gap": at}, {"seed": seed, **columns}, lower="center_gap")
 

@@ -35,7 +35,7 @@ BATCH = 8
 RATES = {"sgd": 0.2, "adam": 0.01}
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 ONE_LAYER = partial(initial_params, 3, widths=(12, 4))
-"""Of which a program is compiled soonest: what the server does knows nothing of layers."""
+"""A program of one layer is compiled soonest: what the server does knows nothing of layers."""
 Known = Any
 """What a plain optimizer knows in the end, by name."""
 
@@ -61,7 +61,7 @@ def total(trees: list[Any], like: Any) -> Any:
 
 
 def steps(known: Known, tree: Any) -> Any:
-    """Of gradients the steps that they are: −η times them."""
+    """The steps that gradients are: −η times them."""
     return reference.combine(lambda g: -known["learning_rate"] * g, tree)
 
 
@@ -282,7 +282,7 @@ def agree(case: Case, method: Method, local: str = "sgd", reset: bool = False, *
                 if state is not None
             ),
         ):
-            # Of Malenia's and Ringleader's what is of no use any more is not compared.
+            # What Malenia and Ringleader have that is of no use any more is not compared.
             pairs = zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=False)
             differences += [float(np.abs(np.asarray(a) - b).max()) for a, b in pairs]
             assert bool(jax.tree.leaves(mine)) == bool(jax.tree.leaves(theirs)) or method.name in (
@@ -312,8 +312,8 @@ def follow_its_own_rules(
 def test_its_equations_are_the_papers(
     tiny: Dataset, method: Method, local_steps: int, local: str, figure: Figure
 ) -> None:
-    """Of three workers, whose exchanges are each a call of one program: with each local optimizer and each λ, or with
-    each pair of them if the figures are wanted.
+    """There are three workers, whose exchanges are each a call of one program: with each local optimizer and each λ, or
+    with each pair of them if the figures are wanted.
     """
     found = follow_its_own_rules(tiny, method, 3, local_steps, local, together=False)
     figure("equations", optimizer=method.text, local_optimizer=local, local_steps=local_steps, **found)
@@ -330,7 +330,7 @@ def test_its_equations_hold_with_phases_batched(tiny: Dataset, monkeypatch: pyte
     "method", in_full([m for m in METHODS if m.name in EACH_KIND], [METHODS[0]]), ids=lambda method: method.text
 )
 def test_any_rules_agree_with_the_plain_loop(tiny: Dataset, figure: Figure, method: Method) -> None:
-    """Of each kind of optimizer one: of what the server does the rules know nothing. How many phases one call has, and
+    """One optimizer of each kind: the rules know nothing of what the server does. How many phases one call has, and
     whether the local optimizer begins anew, is not the optimizer's business: it is tried with one, as each compiles.
     """
     anything = method.text == "agn"

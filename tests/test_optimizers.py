@@ -80,7 +80,7 @@ SEVERAL = [
 def test_several_commits_worked_out_by_hand(
     optimizer: Optimizer, staleness: list[int], centers: list[list[float]], following: list[list[float]] | None
 ) -> None:
-    """Of three workers that take turns, with the versions that the rules say."""
+    """Three workers take turns, with the versions that the rules say."""
     server = Server(CENTER, optimizer.init(CENTER, 3))
     memories = [optimizer.init_worker(CENTER) for _ in range(3)]
     quorum = optimizer.rules(3).quorum

@@ -154,7 +154,7 @@ def _batch(problem: Problem, count: int = 5) -> Any:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_gradient_of_a_network_is_that_of_finite_differences(name: str) -> None:
-    """Of all its parameters, in float64, from some that are not symmetric in anything."""
+    """It is the gradient by all its parameters, in float64, from some that are not symmetric in anything."""
     problem = NETWORKS[name]
     task, initial = task_of(problem, problem.init(np.random.default_rng(2)))
     with jax.enable_x64(True):

@@ -225,7 +225,7 @@ def test_the_images_of_a_class_are_shuffled_before_they_are_shared() -> None:
 
 
 def test_who_has_no_image_gets_one_from_who_has_the_most() -> None:
-    """A class is all one worker's at the least concentration. Of workers who have as many the first gives."""
+    """A class is all one worker's at the least concentration. Among workers who have as many the first gives."""
     labels = np.repeat(np.arange(2, dtype=np.int32), 5)
     seen = set()
     for seed in range(40):

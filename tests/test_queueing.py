@@ -59,7 +59,9 @@ def machine_repair(workers: int, ratio: float) -> Theory:
 
 
 def wait_variance(workers: int, ratio: float, order: str) -> float:
-    """Of the wait in the queue. Who arrives meets the queue as it is in the long run without him (arrival theorem).
+    """The variance of the wait in the queue.
+
+    Who arrives meets the queue as it is in the long run without him (arrival theorem).
 
     First come, first served: the wait is a sum of as many exponential services as there are others. In random order:
     moments of the wait of one worker, by conditioning on the next event. With i others at the server the next is an
@@ -86,7 +88,7 @@ def wait_variance(workers: int, ratio: float, order: str) -> float:
 
 
 class Measured(NamedTuple):
-    """Of a timeline without its first 1 %, until the last exchange is applied."""
+    """What is measured of a timeline without its first 1 %, until the last exchange is applied."""
 
     throughput: float
     utilization: float

@@ -135,7 +135,7 @@ def test_times_do_not_depend_on_how_many_are_asked_for_at_once(start: str, at_en
 
 
 def autocorrelation(times: np.ndarray, lag: int) -> float:
-    """Of a series that goes round."""
+    """The autocorrelation of a series that goes round."""
     off = times - times.mean()
     return float((off * np.roll(off, -lag)).mean() / times.var())
 
@@ -153,7 +153,7 @@ def unlike(made: list[np.ndarray], series: list[np.ndarray]) -> set[str]:
     """What of the workers' times is not as in the file.
 
     Each worker goes once through all its rows, so it has exactly what one of the ten recorded workers has, f_i; what is
-    random is which ones all but the first ten are. Of n workers the mean is that of the ten within 4 standard errors,
+    random is which ones all but the first ten are. The mean of n workers is that of the ten within 4 standard errors,
     √((n − 10) Var f) / n, and of the first ten each has its own.
     """
     found = set()
@@ -167,7 +167,7 @@ def unlike(made: list[np.ndarray], series: list[np.ndarray]) -> set[str]:
 
 @pytest.mark.parametrize("name", PAI)
 def test_forty_workers_steps_are_like_the_files(name: str) -> None:
-    """Mean, variation and autocorrelation. Of shuffled times only the former two are."""
+    """Mean, variation and autocorrelation. With shuffled times only the former two are."""
     step, series = load_profile(name).step, rows_of(name)
     assert isinstance(step, Recorded)
     lengths = [step.length(0, worker) for worker in range(40)]
@@ -213,7 +213,7 @@ def test_blocks_are_successive_rows_at_the_same_places_for_all_recorded_workers(
 
 @pytest.mark.parametrize("lag", [1, 2, 5])
 def test_blocks_keep_the_autocorrelation_within_them(lag: int) -> None:
-    """Of the products of times `lag` apart within a block the mean over 400 blocks is that over all blocks that there
+    """The mean over 400 blocks of the products of times `lag` apart within a block is that over all blocks that there
     are, one from each row on, within 4 standard errors; a shuffled series would be off by more.
     """
     block, count, (times, *_) = 50, 400, rows_of("pai-4")
@@ -370,7 +370,7 @@ TINY: dict[str, Any] = {"dataset": "tiny", "model": "mlp-8", "batch_size": 8}
     ],
 )
 def test_a_run_tells_that_recorded_times_were_used_up(quick_dataset: str, write: Write, more: str, then: str) -> None:
-    """Of 20 steps each: a has 30 rows, and b 6. The 14 others are three times round, or four blocks."""
+    """Each worker makes 20 steps: a has 30 rows, and b 6. The 14 others are three times round, or four blocks."""
     rows = [f"a,{1 + k / 100}\n" for k in range(30)] + [f"b,{1 + k / 50}\n" for k in range(6)]
     delays = write("worker,time\n" + "".join(rows), more)
     result = run(RunConfig.of(**TINY, delays=delays, workers=2, local_steps=4, gradient_steps=40))

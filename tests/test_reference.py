@@ -62,7 +62,9 @@ def test_a_commit_too_stale_is_dropped_after_its_service() -> None:
 
 
 def test_a_notice_in_time_interrupts_and_one_too_late_does_not() -> None:
-    """Of version 1, at 1.5: worker 1 has sent at 1.4, worker 2 is three quarters through. Of version 2, at 3."""
+    """The notice of version 1 comes at 1.5: worker 1 has sent at 1.4, worker 2 is three quarters through. The notice of
+    version 2 comes at 3.
+    """
     result = run([[1, 9], [1.4], [2, 1]], down=0.5, drop_at=1, cancels=True, local_steps=4)
     assert of(result.rows, "worker", "phase", "start_s", "applied_s", "pulled", "accepted", "version", "resume_s") == [
         (0, 0, 0, 1, 0, True, 1, 1.5), (1, 0, 0, 1.4, 0, False, 1, 1.9), (2, 1, 1.5, 2.5, 1, True, 2, 3),

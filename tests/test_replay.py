@@ -315,7 +315,7 @@ def test_only_workers_and_center_are_held(tiny: Dataset, name: str, local: str, 
 
 
 def test_parameters_are_written_in_place(tiny: Dataset, engine: Engine) -> None:
-    """Of all centers these remain: with EASGD the last; with AGN those that no worker has trained on.
+    """Only these of all centers remain: with EASGD the last; with AGN those that no worker has trained on.
 
     A worker that pulls and is the next to commit trains on a copy, because the center is still needed.
     """
@@ -361,7 +361,7 @@ def test_what_is_given_is_not_written_to(tiny: Dataset, monkeypatch: Patch, work
 
 
 def test_other_numbers_compile_nothing(tiny: Dataset, engine: Engine, compilations: Callable[..., int]) -> None:
-    """Of workers, eight and more, and of exchanges."""
+    """They are numbers of workers, eight and more, and of exchanges."""
     engine(at_once=AT_ONCE)
 
     def train(workers: int, exchanges: int) -> Callable[[], object]:

@@ -29,7 +29,7 @@ def limit(workers: int) -> float:
 
 
 def largest_root(workers: int, local_steps: float) -> complex:
-    """Of z^(τ+1) − z^τ + 1/λ = 0, the one of the largest modulus."""
+    """The root of z^(τ+1) − z^τ + 1/λ = 0 that has the largest modulus."""
     polynomial = [1.0, -1.0, *[0.0] * (workers - 2), 1 / local_steps]
     return complex(max(np.roots(polynomial), key=abs))
 
@@ -131,7 +131,9 @@ def test_agrees_with_exact_fractions_on_a_timeline_in_random_order(name: str, lo
 @pytest.mark.parametrize("local_steps", [1.5, 3, 4, 8])
 @pytest.mark.parametrize("workers", [2, 5])
 def test_on_a_repeated_sequence_it_is_that_of_the_largest_eigenvalue(workers: int, local_steps: float) -> None:
-    """Of the product of the exchanges' matrices on (x, what each worker holds); peaks within a factor e³ of a line."""
+    """The eigenvalue is that of the product of the exchanges' matrices on (x, what each worker holds). Peaks lie within
+    a factor e³ of a line.
+    """
     pattern = np.random.default_rng(workers).permutation(np.repeat(np.arange(workers), 6))
     product = np.eye(workers + 1)
     for worker in pattern:

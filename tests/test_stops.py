@@ -284,7 +284,7 @@ def test_a_run_is_made_like_one_that_time_ends(given: Given) -> None:
     assert resolve({"seconds": 30}, like) == given(seconds=30, optimizer="fedbuff:size=3")
     assert resolve({"optimizer": "agn"}, like) == given(seconds=20)
     assert resolve({"gradient_steps": 130}, like) == given(seconds=20, gradient_steps=130, optimizer="fedbuff:size=3")
-    # Of one that its work ends, the time takes the work's place; not of one that has both and equal shares.
+    # If the other run ends with its work, the time takes the work's place; not if it has both and equal shares.
     assert resolve({"seconds": 20}, given(gradient_steps=130).as_dict()) == given(seconds=20)
     both = given(seconds=20, gradient_steps=130, shares="equal")
     assert resolve({"seconds": 30}, both.as_dict()) == replace(both, seconds=30.0)

@@ -42,7 +42,7 @@ workers = {workers}
 optimizer = {optimizers}
 learning_rate = [0.1, 0.3]
 """
-"""Of each optimizer a program, which each process compiles anew: of numbers alone there is none."""
+"""Each optimizer has a program, which each process compiles anew; other numbers alone need none."""
 CSV_FILES = ("summary.csv", "curve.csv", "commits.csv")
 
 SMALL = """

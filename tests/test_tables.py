@@ -161,7 +161,7 @@ def test_a_users_log_is_read_as_it_is_written(tmp_path: Path) -> None:
 
 @GUESSED
 def test_what_was_measured_before_keeps_its_digits(tmp_path: Path) -> None:
-    """Of a benchmark's rows those that are not measured again, with the commit whose hash reads as a number."""
+    """A benchmark's rows that are not measured again stay, with the commit whose hash reads as a number."""
     path = tmp_path / "training.csv"
     old = "model,local_optimizer,local_steps,workers,ms,commit\nnan,sgd,1,40,0.10000000000000001,27e79756\n"
     path.write_text(old)
@@ -499,7 +499,7 @@ def test_the_best_of_a_number_at_the_edge_of_what_was_tried_is_marked(
 
 
 def test_many_configurations_are_ranked_by_cell(experiment: Write, command: Command) -> None:
-    """Of 30 in 15 cells nothing is set against what was tried elsewhere, and one table is shown."""
+    """With 30 in 15 cells nothing is set against what was tried elsewhere, and one table is shown."""
     folder = experiment(
         *(
             ({"optimizer": name, "workers": n}, 0.9 - n / 100 - (name == "agn") / 20)

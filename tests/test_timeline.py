@@ -303,7 +303,7 @@ def hand_made(**columns: list[float]) -> Timeline:
 
 
 def test_measures_are_those_counted_by_hand() -> None:
-    """Of four values the 95th percentile is 0.85 of the way from the third to the fourth."""
+    """With four values the 95th percentile is 0.85 of the way from the third to the fourth."""
     found = measures(hand_made(), endless=True)
     assert np.isnan(found.pop("growth_rate"))  # four exchanges of two workers are too few
     assert found == pytest.approx(

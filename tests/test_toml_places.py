@@ -197,7 +197,7 @@ class Writer:
         self.text = ""
         self.places: dict[Path, Place] = {}
         self.lines: dict[Path, int] = {}
-        """Of the statement that each thing is in."""
+        """The line of the statement that each thing is in."""
 
     def one(self, options: list[Any]) -> Any:
         return self._draw(st.sampled_from(options))
@@ -241,7 +241,7 @@ class Writer:
         return path
 
     def _length(self, path: Path) -> int:
-        """Of an array of tables, as far as it has been written."""
+        """The length of an array of tables, as far as it has been written."""
         return sum(other[:-1] == path and isinstance(other[-1], int) for other in self.places)
 
     def key(self, table: Path) -> Path:

@@ -175,7 +175,7 @@ def test_a_log_of_workers_that_go_on_at_once_counts_by_other_rules(read: Read) -
 
 @pytest.mark.parametrize(("kind", "rules"), [("quorum", Rules(quorum=3)), ("drops", Rules(drop_at=3))])
 def test_counting_a_plain_log_by_rules_is_simulating_them(kind: str, rules: Rules, read: Read) -> None:
-    """Of workers that go on at once whether a commit counts or not: the same times, other versions."""
+    """Workers go on at once whether a commit counts or not: the same times, other versions."""
     log = table_of(under(Rules()))[["worker", *TIMES]].to_csv(index=False)
     assert_same(read(log).under(rules, 1), under(KINDS[kind]))
 

@@ -253,7 +253,7 @@ def test_killed_by_the_system_and_with_several_processes_it_ends_the_same(comman
     wanted = [name for name in RESULTS if "tables" not in name]
     for name in wanted:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    # Of a gap less is better.
+    # A gap is the better the smaller it is.
     trials = trials_in(tmp_path / "whole")
     assert set(trials["measure"]) == {"center_gap"}
     complete = trials[trials["state"] == COMPLETE]
@@ -563,7 +563,7 @@ def test_without_optuna_the_extra_is_named(
 
 
 def test_numbers_that_do_not_go_together_are_a_trial_without_a_value(tmp_path: Path) -> None:
-    """Of a user's optimizer that refuses some of its numbers."""
+    """A user's optimizer refuses some of its numbers."""
     (tmp_path / "mine.py").write_text(
         "from agn_bench.optimizers import Optimizer, optimizer, quantity\n"
         "@optimizer\n"

@@ -68,7 +68,7 @@ class Arrangement:
     width: int
     """Panels in a row."""
     labels: Sequence[str]
-    """Of all lines, in the order of a legend."""
+    """The labels of all lines, in the order of a legend."""
 
 
 def arrange(

@@ -38,7 +38,7 @@ class Grid:
 
     @property
     def measure(self) -> Measured:
-        """Of which all curves are."""
+        """The measure of which all curves are."""
         return next(one for own in self.cells.values() for one in own.values()).measure
 
     def worded_cell(self, values: tuple[Any, ...]) -> dict[str, str]:

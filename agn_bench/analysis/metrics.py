@@ -91,7 +91,7 @@ def last_part(curve: Curve, fraction: float) -> float:
 
 @np.errstate(invalid="ignore")
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Of several runs: the mean, NaN if there is none, and the sample standard deviation, NaN for less than two, or if
+    """The mean of several runs, NaN if there is none, and the sample standard deviation, NaN for less than two, or if
     one is infinite.
     """
     nothing = float("nan")

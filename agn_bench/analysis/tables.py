@@ -73,8 +73,8 @@ class Edge:
 
 
 def edges(configurations: Sequence[Configuration]) -> list[Edge]:
-    """Of each optimizer that was tried with several local steps, or with several values of a number that it, its local
-    optimizer or its data split has: its best by the area, if that is at the edge of three values or more.
+    """The best, by the area, of each optimizer that was tried with several local steps, or with several values of a
+    number that it, its local optimizer or its data split has, if that is at the edge of three values or more.
 
     Args:
         configurations: the best first.

@@ -23,7 +23,7 @@ class Shown:
     notes: Sequence[str] = ()
     """Sentences below it."""
     over: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Of columns that stand in a block: its name, which stands above them, and their own."""
+    """For columns that stand in a block: its name, which stands above them, and their own."""
 
     @property
     def head(self) -> list[str]:

@@ -29,7 +29,7 @@ class Form:
     rows: str
     separator: str
     first_line: int
-    """Of the rows, counted from 1."""
+    """The line on which the rows begin, counted from 1."""
     notes: tuple[str, ...] = ()
     """What was guessed."""
     as_ever: bool = True

@@ -198,7 +198,7 @@ def check_writable(option: str, folder: Path) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error says; nothing if it says nothing."""
+    """The first line of what an error says; nothing if it says nothing."""
     return next(iter(str(error).splitlines()), "")
 
 

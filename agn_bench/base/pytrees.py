@@ -31,7 +31,7 @@ _registered: set[type] = set()
 def _register(kind: Any) -> None:
     """Make a class known to JAX.
 
-    Of what is no field, the attributes that the class names as `besides` are kept too, and compiled for.
+    The attributes that the class names as `besides`, which are no fields, are kept too, and compiled for.
 
     The class itself is part of the node's auxiliary data. `jax.tree_util.register_dataclass` would leave it out of the
     comparison of tree structures, and two optimizers without numbers would count as equal: now and then jit then ran

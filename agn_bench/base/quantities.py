@@ -21,9 +21,9 @@ from typing import Any, ClassVar, NamedTuple
 from agn_bench.base.inputs import unknown
 
 LEAST_SECONDS, MOST_SECONDS = 1e-9, 1e12
-"""Of times that are not 0: with room to square and to divide."""
+"""The limits of times that are not 0: with room to square and to divide."""
 SMALLEST, LARGEST = 1e-30, 1e30
-"""Of factors: what float32 holds with room to multiply."""
+"""The limits of factors: what float32 holds with room to multiply."""
 
 
 class Accepted(NamedTuple):

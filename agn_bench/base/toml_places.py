@@ -32,8 +32,8 @@ class Places:
         """Where what is under `path` begins: keys, and in arrays indices, as they lead to it in tomllib's tables.
 
         A key begins with its name, where the text has it first; an element of an array with its value, or with its
-        [[header]]. Of what is not in the text: where the nearest table or array around it begins, None if that is the
-        whole file.
+        [[header]]. For what is not in the text it is where the nearest table or array around it begins, None if that is
+        the whole file.
         """
         node = self._root
         for part in path:
@@ -93,7 +93,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _BETWEEN = re.compile(r"(?:[ \t\r\n,]++|#[^\n]*+)*+")
 """Between what an array or an inline table has in it."""
 _REST = re.compile(r"[ \t]*+(?:#[^\n]*+)?+\r?+(?:\n|\Z)")
-"""Of the line on which a value or a header has ended."""
+"""The rest of the line on which a value or a header has ended."""
 _KEY = re.compile(rf"([A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})[ \t]*+(\.[ \t]*+)?+")
 _EQUALS = re.compile(r"=[ \t]*+")
 _HEADER = re.compile(r"\[\[?+[ \t]*+")

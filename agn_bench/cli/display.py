@@ -94,7 +94,7 @@ _OF_ABSENCES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 }
 """The same where workers go away."""
 _LEFT_OUT = ("exch./s", "95 %", "wait", "busy", "dropped", "stopped", "versions/s", "work", "stranded")
-"""Of several cells, one after another, as long as the table is too wide."""
+"""Columns that a table of several cells leaves out, one after another, as long as it is too wide."""
 
 
 class Terminal(Console):

@@ -14,7 +14,7 @@ from agn_bench.analysis.tables import Row, cell, edges, final_center, measure_ta
 from agn_bench.analysis.written import Shown
 
 MOST_ROWS, MOST_BLOCKS = 40, 5
-"""Of a table on the terminal: rows, and columns that stand side by side."""
+"""The most rows of a table on the terminal, and the most columns that stand side by side."""
 _AREAS = "area under the {}, mean ± standard deviation over seeds"
 _ONE_SEED = "a difference without ± is that of the one common seed, which gives no interval"
 

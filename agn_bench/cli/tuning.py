@@ -43,7 +43,7 @@ _SECONDS = 100.0
 _TUNE = "Trials and comparison"
 MOST_TRIALS = 10_000
 _NAME = "tuned"
-"""Of the experiment that the comparison is."""
+"""The name of the experiment that the comparison is."""
 
 
 @dataclass(frozen=True)

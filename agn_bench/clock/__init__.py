@@ -23,7 +23,7 @@
     measures.py        staleness, waits, utilization, throughput
     stability.py       the growth rate: whether AGN is stable on a timeline, and the least λ with which it is
 
-Of these only events, batched, ruled_events and compiled import JAX.
+Only events, batched, ruled_events and compiled among these import JAX.
 """
 
 from agn_bench.clock.distributions import (

@@ -28,7 +28,7 @@ class Absences:
     """All of a run's, flat, worker by worker, each worker's in order, neither overlapping nor touching."""
 
     count: np.ndarray
-    """Of each worker, (workers,) int."""
+    """The number of absences of each worker, (workers,) int."""
     from_s: np.ndarray
     until_s: np.ndarray
     fails: np.ndarray
@@ -91,7 +91,7 @@ class Absences:
         return moments
 
     def _by_worker(self, worker: np.ndarray) -> Iterable[tuple[Absences, np.ndarray]]:
-        """Of each of some workers that is ever away its own absences, and where in the list it is."""
+        """The absences of each of some workers that is ever away, and where in the list this worker is."""
         order = np.argsort(worker, kind="stable")
         ends = np.cumsum(np.bincount(worker, minlength=len(self.count)))
         for name, which in enumerate(np.split(order, ends[:-1])):

@@ -38,7 +38,7 @@ from agn_bench.clock.stops import NEVER, Stop, cut, with_leftover
 from agn_bench.clock.timeline import Timeline
 
 _MOST_TIMELINES, _MOST_WORKERS = 64, 1 << 18
-"""Of a batch; more than so many workers only if they are of one timeline."""
+"""The most timelines and workers of a batch; more workers only if they are of one timeline."""
 _MOST_THREADS = 8
 T = TypeVar("T")
 

@@ -61,7 +61,7 @@ def longest(arrive: jax.Array, earliest: jax.Array, until: jax.Array, u: jax.Arr
 
 
 def at_random(arrive: jax.Array, earliest: jax.Array, until: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Of the m whose messages came until then the ⌊u m⌋-th, by worker index, as a block and a place in it."""
+    """The ⌊u m⌋-th of the m whose messages came until then, by worker index, as a block and a place in it."""
     waiting = (arrive <= until).sum(axis=1, dtype=jnp.int32)
     up_to = running_sum(waiting)
     # u < 1 keeps u m below m in float64 too.

@@ -33,7 +33,7 @@ class Draws:
     begin: np.ndarray
     """When each worker starts its first local phase, (workers,)."""
     compute: np.ndarray
-    """Of a local phase: the sum of its step draws."""
+    """The time that a local phase computes: the sum of its step draws."""
     up: np.ndarray
     down: np.ndarray
     server: np.ndarray
@@ -102,7 +102,7 @@ class Draws:
 
 
 Sums = Callable[[Distribution, int, Kind, int, int, int], np.ndarray]
-"""Of a distribution, a seed, a kind, a worker, a count and terms: so many sums of so many draws each, (count,)."""
+"""From a distribution, a seed, a kind, a worker, a count and terms: so many sums of so many draws each, (count,)."""
 
 
 def draw_anew(distribution: Distribution, seed: int, kind: Kind, worker: int, count: int, terms: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def _draw_of(distribution: Distribution, seed: int, kind: Kind, worker: int, ter
 class Remembered:
     """Sums that are kept, for cells that differ in their numbers of workers: their first draws are the same.
 
-    Of one profile: what is drawn of a kind is asked for with one distribution.
+    They are of one profile: what is drawn of a kind is asked for with one distribution.
     """
 
     MOST = 1 << 22

@@ -34,7 +34,7 @@ class _Unit(NamedTuple):
     least: float
     """A number from here on is taken for one of these since 1970: it is one of 1973 or later."""
     endings: tuple[str, ...]
-    """Of the name of a column whose times count in it from the beginning."""
+    """How the name of a column ends whose times count in this unit from the beginning."""
 
 
 _SECONDS = _Unit("seconds", 0, 1e8, ())

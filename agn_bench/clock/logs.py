@@ -215,7 +215,7 @@ def _of_names(names: list[str]) -> str:
 def _begin(table: CsvFile, since_1970: bool) -> _Begin:
     """The beginning of the run that a table records.
 
-    A log that says when phases began says when the run did. Of another, the beginning is taken to be a usual phase
+    A log that says when phases began says when the run did. For another, the beginning is taken to be a usual phase
     before its first exchange, if the exchange comes much later than after one.
     """
     firsts = {column: _first(table.numbers(column)) for column in times_of(table)}

@@ -49,9 +49,9 @@ class RoundTime(NamedTuple):
     """
 
     latency_s: float
-    """Of each sending."""
+    """The latency of each sending."""
     transfer_s: float
-    """Of the whole message: its bytes over the bandwidth."""
+    """The transfer of the whole message: its bytes over the bandwidth."""
 
     def seconds(self, members: int) -> float:
         """2 (q − 1) latency + 2 (q − 1)/q transfer, of q members."""

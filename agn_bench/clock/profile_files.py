@@ -375,7 +375,7 @@ class _Reader:
 
     def _require(self, part: str, key: str, known: Collection[str]) -> None:
         if key not in self._tables.get(part, {}):
-            # Of a table that is all settings, any of them lacks the kind of thing it is a number of.
+            # In a table that is all settings, any of them lacks the kind of thing it is a number of.
             others = () if self._origin.has(part) else tuple(self._tables.get(part, {}))
             raise self._origin.refuse(part, None, f"{part}.{key}", "missing", ", ".join(known), others)
 

@@ -76,7 +76,7 @@ class Terms(NamedTuple):
     exchanges: Array
     seconds: Array
     pull_share: Array
-    """Of a service, the part of the pull; None: a commit is answered."""
+    """The part of a service that is the pull's; None: a commit is answered."""
 
 
 class Whereabouts(NamedTuple):
@@ -122,7 +122,7 @@ class Workers(NamedTuple):
     needs: Array
     """The version it waits for."""
     commits: Array
-    """Of its that were applied; MOST if it has no phases left."""
+    """How many of its commits were applied; MOST if it has no phases left."""
     answered: Array
     """The exchange after which its last commit was answered."""
     resumed: Array
@@ -174,7 +174,7 @@ class Rows(NamedTuple):
     compute_end: Array
     """Where it does not follow from the start."""
     anew: Array
-    """Of the worker's exchange before, too: whether its answer was lost."""
+    """Whether the answer to the worker's exchange before was lost."""
 
 
 class Interrupted(NamedTuple):
@@ -238,7 +238,7 @@ def simulate(draws: Draws, rules: Rules, stop: Stop, absences: Absences | None =
     made, rows, interrupted, state, more = on_the_cpu(_serve_all, times, terms, away)
     results = int(made), Rows(*rows), Interrupted(*interrupted), Workers(*state)
     timeline = _complete(draws, times, *results, absences, float(terms.pull_share or 0.0))
-    # Of what comes later only the next exchange is known, and it may be that nobody is answered until then.
+    # Only the next exchange is known of what comes later, and it may be that nobody is answered until then.
     return replace(timeline, stopped_s=stop.seconds) if more and stop.seconds is not None else timeline
 
 
@@ -528,7 +528,7 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
         closed = server.open & (server.busy == 0) & no_more
         slowest = lax.cond(limited, lambda workers: workers.commits.min(), lambda _: jnp.int32(0), workers)
         changed = (made & terms.waits) | (slowest > server.slowest) | closed
-        # Of the others somebody can be answered only now that something has changed for them.
+        # Somebody else can be answered only now that something has changed for the others.
         together = closed | ~grouped
         server = server._replace(open=server.open & ~closed, together=together, slowest=slowest)
         mine = answerable(workers, server, at(workers.needs, worker), at(workers.commits, worker)) & together
@@ -655,8 +655,8 @@ def _serve_all(times: Times, terms: Terms, away: Any) -> tuple[Array, Rows, Inte
     def whereabouts(
         workers: Workers, worker: Array, more: Array, following: Array, ready: Array
     ) -> tuple[Array, Array, Array, Whereabouts]:
-        """Of a worker that has its parameters, and may have more phases: whether it begins one, when, when its message
-        is at the server, and where the workers are then.
+        """Whether a worker that has its parameters, and may have more phases, begins one; when; when its message is at
+        the server; and where the workers are then.
         """
         where, end = workers.where, at(away.end, worker)
         k = following_absence(at(where.absence, worker), worker, ready)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MOST = 2**31 - 1
-"""Of versions and exchanges; a limit so large is none."""
+"""The most versions and exchanges; a limit so large is none."""
 
 
 @dataclass(frozen=True)

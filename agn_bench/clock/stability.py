@@ -30,7 +30,7 @@ _MOST_STEPS_A_WORKER = 16
 """The rule tries no λ that is more than so many times n."""
 
 _DISCARDED = 0.2
-"""Of the timeline, at its beginning: the direction that grows fastest has yet to prevail."""
+"""The part of a timeline that is left out at its beginning: the direction that grows fastest has yet to prevail."""
 _BITS = 300
 """Binary digits that x may grow or shrink by before it is scaled: far inside the range of floats."""
 _LEAST, _MOST = 2.0**-_BITS, 2.0**_BITS
@@ -194,7 +194,7 @@ def stable_local_steps_of(worker: np.ndarray, workers: int) -> int:
 
 
 def exchanges_looked_at(workers: int) -> int:
-    """Of each timeline that the rule looks at."""
+    """The number of exchanges of each timeline that the rule looks at."""
     return min(ROUNDS * workers, _MOST_EXCHANGES)
 
 

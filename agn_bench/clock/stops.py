@@ -20,7 +20,7 @@ class Stop:
     seconds: float | None = None
     """Simulated."""
     gradient_steps: int | None = None
-    """Of all workers together, those of dropped commits and of interrupted phases too."""
+    """The steps of all workers together, those of dropped commits and of interrupted phases too."""
 
     def most_exchanges(self, local_steps: int) -> int | None:
         """Exchanges beyond which nothing is kept; None: no limit.

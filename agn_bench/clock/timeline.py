@@ -15,7 +15,7 @@ TIMES = ("start_s", "compute_end_s", "arrive_s", "served_s", "applied_s", "resum
 _OF_WORKERS = ("joined_s", "joined")
 """Arrays with an entry a worker."""
 MOST_EXCHANGES = 10_000_000
-"""Of a timeline that no training follows."""
+"""The most exchanges of a timeline that no training follows."""
 
 
 def by_worker(worker: np.ndarray, workers: int) -> tuple[np.ndarray, np.ndarray]:

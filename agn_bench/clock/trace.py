@@ -250,7 +250,7 @@ class _Checker:
         )
 
     def _with_steps(self, timeline: Timeline, exchange: np.ndarray) -> Timeline:
-        """The timeline with the local steps of each phase, if they differ. Of phases that are left out they are not
+        """The timeline with the local steps of each phase, if they differ. Those of phases that are left out are not
         known, and are taken to be those of the worker's next exchange.
         """
         said = self._table.numbers("steps") if "steps" in self._table else np.ones(1)

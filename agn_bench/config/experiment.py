@@ -107,7 +107,7 @@ def _line_in(problem: str) -> int:
 
 
 Line = tuple[str | int, ...]
-"""Of what the line is wanted, should something be wrong with it: the keys and indices that lead to it in the file."""
+"""The keys and indices that lead to a thing in the file, to say its line should something be wrong with it."""
 
 
 class _Reader:
@@ -217,7 +217,7 @@ class _Reader:
         return kept
 
     def _cells(self) -> list[dict[str, list[Any]]]:
-        """Of each cell the values of every option."""
+        """The values of every option, for each cell."""
         cells = self._tables.get("cells")
         accepted = "[[cells]], each with options of `agn-bench run`"
         if cells is None or cells == []:

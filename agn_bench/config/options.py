@@ -60,7 +60,7 @@ class Kind(Enum):
 
 
 Names = Iterable[str] | Callable[[], Iterable[str]]
-"""Of what can be chosen, or how to find them when they are needed."""
+"""The names of what can be chosen, or how to find them when they are needed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Option:
     names: Names = ()
     """That can be chosen from."""
     limits: Accepted | None = None
-    """Of a number that depends on no other option."""
+    """The limits of a number that depends on no other option."""
     automatic: bool = False
     """Whether it takes `auto` too."""
     search: Search | None = None

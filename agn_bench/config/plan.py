@@ -33,14 +33,14 @@ _LEAST_AHEAD, _MOST_AHEAD = 16, 1 << 16
 _KEPT = 16
 """Plans, in memory."""
 _MOMENTS = 1 << 16
-"""Of a run, at which its schedule is looked at. A look at each phase took half a minute for 40 workers."""
+"""Moments of a run at which its schedule is looked at. A look at each phase took half a minute for 40 workers."""
 
 
 class Plan(NamedTuple):
     """The phases of a run."""
 
     phases: np.ndarray
-    """Of each worker, (workers,) int64."""
+    """The number of phases of each worker, (workers,) int64."""
     steps: np.ndarray
     """λ of each phase, worker by worker, (all phases,) int32."""
 
@@ -113,7 +113,7 @@ class _Cluster(NamedTuple):
     rest_s: float
     """What an exchange takes besides."""
     quorum: int
-    """Of rounds of workers that wait for one another, how many of these end one; 0: they do not wait."""
+    """How many workers end a round, where they wait for one another; 0: they do not wait."""
     busy_s: float
     """The server's, of one exchange of everybody."""
     to_come: np.ndarray
@@ -131,7 +131,7 @@ class _Cluster(NamedTuple):
         return np.maximum(own, np.finfo(float).tiny)
 
     def _of_round(self, values: np.ndarray) -> float:
-        """Of the worker that ends a round; 0 if there are no rounds."""
+        """The value of the worker that ends a round; 0 if there are no rounds."""
         return float(np.sort(values)[self.quorum - 1]) if self.quorum else 0.0
 
 

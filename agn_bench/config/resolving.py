@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGES_DRAWN = 10**9
 MOST_WORKERS = 100_000
-"""Of a run without shares."""
+"""The most workers of a run without shares."""
 _MOST_DECISIONS = 10_000
 """On λ in a run."""
 

@@ -74,7 +74,7 @@ class RunConfig:
     problem: Chosen[Problem] | None = None
     """What it trains, if not a multilayer perceptron."""
     schedule: Chosen[Schedule] | None = None
-    """Of the learning rate; None: it is constant."""
+    """The schedule of the learning rate; None: it is constant."""
     clip: float | None = None
     """The length to which workers shorten longer gradients."""
     weight_decay: float | None = None
@@ -145,7 +145,7 @@ class RunConfig:
 
     @property
     def plan(self) -> Plan:
-        """Of a simulated run whose λ goes by a rule: its phases, those of open shares about."""
+        """The phases of a simulated run whose λ goes by a rule; with open shares those that are expected."""
         from agn_bench.config.plan import planned
 
         return planned(self)
@@ -168,8 +168,8 @@ class RunConfig:
 
     @property
     def phases(self) -> int:
-        """Local phases of each worker, the most if they differ; the rest of its share is not trained. Of open shares
-        about.
+        """Local phases of each worker, the most if they differ; the rest of its share is not trained. With open shares
+        it is an estimate.
         """
         if self.local_steps_rule is not None and self.simulated:
             return int(self.plan.phases.max())
@@ -182,7 +182,7 @@ class RunConfig:
 
     @property
     def leftover_steps(self) -> int:
-        """Of a worker's equal share, those that it makes after its whole phases."""
+        """The steps of a worker's equal share that it makes after its whole phases."""
         if not self.leftover or self.gradient_steps is None:
             return 0
         return self.gradient_steps // self.workers % self.local_steps
@@ -250,7 +250,7 @@ class RunConfig:
     def memory_bytes(self) -> int:
         """Memory for the run, about, beside the program itself and the data set."""
         indices = 4 * self.steps * self.batch_size
-        # Of an exchange its times, its row in commits.csv and the text of that; of a step its loss and its time.
+        # An exchange takes its times, its row in commits.csv and the text of that; a step takes its loss and its time.
         exchanges, most_steps = self.steps // self.local_steps, self.local_steps
         if self.local_steps_rule is not None and self.simulated:  # there is room for the longest phase in every one
             exchanges, most_steps = len(self.plan.steps), int(self.plan.steps.max())
@@ -262,7 +262,7 @@ class RunConfig:
 
     @property
     def message_bytes(self) -> int:
-        """Of what a worker sends to the server and gets back."""
+        """The size of what a worker sends to the server and gets back."""
         return self.trains.message_bytes
 
     @property

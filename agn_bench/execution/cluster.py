@@ -36,7 +36,7 @@ _TICKS_TO_WAIT = 6
 _MOST_AT_ONCE = 200
 """Runs that the cluster knows of: enough for it to see how many workers it could use; each holds a claim here."""
 _TRIES = 3
-"""Of a run whose workers died. Dask counts three deaths a try, also of workers that had not begun with it yet."""
+"""Tries of a run whose workers died. Dask counts three deaths a try, also of workers that had not begun with it yet."""
 _ACCEPTED = "tcp://host:8786, where a Dask scheduler answers"
 
 
@@ -47,9 +47,9 @@ class Site:
     client: Any
     """A distributed.Client, of which hardly anything is typed."""
     address: str
-    """Of the scheduler."""
+    """The address of the scheduler."""
     threads: int
-    """Of JAX, in every worker."""
+    """The threads of JAX, in every worker."""
     device: str | None = None
     terms: Terms = NOTHING_SPECIAL
     """With the data sets' folder as it is called on the workers; None: where each worker finds them itself."""

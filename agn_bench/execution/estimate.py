@@ -19,7 +19,7 @@ from agn_bench.problems.mlp import Mlp
 from agn_bench.training.records import Progress, RunResult
 
 _SHORT_OPERATIONS = 5e10
-"""Of a short run: about a second, with one thread."""
+"""The operations of a short run: about a second, with one thread."""
 _SLOWER = 4
 """Operations of other problems take so many times as long as those of products of large matrices, about."""
 _MOST_STEPS, _MOST_LOCAL_STEPS = 1000, 10
@@ -28,7 +28,7 @@ _SECONDS_TO_START = 2.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of runs made so many at once."""
+    """What runs take that are made so many at once."""
 
     seconds: float
     """Wall clock, of all of them."""
@@ -97,7 +97,7 @@ class _Measured:
         self.process_bytes = max(watcher.peak_bytes - long.memory_bytes, 0.0)
 
     def seconds(self, config: RunConfig) -> float:
-        """Of a run: its steps, and evaluations beyond the two, and the one on the training set, of a short run."""
+        """A run's time: its steps, and evaluations beyond the two, and the one on the training set, of a short run."""
         problem = config.trains
         evaluations = EVALUATIONS if config.eval_every is None else config.exchanges // config.eval_every
         evaluation = self._rest_s * max(1, problem.tested) / (2 * max(1, problem.tested) + problem.examples)
@@ -105,7 +105,7 @@ class _Measured:
 
 
 def _operations(config: RunConfig, data_dir: Path | None) -> float:
-    """Of a gradient step, about, as those of products of large matrices."""
+    """The operations of a gradient step, about, as those of products of large matrices."""
     problem = config.trains
     if isinstance(problem, Mlp):
         return 6 * config.batch_size * problem.size

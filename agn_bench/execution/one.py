@@ -23,7 +23,7 @@ class Terms:
     """What every run is made with, besides its configuration; results do not depend on it."""
 
     data_dir: Path | None = None
-    """Of the data sets, where runs are made; None: the default."""
+    """The folder of the data sets, where runs are made; None: the default."""
     keep_center: bool = False
     """Whether the result holds the final center. It is as large as the model, and costs sending."""
 

@@ -39,7 +39,7 @@ class Place:
     scheduler: str = ""
     """Address of a Dask cluster's, which then makes them instead."""
     device: str | None = None
-    """Of the cluster's workers; None: the best there is."""
+    """The device of the cluster's workers; None: the best there is."""
     terms: Terms = NOTHING_SPECIAL
 
 

@@ -45,7 +45,7 @@ class Commit(NamedTuple):
     workers: jax.Array | int
     """n, int32 scalar."""
     learning_rate: jax.Array | float
-    """Of the local optimizer; NaN if it has none."""
+    """The learning rate of the local optimizer; NaN if it has none."""
 
 
 class Server(NamedTuple):
@@ -206,8 +206,8 @@ FAMILIES = {
     "buffer": "The mean of several commits makes a version, and nobody waits for it.",
     "server optimizer": "What another optimizer would add to the center is the gradient of a rule at the server.",
 }
-"""Of shipped optimizers, in the order of lists: what the members of each have in common where their numbers are the
-defaults.
+"""Families of shipped optimizers, in the order of lists: what the members of each have in common where their numbers
+are the defaults.
 """
 
 OPTIMIZERS: Named[Optimizer] = Named(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agn_bench.clock.timeline import Timeline
 
 MOST_STEPS = 10**6
-"""Of a phase, that a rule may ask for."""
+"""The most local steps of a phase that a rule may ask for."""
 _LONGEST = 1e9
 """Simulated seconds of an interval."""
 _RECENT_TURNS, _REPEATED_TURNS = 10, 20
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
     intervals: tuple[Interval, ...]
     """Those that are over, at least one; the last has just ended. One without an exchange is part of the next."""
     initial_loss: float
-    """Of the initial parameters: the mean over the first mini-batches of the workers that have exchanged."""
+    """The loss of the initial parameters: the mean over the first mini-batches of the workers that have exchanged."""
     losses: np.ndarray
     """The mean loss of each phase that was trained, (intervals[-1].last,)."""
     timeline: Timeline
@@ -64,7 +64,7 @@ class Seen(NamedTuple):
     seconds: float
     """When the run ends."""
     learning_rate: float
-    """Of the local optimizer, without the schedule; NaN if it has none."""
+    """The learning rate of the local optimizer, without the schedule; NaN if it has none."""
     factor: float
     """By what the schedule multiplies the rate: the largest from now to the run's end. So while the rate warms up, it
     is what it warms up to.
@@ -207,7 +207,7 @@ def _pace(seen: Seen) -> _Pace | None:
 
 
 def _mean(times: np.ndarray) -> float:
-    """Of those that are known; 0 if none is."""
+    """The mean of those that are known; 0 if none is."""
     known = times[times == times]
     return float(known.mean()) if len(known) else 0.0
 

@@ -19,7 +19,7 @@ class Averaging(Optimizer):
 
     @abstractmethod
     def rules(self, workers: int) -> Rules:
-        """Of which the quorum says how many commits make a version."""
+        """Rules whose quorum says how many commits make a version."""
 
     def init(self, center: Params, workers: int) -> Any:
         """The sum of the version's Δ so far, and of how many commits it is when the version is made."""

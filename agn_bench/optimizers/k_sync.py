@@ -28,5 +28,5 @@ class KSync(Averaging):
 
 
 def half(workers: int) -> int:
-    """Of some workers, rounded up."""
+    """Half of some workers, rounded up."""
     return (workers + 1) // 2

@@ -29,7 +29,7 @@ class Moment(NamedTuple):
     left: np.ndarray
     """Local steps that the worker still has before it, of its share or as is expected; infinite without an end."""
     learning_rate: float
-    """Of the local optimizer, without the schedule; NaN if it has none."""
+    """The learning rate of the local optimizer, without the schedule; NaN if it has none."""
     factor: np.ndarray
     """By what the schedule multiplies the rate: the largest from the phase's beginning to the run's end. So while the
     rate warms up, it is what it warms up to.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Means(NamedTuple):
-    """Of a version that is being made."""
+    """The means of a version that is being made."""
 
     mean: Any
     """Σ over the workers of the mean of a worker's Δ."""

@@ -160,7 +160,7 @@ class _Rounds:
 
 
 def _mean(total: Any, count: Any) -> Any:
-    """Of so many; 0 of none."""
+    """The mean of so many with this total; 0 of none."""
     import jax.numpy as jnp
 
     return total / jnp.maximum(count, 1)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOCAL_STEPS = {"gradient descent": 1, "AGN, λ = 15": 15, "AGN, λ = ∞": 0}
-"""Of each path; 0 stands for a local phase that goes on until it has arrived."""
+"""The local steps of each path; 0 stands for a local phase that goes on until it has arrived."""
 FRACTION = 0.1
-"""Of its commit that the center follows with λ = ∞, at each exchange: any λ is as good, for a small step."""
+"""The part of a commit that the center follows with λ = ∞, at each exchange: any λ is as good, for a small step."""
 SPACING = 0.02
 """Between two points of a path in the table, at least."""
 _ARRIVED = 1e-9
@@ -26,7 +26,7 @@ _MOST_STEPS = 300_000
 
 
 def gradient(x: float, y: float) -> tuple[float, float]:
-    """Of the Beale function."""
+    """The gradient of the Beale function."""
     one, two, three = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
     by_x = one * (y - 1) + two * (y**2 - 1) + three * (y**3 - 1)
     by_y = one * x + two * 2 * x * y + three * 3 * x * y**2

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIRMED, REFUTED, UNDECIDED, MISSING = "confirmed", "refuted", "undecided", "missing"
 ELSEWHERE = "not at this size"
-"""Of a measure: its cells are not among the size's."""
+"""The verdict on a measure whose cells are not among the size's."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def half_width(self) -> float:
-        """Of the 95 % interval of the mean; NaN for fewer than two seeds."""
+        """Half the width of the 95 % interval of the mean; NaN for fewer than two seeds."""
         return half_width(self.values)
 
     @property
@@ -87,7 +87,9 @@ class Finding:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """Of a claim: confirmed if all of its measures that the size has speak for it, refuted if one speaks against it."""
+    """The verdict on a claim: confirmed if all of its measures that the size has speak for it, refuted if one speaks
+    against it.
+    """
     found = {finding.verdict for finding in findings} - {ELSEWHERE}
     if REFUTED in found:
         return REFUTED

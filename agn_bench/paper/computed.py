@@ -15,7 +15,7 @@ CLUSTER, BEALE = "paper-cluster", "beale"
 """Their folders, beside the sizes'."""
 
 STALENESS_WORKERS, STALENESS_LOCAL_STEPS = 20, 15
-"""Of the histogram."""
+"""The workers and local steps of the histogram of staleness."""
 
 _GRID = {"workers": WHOLE, "local_steps": WHOLE}
 COMPUTED = {

@@ -25,7 +25,7 @@ def _stability_map(folder: Path, on_step: OnStep) -> None:
 
 
 def _staleness(folder: Path, on_step: OnStep) -> None:
-    """Of 20 workers, as in the paper's histogram, which does not say with how many local steps."""
+    """The staleness of 20 workers, as in the paper's histogram, which does not say with how many local steps."""
     import pandas as pd
 
     tables, rows = [], []

@@ -29,7 +29,7 @@ def drop(run: Run) -> float:
 
 
 def share_under_90_percent(run: Run) -> float:
-    """Of the time, by the training curve."""
+    """The share of the time in which training accuracy is under 90 %, by the training curve."""
     return metrics.share_below(run.steady, 0.9)
 
 
@@ -39,7 +39,7 @@ def end(run: Run) -> float:
 
 
 def gain_in_the_second_half(run: Run) -> float:
-    """Of training accuracy: in the last twentieth of the time, minus in its middle."""
+    """Training accuracy in the last twentieth of the time, minus that in its middle."""
     times, _ = run.steady
     return metrics.last_part(run.steady, 0.05) - metrics.value_at(run.steady, float(times[0] + times[-1]) / 2)
 
@@ -82,7 +82,7 @@ def _joined(curves: Sequence[dict[str, str]], column: str, scale: float) -> str:
 
 
 def by_order_of_service(results: Results) -> dict[tuple[str, int, int], dict[str, list[Run]]]:
-    """Of every optimizer, n and λ of order-of-service.toml the runs by whom the server takes next: first those of the
+    """The runs of every optimizer, n and λ of order-of-service.toml by whom the server takes next: first those of the
     grid, in random order."""
     found: dict[tuple[str, int, int], dict[str, list[Run]]] = {}
     for config, runs in results.cells("order-of-service"):

@@ -75,7 +75,7 @@ def _against_both(runs: Results, optimizer: str, workers: int) -> None:
 
 
 def _line(runs: Results, name: str, optimizer: str, workers: int, local_steps: int) -> Line:
-    """Of one cell of an experiment; drawn while the workers are at work."""
+    """The line of one cell of an experiment, drawn while the workers are at work."""
     own = runs.cell(name, optimizer, workers, local_steps)
     label = f"{NAMES[optimizer]}, λ = {local_steps}"
     return Line(label, _steady(own), colour=list(NAMES).index(optimizer))

@@ -116,7 +116,7 @@ def wins_table(results: Results) -> list[Row]:
 
 
 DECIMALS = 3
-"""Of an efficiency, as the paper prints it: published cells and ours are counted alike."""
+"""Decimals of an efficiency, as the paper prints it: published cells and ours are counted alike."""
 
 
 def wins(efficiency: pd.Series) -> int:
@@ -147,7 +147,7 @@ ACROSS: dict[str, Callable[[pd.Series], float]] = {
 
 
 def by_workers(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each number of workers the best and the mean over λ of both accuracies: <optimizer>_<what>_<best|mean>.
+    """The best and the mean over λ of both accuracies for each number of workers: <optimizer>_<what>_<best|mean>.
 
     Only of numbers of workers all of whose cells are there.
     """

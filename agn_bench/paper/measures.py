@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAYERS = 4
-"""Of weights in the paper's network, for its rule of thumb λ ≈ (n + layers) / 2."""
+"""Layers of weights in the paper's network, for its rule of thumb λ ≈ (n + layers) / 2."""
 
 # --- measures of a grid's table; NaN where cells are missing ---
 
@@ -82,7 +82,7 @@ def _of_run(name: str, cell: tuple[str, int, int], measure: Callable[[Run], floa
 def _over_cells(
     name: str, cells: Sequence[tuple[str, int, int]], measure: Callable[[Run], float], over: Callable[..., float]
 ) -> Measured:
-    """Of every seed the least, or largest, of several cells; nothing if one is not there."""
+    """The least, or largest, of several cells for every seed; nothing for a seed that lacks one of them."""
 
     def measured(results: Results) -> list[float]:
         found: dict[int, list[float]] = {}

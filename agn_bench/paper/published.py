@@ -20,7 +20,7 @@ def published_grid() -> list[dict[str, float]]:
 
 
 def published_curves() -> list[dict[str, str]]:
-    """Of every curve of the published figures what can be read off it; accuracies in percent, blanks where nothing."""
+    """What can be read off every curve of the published figures; accuracies in percent, blanks where nothing can be."""
     return list(csv.DictReader(_lines("figures.csv")))
 
 

@@ -133,7 +133,7 @@ class Results:
 
     @property
     def count(self) -> int:
-        """Of the runs that are there."""
+        """The number of runs that are there."""
         return len(self._runs)
 
     def devices(self) -> Counter[str]:
@@ -152,7 +152,7 @@ class Results:
         return len(self.asked(names) - self._runs.keys())
 
     def seeds(self, name: str) -> list[int]:
-        """Of an experiment."""
+        """The seeds of an experiment."""
         return sorted({config.seed for config in self.experiments[name].configs}) if name in self.experiments else []
 
     def cells(self, name: str) -> list[tuple[RunConfig, list[Run]]]:

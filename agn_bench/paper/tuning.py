@@ -38,7 +38,7 @@ class Tuned:
     """Until when areas are compared."""
 
     def areas(self, setting: Setting) -> list[float]:
-        """Of each run of a setting the area under its training curve."""
+        """The areas under the training curves, one per run of a setting."""
         return [metrics.area(run.train, self.until_s) for run in setting[1]]
 
     @property

@@ -97,14 +97,14 @@ class Problem(ABC):
 
     @property
     def examples(self) -> int:
-        """Of the training set, known before it is loaded."""
+        """The number of examples of the training set, known before it is loaded."""
         if self.data is None:
             raise NotImplementedError
         return self.data.train_examples
 
     @property
     def tested(self) -> int:
-        """Of the test set; 0: there is none, and what is evaluated is the center alone."""
+        """The number of examples of the test set; 0: there is none, and what is evaluated is the center alone."""
         return 0 if self.data is None else self.data.test_examples
 
     def column(self, measure: str) -> str:

@@ -20,7 +20,7 @@ from agn_bench.base.inputs import LARGEST_FILE, reason_of
 from agn_bench.problems.data import IMAGES, TABLE, DataFile, Unusable
 
 MOST_BYTES = 8_000_000_000
-"""Of all inputs, in float32."""
+"""The most bytes of all inputs, in float32."""
 _MOST_COMPRESSED = 1_100
 """Bytes that one compressed byte may stand for; deflate has no way to say more."""
 _LONGEST_REASON = 80

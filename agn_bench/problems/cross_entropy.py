@@ -25,12 +25,12 @@ EPSILON = 1e-7
 
 
 def of_logits(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of each example, in nats: (…, classes), (…) whole -> (…)."""
+    """The cross-entropy of each example, in nats: (…, classes), (…) whole -> (…)."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 def clipped(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of each example, in nats, from 1e-7 to 16.1: (…, classes), (…) whole -> (…)."""
+    """The cross-entropy of each example, in nats, from 1e-7 to 16.1: (…, classes), (…) whole -> (…)."""
     probabilities = jax.nn.softmax(logits)
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
     true = jnp.take_along_axis(probabilities, labels[..., None], axis=-1)[..., 0]

@@ -28,12 +28,12 @@ class Data(ABC):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Of an example as it is. Loaded, an image is a row of `features` numbers."""
+        """The shape of an example as it is. Loaded, an image is a row of `features` numbers."""
 
     @property
     @abstractmethod
     def classes(self) -> int:
-        """Of examples, or different characters of a text."""
+        """The number of classes of examples, or of different characters of a text."""
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class DataFile(Data):
     """
 
     accepted: ClassVar[str]
-    """Of a file, as messages say it."""
+    """What a file must be, as messages say it."""
     largest: ClassVar[int]
     """Bytes that a file may have."""
 

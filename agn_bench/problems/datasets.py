@@ -89,7 +89,7 @@ def _load_idx(name: str, entry: DatasetEntry, folder: Path) -> Dataset:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """Of an IDX file of unsigned bytes."""
+    """The header of an IDX file of unsigned bytes."""
     return bytes([0, 0, _IDX_UNSIGNED_BYTE, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SEED = 42
-"""Of the data."""
+"""The seed of the data."""
 
 
 @problem
 class LeastSquares(Problem):
     """Least squares of random numbers.
 
-    Of ½ mean (Ax − b)² the gap to its least value is measured. A is uniform on [0, 1) over the root of its columns, b =
+    The gap of ½ mean (Ax − b)² to its least value is measured. A is uniform on [0, 1) over the root of its columns, b =
     A x° + noise with a normal x°, and x begins at 0.
     """
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 _DRAWS = 2**16
-"""Of the noise, from which mini-batches are dealt."""
+"""Draws of the noise, from which mini-batches are dealt."""
 
 
 @problem
 class Quadratic(Problem):
     """A quadratic function whose gradients have noise.
 
-    Of ½ xᵀAx − bᵀx the gap to its least value is measured. The function of Ringmaster and Rennala: A = ¼ tridiag(−1, 2,
+    The gap of ½ xᵀAx − bᵀx to its least value is measured. The function of Ringmaster and Rennala: A = ¼ tridiag(−1, 2,
     −1), b = (−¼, 0, …), x begins at (√d, 0, …). Or a spectrum: A is diagonal with eigenvalues from 1 down to
     1/condition, b = 0, x begins at (1, 1, …).
     """
@@ -58,7 +58,7 @@ class Quadratic(Problem):
         return self.dimension
 
     def load(self, data_dir: Path | None) -> tuple[Batch, None]:
-        """Of every draw its noise, (draws,), or the number that its noise is made from."""
+        """The noise of every draw, (draws,), or the number that its noise is made from."""
         import numpy as np
 
         if self.shared == "no":
@@ -78,7 +78,7 @@ class Quadratic(Problem):
         return start
 
     def minimum(self) -> np.ndarray:
-        """Where the function is least, (dimension,) float64. Of the tridiagonal one A x = b says that
+        """Where the function is least, (dimension,) float64. With the tridiagonal A, A x = b says that
         −xᵢ₋₁ + 2 xᵢ − xᵢ₊₁ = 0 with x₀ = −1 and x_{d+1} = 0.
         """
         import numpy as np
@@ -88,7 +88,7 @@ class Quadratic(Problem):
         return np.arange(1, self.dimension + 1) / (self.dimension + 1) - 1
 
     def eigenvalues(self, numpy: Any) -> Any:
-        """Of the diagonal A, the largest first, (dimension,), as an array of NumPy or of JAX."""
+        """The eigenvalues of the diagonal A, the largest first, (dimension,), as an array of NumPy or of JAX."""
         if self.spectrum == "even":
             return numpy.linspace(1, 1 / self.condition, self.dimension)
         return numpy.exp(numpy.linspace(0, -numpy.log(self.condition), self.dimension))

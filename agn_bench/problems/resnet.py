@@ -54,7 +54,7 @@ class Resnet(Convolutional):
 
     @property
     def _widths(self) -> list[int]:
-        """Of the stages."""
+        """The channels of each stage."""
         return [self.channels * 2**stage for stage in range(self.stages)]
 
     def model(self, key: jax.Array) -> Any:

@@ -31,7 +31,7 @@ class Split(ABC):
 
     @abstractmethod
     def parts(self, seed: int, labels: np.ndarray, workers: int) -> Sequence[np.ndarray]:
-        """Of each worker the images that it trains on, by index: at least one, in any order.
+        """The images that each worker trains on, by index: at least one, in any order.
 
         Args:
             seed: the run's. All that is drawn depends on it alone, so that every optimizer sees the same parts.
@@ -158,7 +158,7 @@ def _endless(seed: int, worker: int, part: np.ndarray, count: int) -> np.ndarray
 
 
 def parts_of(split: Split, seed: int, labels: np.ndarray, workers: int) -> Sequence[np.ndarray]:
-    """Of each worker the images that it trains on.
+    """The images that each worker trains on.
 
     Raises:
         UserCodeError: a user's split fails, or gives something else than images for each worker.

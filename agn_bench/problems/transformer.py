@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _TRAIN, _TEST = 4096, 1024
 """Sequences of the generated task."""
 _TOKENS, _PATTERN, _TIMES = 16, 8, 3
-"""Of the generated task: different tokens, the length of a pattern, and how often a sequence has it."""
+"""The generated task: different tokens, the length of a pattern, and how often a sequence has it."""
 _SEED = 0
-"""Of its sequences."""
+"""The seed of its sequences."""
 UNKNOWN = -1
 """The target of a token that cannot be predicted: it counts neither in the loss nor in the accuracy."""
 
@@ -62,7 +62,7 @@ class Transformer(Problem):
 
     @property
     def length(self) -> int:
-        """Of a sequence."""
+        """The length of a sequence."""
         return _PATTERN * _TIMES - 1 if self.data is None else self.data.shape[0]
 
     @property

@@ -40,7 +40,7 @@ IN_EXPERIMENT = "in_experiment"
 NAMES = ("run_id", "experiment", "configuration", IN_EXPERIMENT)
 """Columns that say what runs are called, and nothing of what they gave."""
 _LEVEL = 6
-"""Of compression: 9 takes two and a half times as long and saves a hundredth."""
+"""The level of compression: 9 takes two and a half times as long and saves a hundredth."""
 
 
 def files_there(folder: Path) -> str:

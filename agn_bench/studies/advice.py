@@ -1,7 +1,7 @@
 """Advice from the clock alone: how many local steps for each number of workers, and how many workers.
 
 The rule for λ is that of clock/stability.py: the smallest λ whose growth rate is under a bound, which is −0.1 but for
-short runs. Of AGN the rate is that of its worst direction; of another optimizer that of growth.py where η h = 1, on a
+short runs. AGN's rate is that of its worst direction; another optimizer's is that of growth.py where η h = 1, on a
 clock with its own rules. Where no λ makes it stable there, one local step is taken, and it is said up to which η h the
 optimizer is stable with that.
 
@@ -49,7 +49,7 @@ _CURVATURES = tuple(2.0**power for power in range(-14, 1))
 _LARGE = 16
 """Local steps a worker, with which an optimizer is tried for whether any number of them makes it stable."""
 _WORTH = 0.5
-"""Of what a worker computes who never waits: what one more has to add."""
+"""What one more worker has to add, as a part of what a worker computes who never waits."""
 Rates = Callable[[int], float]
 """The growth rate by λ."""
 

@@ -29,7 +29,7 @@ from agn_bench.studies.measured import Measured
 _DIGITS = 3
 _INADMISSIBLE = 1e6
 _PRECISION = 1e-3
-"""Of the fitted numbers and of the error, relative: finer than what is kept of them."""
+"""The precision of the fitted numbers and of the error, relative: finer than what is kept of them."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ BOUND_WITHIN = 2.0
 RISES_TO = 1.1
 """With a number that is bound held at half or at twice its value, the error is at least so many times the fit's."""
 CORRELATED = 0.7
-"""Of two numbers with a correlation from here on, either way, each tells about half of the other's variance."""
+"""Where two numbers have a correlation from here on, either way, each tells about half of the other's variance."""
 BEATEN_BY = 1.02
 """The fit's error is more than so many times the least one, if there is a clearly better one."""
 _PERCENTILES = (2.5, 97.5)
@@ -54,8 +54,8 @@ _DESIGN = 7
 _REFINEMENTS, _NEAR, _CHECKS = 2, 28, 12
 """Points where refits have ended that are simulated: for the second interpolation, and to see how good that is."""
 _POINTS, _GENERATIONS, _GOOD, _SPREAD = 1024, 8, 100, 0.5
-"""Of a refit: points of a generation, generations, how many count as good, and how far around them the next ones are,
-as a part of their deviation.
+"""The numbers of a refit: points of a generation, generations, how many count as good, and how far around them the next
+ones are, as a part of their deviation.
 """
 _AROUND, _NEARER, _SHRINK = 16, 12, 0.75
 """At last each refit looks at so many points around its own best, so many times, and each time this much nearer."""
@@ -82,7 +82,7 @@ class Confidence:
     """With the number at half its value and the others fitted again; NaN where the profile allows no such value."""
     error_at_twice: np.ndarray
     correlation: np.ndarray
-    """Of the logarithms over the resamples, (numbers, numbers); NaN of one that is always the same."""
+    """The correlation of the logarithms over the resamples, (numbers, numbers); NaN for one that is always the same."""
     least: np.ndarray
     """The numbers of least error that the refits found for all runs together."""
     least_error: float
@@ -135,7 +135,7 @@ class _Times:
     simulate: Callable[[Profile], np.ndarray]
     """Simulated seconds of every measured run, (cells,)."""
     phases: np.ndarray
-    """Of each worker in every run, (cells,)."""
+    """The phases of each worker in every run, (cells,)."""
     message_bytes: int
 
     def simulated(self, points: np.ndarray) -> Iterator[np.ndarray]:
@@ -226,7 +226,7 @@ class _Box:
             points = np.vstack([best, points])
             errors = error(points)
             best = points[errors.argmin(axis=0)]
-            # Of one refit the best point alone would say nothing of the valley.
+            # The best point of one refit alone would say nothing of the valley.
             good = points[np.argpartition(errors, max(1, _GOOD // len(best)), axis=0)[: max(1, _GOOD // len(best))]]
             good = good.reshape(-1, len(self.fit))
             spread = np.linalg.cholesky(np.cov(good, rowvar=False) + 1e-6 * np.eye(len(self.fit)))

@@ -40,7 +40,7 @@ _BITS = 200
 _TRIED, _TRIED_ROUNDS = 20, 4
 """Binary digits by which x differs where the powers are tried, and over how many rounds of all workers."""
 _TOLERANCE = 1e-4
-"""Of a power: small numbers that keep optimizers from dividing by 0 are of no power."""
+"""How far a power may be off: small numbers that keep optimizers from dividing by 0 are of no power."""
 _LEAST_EVENTS = 512
 _MOST_ARRAYS = 64
 """That an optimizer keeps."""
@@ -66,7 +66,7 @@ class Event(NamedTuple):
 class _Kept(NamedTuple):
     server: Server
     params: jax.Array
-    """Of each worker, (workers,)."""
+    """The parameters of each worker, (workers,)."""
     memory: Any
     """What the server keeps of each worker."""
 

@@ -348,7 +348,7 @@ def _block_sizes(workers: int, params: Params, local_steps: int, together: bool,
         return *sorted(sizes, reverse=True), 1
     if local_steps * _size(params) >= _SHORT_PHASE:
         return (1,)
-    # Of n exchanges in a row about the first half are by different workers.
+    # Among n exchanges in a row about the first half are by different workers.
     return *[size for size in _AT_ONCE if 2 * size <= workers][:1], 1
 
 

@@ -198,7 +198,7 @@ def summary(result: RunResult) -> dict[str, Any]:
 
 
 def _measured(result: RunResult) -> dict[str, float]:
-    """Of each measure the columns of summary.csv: the last mini-batches of all workers on average, the final center
+    """The columns of summary.csv for each measure: the last mini-batches of all workers on average, the final center
     over the training set, the final center, the best evaluation. A run that diverged counts as its problem says.
     """
     replay, problem = result.replay, result.config.trains

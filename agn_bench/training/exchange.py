@@ -26,7 +26,7 @@ class WorkerState(NamedTuple):
 
     params: Params
     local_state: optax.OptState
-    """Of its local optimizer."""
+    """The state of its local optimizer."""
     memory: Any = ()
     """The optimizer's."""
 

@@ -49,7 +49,7 @@ class Progress:
     center: Mapping[str, float]
     """The measures of the last evaluation; none before the first."""
     gradient_steps: int
-    """Of all workers, in these exchanges."""
+    """The steps of all workers in these exchanges."""
     evaluated: bool
     """Whether the center was evaluated after these exchanges."""
 

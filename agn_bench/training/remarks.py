@@ -63,7 +63,7 @@ def _whole_phases(config: RunConfig) -> int | None:
 def of_timeline(timeline: Timeline, recorded: bool = False) -> list[str]:
     """Whether the clock waits for a few workers: the last tenth of the exchanges takes more than a third of the time.
 
-    Of fewer than ten exchanges it says nothing, as their last tenth is not one.
+    With fewer than ten exchanges it says nothing, as their last tenth is not one.
     """
     before = timeline.exchanges - int(LAST_WORK * timeline.exchanges)
     since, end = float(timeline.applied_s[before - 1]), timeline.end_s

@@ -22,7 +22,9 @@ from agn_bench.training.records import Evaluation, Progress, Replay, Target
 from agn_bench.training.task import task_of
 
 IsOver = Callable[[int, int, Callable[[], Replay]], bool]
-"""Of exchanges [first, last), which were just made, and a function that gives what there is until now."""
+"""Whether a replay ends here. It is given `first` and `last`, where the exchanges [first, last) were just made, and a
+function that gives what there is until now.
+"""
 
 
 class Stretch(NamedTuple):

@@ -29,7 +29,7 @@ IMAGES, ITERATIONS = 512, 20
 
 
 def largest_curvature(problem: Problem, params: Any) -> float:
-    """Of the loss of the first images, at some parameters."""
+    """The largest curvature of the loss of the first images, at some parameters."""
     task, trained = task_of(problem, params)
     batch = jax.tree.map(lambda of_all: jnp.asarray(of_all[:IMAGES]), problem.load(None)[0])
 

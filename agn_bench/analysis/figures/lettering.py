@@ -18,7 +18,7 @@ _PAD = 0.06
 """Inches around what stands under the axes."""
 _MARGIN = 0.1
 _MOST_COLUMNS = 8
-"""Of a legend."""
+"""The most columns of a legend."""
 USUAL_SIZE = 10
 """Points, of what stands beside axes. All sizes are said as they are with this one (see sized)."""
 _NOTE_SIZE, _NOTE_COLOUR = 8, "0.35"
@@ -45,7 +45,7 @@ def _can_be_shown(character: str) -> bool:
 
 
 def _escaped(character: str) -> str:
-    """Of a byte that is no text, as Python reads it in a file's name, that byte."""
+    """The character as Python writes it; for a byte that is no text, as Python reads it in a file's name, that byte."""
     code = ord(character)
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else repr(character)[1:-1]
 

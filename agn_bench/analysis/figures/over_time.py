@@ -31,7 +31,7 @@ _NARROWEST, _LOWEST = 1.4, 1.4
 _DECADE = 10
 """Values that are positive and span more than this are drawn logarithmically, but for fractions."""
 _MARGIN = 0.05
-"""Of the height of axes, above and below what is drawn on them."""
+"""The room above and below what is drawn on axes, as a part of their height."""
 
 
 def over_time(arrangement: Arrangement, measure: Measured, stem: Path, layout: Layout = AS_EVER) -> list[Path]:

@@ -26,7 +26,7 @@ class Line:
     label: str
     curves: Curves
     colour: int | None = None
-    """Of COLOURS, with a line style of its own; None: by its place among the panel's lines."""
+    """An index into COLOURS, with a line style of its own; None: by its place among the panel's lines."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from agn_bench.analysis.measures import Measured
 Json = Any
 """What JSON can hold: texts, finite numbers, true, false, null, lists and tables of these."""
 Cell = Json
-"""Of a table: a text, a number, null for nothing, or [a number to sort by, the text that is shown]."""
+"""A cell of a table: a text, a number, null for nothing, or [a number to sort by, the text that is shown]."""
 
 DIGITS = 5
 """Significant ones of numbers that are drawn."""

@@ -201,8 +201,8 @@ def _has_experiments(found: Sequence[Configuration]) -> bool:
 
 
 def start(found: Sequence[Configuration], chips: Sequence[Chips]) -> Json:
-    """What the page shows at first: all of a few configurations. Of many it is one setting, that which most optimizers
-    and then most configurations have, and of each optimizer its best configuration.
+    """What the page shows at first: all of a few configurations. If there are many it is one setting, that which most
+    optimizers and then most configurations have, and of each optimizer its best configuration.
 
     Returns:
         `on`, of columns that are not wholly on the places of the values that are; `best`, whether only the best of each

@@ -21,7 +21,7 @@ from agn_bench.analysis.report.cells import Json, numbers, scale
 from agn_bench.base.inputs import BadInput
 
 MOST_POINTS = 200
-"""Of a line."""
+"""The most points of a line."""
 MOST_IN_ALL = 170_000
 """Points of all lines of a page, which then has fewer for each: so many are 3 MB."""
 FEWEST_POINTS = 40
@@ -104,5 +104,5 @@ def line(one: Configuration, most: int) -> Json:
 
 
 def _height(place: float, x: np.ndarray, mean: np.ndarray, measure: Measured) -> float:
-    """Of a line at a place."""
+    """The height of a line at a place."""
     return metrics.held_at((x, mean), place) if measure.is_of_center else metrics.value_at((x, mean), place)

@@ -33,15 +33,15 @@ from agn_bench.training.columns import belongs_to_the_optimizer, is_measured, is
 LEVELS = (0.8, 0.9, 0.95)
 """Fractions to which times are shown, as `agn-bench table` does by default."""
 _PARTS = (0.25, 0.5, 0.9)
-"""Of the time of the shortest run: where values are shown."""
+"""Parts of the time of the shortest run: where values are shown."""
 _FILLED = 0.75
-"""Of the cells of a grid that there must be, for a map of it."""
+"""The part of the cells of a grid that must be there for a map of it."""
 _LAST = "last_batch_"
 
 
 @dataclass(frozen=True)
 class Column:
-    """Of a table: what stands above it, and what that means."""
+    """A column of a table: what stands above it, and what that means."""
 
     head: str
     says: str = ""

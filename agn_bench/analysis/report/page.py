@@ -25,7 +25,7 @@ _PARTS = {
     "CHARTS": ["echarts/echarts.min.js"],
     "PROGRAM": [f"web/{name}.js" for name in _PROGRAM],
 }
-"""Of web/page.html: which files stand in place of which word."""
+"""Which files stand in place of which word of web/page.html."""
 
 
 def page(document: Json) -> str:

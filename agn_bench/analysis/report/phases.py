@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 MOST_RUNS = 24
 """Whose phases the page has: the first seed of each configuration comes first."""
 MOST_PHASES = 24_000
-"""Of all of these runs together."""
+"""The most phases of all of these runs together."""
 MOST_OF_A_RUN = 1_500
 MOST_BARS = 60
-"""Of a histogram."""
+"""The most bars of a histogram."""
 _FILES = ("commits.csv", "commits.csv.gz")
 _TIMES = ("start_s", "compute_end_s", "served_s", "applied_s", "resume_s")
 _NEEDED = ("worker", "staleness", "accepted", "start_s", "compute_end_s", "applied_s")

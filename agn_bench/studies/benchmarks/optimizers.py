@@ -87,7 +87,7 @@ class _Slices:
 
     @property
     def held_bytes(self) -> int:
-        """Of all arrays of center, server and workers, each once."""
+        """The bytes of all arrays of center, server and workers, each once."""
         held = self._held(self._training)
         return sum(array.nbytes for array in {id(array): array for array in held}.values())
 

@@ -52,7 +52,7 @@ class Scale:
     steps: int
     """Gradient steps of a slice."""
     run_steps: int
-    """Of a whole run."""
+    """Gradient steps of a whole run."""
     workers: tuple[int, ...]
 
     @property
@@ -98,7 +98,7 @@ class Case:
         self.state_bytes = 4 * size * slots
         # State read and written, slopes written and read: what no step can do without.
         self.step_bytes = 2 * self.state_bytes + 2 * 4 * size
-        # Of as many examples as there are, the digits that are installed, again and again.
+        # As many examples as the problem has: the digits that are installed, again and again.
         train, test = scale.trains.load(None) if cell.model not in PERCEPTRONS else _DIGITS.load(None, "mnist-5k")
         self.train, self.test = _so_many(train, scale.trains.examples), _so_many(test, scale.evaluated)
         exchanges = max(cell.workers, scale.steps // cell.local_steps) + repetitions * scale.steps // cell.local_steps
@@ -255,8 +255,8 @@ def _so_many(data: Any, count: int) -> Any:
 
 
 def flops_of_a_step(cell: Cell) -> float:
-    """Of a mini-batch step: of a multilayer perceptron three products a layer, but for the slope of the images; of
-    others what XLA counts.
+    """The operations of a mini-batch step: for a multilayer perceptron three products a layer, but for the slope of the
+    images; for others what XLA counts.
     """
     scale = SCALES[cell.model]
     if isinstance(scale.trains, Mlp) and scale.trains.data is not None:

@@ -21,7 +21,7 @@ class Case(NamedTuple):
     workers: int
     rules: Rules
     settings: tuple[str, ...] = ()
-    """Of the paper's cluster."""
+    """Settings of the paper's cluster."""
 
 
 _FAST = ("server.mean=0.01",)

@@ -28,7 +28,7 @@ class _Timed:
     first_result_s: float
     command_s: float
     training_s: list[float]
-    """Of each run: timeline and replay, compilation included, start-up of the process excluded."""
+    """The seconds of each run: timeline and replay, compilation included, start-up of the process excluded."""
 
 
 def runs_benchmark(repetitions: int, on_step: Callable[[str], None] = lambda text: None) -> list[dict[str, Any]]:

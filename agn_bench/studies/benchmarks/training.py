@@ -169,7 +169,7 @@ def _measure(
 
 @own_settings()
 def _peak_memory_mb(cell: Cell) -> float:
-    """Of this process, once every worker has made an exchange."""
+    """The peak memory of this process, once every worker has made an exchange."""
     training, timeline = Case(cell, 1).training()
     last = min(timeline.exchanges, cell.workers + 2)
     for first, end in pairwise([*range(0, last, training.segment_size), last]):

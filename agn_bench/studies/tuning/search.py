@@ -77,7 +77,7 @@ class Contestant:
         self.running = False
         self._seeds, self._budget, self._sampler_seed = seeds, budget, sampler_seed
         self._numbers: Numbers | None = None
-        """Of the trial that has begun."""
+        """The numbers of the trial that has begun."""
         self._begun: list[Values] = []
         """What its runs were worth."""
 

@@ -31,7 +31,7 @@ class Selected:
     config: RunConfig
     """With a seed of the sweep's."""
     tried: int
-    """Of how many it is the best."""
+    """The number of settings of which it is the best."""
     value: float
     at_edge: tuple[str, ...]
     """The columns of the numbers of which it has the least or the largest that was tried."""

@@ -24,7 +24,7 @@ _OWNERS: dict[str, Named[Any]] = {"optimizer": OPTIMIZERS, "local_optimizer": LO
 _DIGITS = 3
 """That a number is given: more make no difference that could be measured, and names that nobody can read."""
 _EDGE = 0.05
-"""Of what was searched, on its scale, that counts as its edge on either side."""
+"""The part of what was searched, on its scale, that counts as its edge on either side."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ FILE = "trials.csv"
 COMPLETE, PRUNED, REFUSED = "complete", "pruned", "refused"
 _FIRST_TUNING_SEED = 10_000
 MOST_SEEDS = _FIRST_TUNING_SEED
-"""Of each kind, so that none is of both."""
+"""The most seeds of each kind, so that none is of both."""
 
 Values = tuple[float, ...]
 """What a run was worth at the times of its goal, up to where it was ended."""
@@ -36,7 +36,7 @@ class Trial:
     numbers: Numbers
     state: str
     values: tuple[Values, ...] = ()
-    """Of each tuning seed that was run, in order; the last is shorter if the trial was ended there."""
+    """The values of each tuning seed that was run, in order; the last is shorter if the trial was ended there."""
 
     def mean(self, seeds: int, look: int) -> float | None:
         """The mean over the first so many seeds of what its runs were worth at a look; None if it did not get there."""
@@ -132,7 +132,7 @@ class TrialsFile:
         ]
 
     def _looks(self) -> list[list[str]]:
-        """Of every tuning seed the columns of what its run was worth, the whole run's last."""
+        """The columns of what its run was worth, for every tuning seed; the whole run's is the last."""
         return [
             [*(f"seed_{seed}_at_{time_s:g}s" for time_s in self._goal.times[: len(LOOKS)]), f"seed_{seed}"]
             for seed in self._seeds

@@ -55,7 +55,7 @@ function onRamp(share) {
   return mixed(RAMP[low], RAMP[low + 1], at - low);
 }
 
-/** Of each line its colour and dash: the optimizer's colour, and dashes and shades for its several lines. Lines of a
+/** The colour and dash of each line: the optimizer's colour, and dashes and shades for its several lines. Lines of a
  *  single optimizer have colours in the order of their values. */
 function looks(places) {
   const groups = Map.groupBy ? Map.groupBy(places, optimizerOf) : grouped(places, optimizerOf);
