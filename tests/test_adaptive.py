@@ -56,7 +56,7 @@ class Listed(AdaptiveSteps):
 @optimizer
 class Wrong(AdaptiveSteps):
     interval = 5.0
-    kind: int = quantity(0, 5, whole=True, default=0, help="Of mistake.")
+    kind: int = quantity(0, 5, whole=True, default=0, help="Which mistake it makes.")
 
     def next_steps(self, seen):
         return [0, 2.5, [1, 2], 10**7, None, 1 // 0 if self.kind == 5 else 1][self.kind]

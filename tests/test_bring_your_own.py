@@ -603,7 +603,7 @@ from agn_bench.optimizers import LocalOptimizer, optimizer, quantity
 class Rms(LocalOptimizer):
     """RMSprop"""
     learning_rate: float = quantity(1e-30, 1, default=0.01, help="Step length.")
-    decay: float = quantity(0, 1, default=0.9, help="Of the squares.")
+    decay: float = quantity(0, 1, default=0.9, help="Share of the old squares that is kept.")
     def transformation(self):
         return optax.rmsprop(self.learning_rate, self.decay)
 ''',

@@ -27,7 +27,7 @@ from agn_bench.problems import Measure, Problem, problem, quantity
 class Line(Problem):
     """A line through points."""
 
-    slope: float = quantity(-10, 10, default=2.0, help="Of the line.")
+    slope: float = quantity(-10, 10, default=2.0, help="Slope of the line.")
     measures = {"loss": Measure(higher_is_better=False, if_diverged=9.0), "near": Measure(True, 0.0)}
     examples, tested = 60, 20
 

@@ -261,7 +261,7 @@ def merge(
         bool,
         typer.Option(
             "--force",
-            help="Of runs with the same name and other results, keep that of --out, or of the first DIR; default off.",
+            help="If runs have the same name and other results, keep that of --out, or of the first DIR; default off.",
             rich_help_panel=RUN,
         ),
     ] = False,

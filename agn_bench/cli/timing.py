@@ -129,8 +129,8 @@ def advise(
 
     Nothing is trained. For each number of workers it takes the least number of local steps λ with which AGN is stable
     on this clock: its growth rate is under -0.1, or for short runs under a higher bound. The growth rate says by how
-    much errors grow in stiff directions, those in which the loss curves most, while every worker exchanges once. Of the
-    numbers of workers it recommends the largest one that is worth having: workers beyond the fewest asked for add half
+    much errors grow in stiff directions, those in which the loss curves most, while every worker exchanges once. The
+    command recommends the largest number of workers that is worth having: workers beyond the fewest asked for add half
     of what they compute, or more. The rule was tested with agn alone; for other optimizers the same is computed by
     their own code.
 

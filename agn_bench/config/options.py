@@ -196,7 +196,7 @@ OPTIONS = {
         Option(
             "local_steps_rule",
             Kind.NAME,
-            f"Of `local_steps`, by worker, over a run's work or `seconds`, or by what training gives: "
+            f"How `local_steps` varies by worker, over a run's work or `seconds`, or by what training gives: "
             f"{_one_of(LOCAL_STEPS_RULES)}, or yours; "
             "with numbers as in post-local:after=0.3; default fixed",
             OPTIMIZER,
@@ -213,8 +213,8 @@ OPTIONS = {
         Option(
             "schedule",
             Kind.NAME,
-            f"Of the learning rate, over a run's work or `seconds`: {_one_of(SCHEDULES)}, or yours; with numbers as in "
-            "cosine:warmup=0.1; default constant",
+            f"How the learning rate varies over a run's work or `seconds`: {_one_of(SCHEDULES)}, or yours; with "
+            "numbers as in cosine:warmup=0.1; default constant",
             OPTIMIZER,
             names=SCHEDULES,
         ),
@@ -294,7 +294,7 @@ OPTIONS = {
         Option(
             "model",
             Kind.NAME,
-            f"Of the problem mlp, its size: {_one_of(MODELS)}, or hidden widths as in mlp-300-100, or yours",
+            f"Size of the problem mlp: {_one_of(MODELS)}, or hidden widths as in mlp-300-100, or yours",
             PROBLEM,
             names=MODELS,
         ),

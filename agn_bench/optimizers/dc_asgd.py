@@ -34,7 +34,7 @@ class DcAsgd(Optimizer):
     needs_learning_rate: ClassVar[bool] = True
 
     strength: float = quantity(
-        0, 1e6, default=0.04, search=(0.001, 10, "log"), help="Of the compensation, κ (the paper's λ)."
+        0, 1e6, default=0.04, search=(0.001, 10, "log"), help="Strength of the compensation, κ (the paper's λ)."
     )
 
     def commit(self, server: Server, worker: Worker, commit: Commit) -> tuple[Server, Worker]:
@@ -54,7 +54,7 @@ class DcAsgdAdaptive(Optimizer):
     worker_slots: ClassVar[int] = 1
 
     strength: float = quantity(
-        0, 1e6, default=2.0, search=(0.02, 30, "log"), help="Of the compensation, κ (the paper's λ₀)."
+        0, 1e6, default=2.0, search=(0.02, 30, "log"), help="Strength of the compensation, κ (the paper's λ₀)."
     )
     decay: float = quantity(0, 0.999_999, default=0.95, help="Share of the old mean square that is kept, m.")
 

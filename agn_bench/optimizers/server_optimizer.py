@@ -106,7 +106,9 @@ class ServerOptimizer(Stepping):
     )
     rule: str = choice(*RULES, default="momentum", help="The rule at the server.")
     rate: float = factor("Step length of the server.", default=1.0, search=(0.01, 10, "log"))
-    momentum: float = quantity(0, 0.999_999, default=0.9, search=(0, 0.99), help="Of the rules momentum and nesterov.")
+    momentum: float = quantity(
+        0, 0.999_999, default=0.9, search=(0, 0.99), help="Momentum of the rules momentum and nesterov."
+    )
 
     @property
     def server_slots(self) -> int:  # type: ignore[override]

@@ -25,7 +25,7 @@ def of_classes(count: int) -> dict[str, Measure]:
 
 def which_cross_entropy() -> Any:
     """The field of a problem that says which cross-entropy is its loss (see cross_entropy.py)."""
-    said = "Of the logits; or of probabilities clipped to [1e-7, 1 - 1e-7], as in Keras 2.0, with no gradient there."
+    said = "From logits; or from probabilities clipped to [1e-7, 1 - 1e-7], as in Keras 2.0, with no gradient there."
     return choice("logits", "clipped", default="logits", later=True, help=said)
 
 

@@ -34,7 +34,7 @@ class Cnn(Convolutional):
     }
 
     channels: tuple[int, ...] = quantity(
-        1, MOST_CHANNELS, several=True, whole=True, default=(10, 20), help="Of the convolutions."
+        1, MOST_CHANNELS, several=True, whole=True, default=(10, 20), help="Channels of the convolutions."
     )
     kernel: int = quantity(1, 15, whole=True, default=5, help="Height and width of the convolutions.")
     dense: tuple[int, ...] = quantity(

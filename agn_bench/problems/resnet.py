@@ -31,7 +31,7 @@ class Resnet(Convolutional):
         "gradient_steps": 10_400,
     }
 
-    channels: int = quantity(1, 1024, whole=True, default=16, help="Of the first stage.")
+    channels: int = quantity(1, 1024, whole=True, default=16, help="Channels of the first stage.")
     stages: int = quantity(1, 6, whole=True, default=3, help="Stages, each of half the height and width.")
     blocks: int = quantity(1, 100, whole=True, default=1, help="In a stage.")
     groups: int = quantity(1, 64, whole=True, default=4, help="Groups of channels that are normalized, at most.")
