@@ -129,6 +129,8 @@ def examples(count: int) -> hypothesis.settings:
 
 AT_FULL_SIZE = pytest.mark.skipif("config.getoption('figures') is None", reason="it is tried by make robustness")
 """What takes long, and of which something smaller is tried each time."""
+MORE_IN_FULL = pytest.mark.more_in_full
+"""The cases of a test without figures are given by in_full."""
 FIGURES = pytest.StashKey[dict[str, list[dict[str, object]]]]()
 Figure = Callable[..., None]
 
@@ -144,15 +146,17 @@ def pytest_configure(config: pytest.Config) -> None:
     _at_full_size = config.getoption("figures") is not None
     config.stash[FIGURES] = {}
     config.addinivalue_line("markers", "kind(name): a member of a kind of input or environment that failed once")
+    config.addinivalue_line("markers", "more_in_full: has more cases if the figures are wanted")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """If figures are wanted, only the tests that have some."""
+    """If figures are wanted, only the tests that have some, and those that have more cases then."""
     if config.getoption("figures") is not None:
         items[:] = [
             item
             for item in items
-            if "figure" in getattr(item, "fixturenames", ()) or item.get_closest_marker("kind") is not None
+            if "figure" in getattr(item, "fixturenames", ())
+            or any(item.get_closest_marker(mark) is not None for mark in ("kind", "more_in_full"))
         ]
 
 

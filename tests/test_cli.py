@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 import pandas as pd
 import pytest
-from conftest import in_full
+from conftest import MORE_IN_FULL, in_full
 
 from agn_bench import __version__, cli
 from agn_bench.base import machine
@@ -250,6 +250,7 @@ def test_help_fits_into_80_columns(command: Command, monkeypatch: pytest.MonkeyP
     assert max(map(len, out.splitlines())) <= 80
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize("encoding", in_full(["ascii", "latin-1", "cp437"], ["ascii"]))
 def test_an_output_without_unicode_shows_something_like_it(encoding: str) -> None:
     """And columns keep their width."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import (
+    MORE_IN_FULL,
     PERCEPTRON,
     WIDTHS,
     Figure,
@@ -68,6 +69,7 @@ _WITH_NUMBERS = (
 EVERY_OPTIMIZER: dict[str, Optimizer] = {name: OPTIMIZERS[name]() for name in OPTIMIZERS} | {
     text.partition(":")[0]: OPTIMIZERS.choose(text).thing for text in _WITH_NUMBERS
 }
+SOME_KINDS = ("agn", "easgd", "fedbuff", "gem")
 EACH_KIND = ("agn", "easgd", "local-sgd", "fedbuff", "dana", "picky", "gem", "ringleader")
 """One of each kind: of several commits, with a memory, by their values."""
 
@@ -311,7 +313,7 @@ def test_nothing_depends_on_the_progress_display_or_the_folders_name(
 
     @examples(25)
     @given(
-        options_of_runs(quick_dataset),
+        options_of_runs(quick_dataset, in_full(ANY_OPTIMIZER, ["agn", "fedbuff:size=3"])),
         st.text("aZ09 _-éλ.", min_size=1, max_size=20).filter(lambda name: name.strip(". ")),
     )
     def attempt(options: dict[str, Any], name: str) -> None:
@@ -425,11 +427,12 @@ def test_an_image_that_is_not_finite_is_told_with_the_exchange_that_trained_on_i
 PARAMETERS = [(0, "weights"), (1, "biases"), (2, "weights")]
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize(
     ("optimizer", "widths", "layer", "name", "bad"),
     [
         # These have one layer, for which a program is compiled soonest.
-        *((optimizer, WIDTHS[::3], 0, "biases", np.inf) for optimizer in in_full(EVERY_OPTIMIZER, EACH_KIND)),
+        *((optimizer, WIDTHS[::3], 0, "biases", np.inf) for optimizer in in_full(EVERY_OPTIMIZER, SOME_KINDS)),
         *(("agn", WIDTHS, *parameter, np.nan) for parameter in PARAMETERS),
     ],
 )
@@ -444,10 +447,11 @@ def test_a_parameter_that_is_not_finite_is_told_at_the_first_exchange(
     )
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize(
     ("optimizer", "local", "dtype"),
     [
-        *((name, "sgd", np.float32) for name in in_full(EVERY_OPTIMIZER, EACH_KIND)),
+        *((name, "sgd", np.float32) for name in in_full(EVERY_OPTIMIZER, SOME_KINDS)),
         *(("agn", name, dtype) for name in LOCAL_OPTIMIZERS for dtype in (np.float32, np.float64) if name != "sgd"),
     ],
 )

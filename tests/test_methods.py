@@ -27,7 +27,9 @@ from agn_bench.clock.absences import Absence, Absences
 from agn_bench.clock.rules import Rules
 from agn_bench.clock.stops import Stop
 from agn_bench.optimizers import OPTIMIZERS, Optimizer
+from agn_bench.problems import Problem
 from agn_bench.problems.datasets import Dataset
+from agn_bench.problems.least_squares import LeastSquares
 from agn_bench.training import carry
 from agn_bench.training.task import task_of
 
@@ -239,8 +241,8 @@ class Case:
     def ours(
         self, optimizer: Optimizer, local: str = "sgd", dtype: type = np.float64, **options: Any
     ) -> tuple[carry.Training, np.ndarray]:
-        train = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
-        task, initial = task_of(PERCEPTRON, ONE_LAYER(dtype))
+        problem, initial, train = self.trains(dtype)
+        task, initial = task_of(problem, initial)
         chosen = local_optimizer(local, RATES[local])
         training = carry.Training(self.timeline, self.batches, optimizer, chosen, task, initial, train, **options)
         losses = []
@@ -248,6 +250,11 @@ class Case:
             last = min(first + training.segment_size, self.timeline.exchanges)
             losses.append(training.apply(first, last).losses[: last - first])
         return training, np.concatenate(losses)
+
+    def trains(self, dtype: type) -> tuple[Problem, Any, Any]:
+        """The problem, its initial parameters and its data."""
+        train = jnp.asarray(self.tiny.train_images, dtype), jnp.asarray(self.tiny.train_labels)
+        return PERCEPTRON, ONE_LAYER(dtype), train
 
     def plain(self, optimizer: Any, local: str = "sgd", reset: bool = False) -> Any:
         away = None if self.draws.absences is None else self.draws.absences(0.0)
@@ -368,12 +375,21 @@ def test_a_synchronous_round_is_one_batch_of_all(tiny: Dataset) -> None:
 # --- identities ---
 
 
+class Squares(Case):
+    """Where no plain program trains the same: the problem of which a program is compiled soonest."""
+
+    def trains(self, dtype: type) -> tuple[Problem, Any, Any]:
+        problem = LeastSquares(len(self.tiny.train_labels), 5)
+        train, _ = problem.load(None)
+        return problem, np.zeros(5, dtype), tuple(jnp.asarray(part, dtype) for part in train)
+
+
 def centers(tiny: Dataset, text: str, workers: int, dtype: type = np.float32, phases: int = 0) -> Any:
     """The center after about 40 exchanges of two steps each."""
     optimizer = OPTIMIZERS.choose(text).thing
     draws = draw_delays(PROFILE, 2, workers, phases or 40 // workers, 2)
     with jax.enable_x64(dtype is np.float64):
-        case = Case(tiny, draws, optimizer.rules(workers), optimizer=optimizer)
+        case = Squares(tiny, draws, optimizer.rules(workers), optimizer=optimizer)
         return jax.device_get(case.ours(optimizer, dtype=dtype)[0].center)
 
 

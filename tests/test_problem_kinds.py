@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from conftest import TINY, WIDTHS, in_full
+from conftest import MORE_IN_FULL, TINY, WIDTHS, in_full
 from scipy.optimize import check_grad
 
 from agn_bench.base.inputs import BadInput
@@ -233,6 +233,7 @@ def small_pictures(quick_dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
 OF_THE_PAPER = ("agn", "easgd", "dynsgd", "downpour")
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize(
     ("name", "optimizer"), in_full(product(SMALL, OF_THE_PAPER), zip(SMALL, cycle(OF_THE_PAPER), strict=False))
 )

@@ -16,7 +16,7 @@ from agn_bench.base import machine
 from agn_bench.config.defaults import PRESETS
 from agn_bench.problems.transformer import Transformer
 from agn_bench.store.run_files import read_config
-from agn_bench.studies import calibration
+from agn_bench.studies import calibration, confidence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +52,7 @@ def checkout(tmp_path: Path, quick_dataset: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Transformer, "trained_with", {**Transformer.trained_with, **steps})
     monkeypatch.setattr(machine, "runs_at_once", lambda: 1)  # other processes would know nothing of that
     monkeypatch.setattr(calibration, "_PRECISION", 0.3)
+    monkeypatch.setattr(confidence, "_DESIGN", 5)
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     made = Path("results") / "equal-time"
     shutil.copytree(ROOT / made, tmp_path / made, ignore=shutil.ignore_patterns("runs", ".*"))

@@ -8,7 +8,7 @@ from dataclasses import fields
 import jax
 import numpy as np
 import pytest
-from conftest import in_full, profiles, reference_log
+from conftest import MORE_IN_FULL, in_full, profiles, reference_log
 from scipy import stats
 
 from agn_bench.clock import (
@@ -88,6 +88,7 @@ def who_waited(timeline: Timeline) -> list[np.ndarray]:
     return waiting
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize("workers", in_full([1, 2, 3, 40, 64, 65, 300], [1, 3, 65]))
 @EVERY_PROFILE
 def test_agrees_with_the_heapq_simulation(profile: Profile, workers: int) -> None:
@@ -95,6 +96,7 @@ def test_agrees_with_the_heapq_simulation(profile: Profile, workers: int) -> Non
     assert_agree(simulate_timeline(draws), reference_log(draws))
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize("workers", in_full([1, 3, 40, 65, 130], [3, 65]))
 @EVERY_PROFILE
 def test_agrees_with_the_heapq_simulation_when_workers_have_unequal_work(profile: Profile, workers: int) -> None:
@@ -112,6 +114,7 @@ def test_agrees_with_the_heapq_simulation_over_many_exchanges(at_full_size: bool
     np.testing.assert_allclose(timeline.applied_s, [row["applied_s"] for row in log], rtol=0, atol=1e-9)
 
 
+@MORE_IN_FULL
 @pytest.mark.parametrize("exchanges", in_full([1, 2, 63, 400, 799, 800], [1, 400]))
 @EVERY_PROFILE
 def test_a_timeline_cut_short_is_the_beginning_of_the_whole_one(profile: Profile, exchanges: int) -> None:
