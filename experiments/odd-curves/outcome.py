@@ -127,7 +127,7 @@ def grid() -> Iterator[Row]:
     """How far the grid's temporal efficiencies are from the published, with separate pulls and without, one seed."""
     committed, apart = Results("reduced", ROOT / "results" / "reduced"), [*runs_of("agn"), *runs_of("easgd")]
     published = published_of(committed).set_index(["workers", "local_steps"])["efficiency"]
-    far: dict[str, list[float]] = {"without": [], "with": []}
+    off: dict[str, list[float]] = {"without": [], "with": []}
     staleness: dict[str, list[float]] = {"without": [], "with": []}
     for (workers, steps), says in published.items():
         pairs = {
@@ -136,12 +136,18 @@ def grid() -> Iterator[Row]:
         }
         if all(len(pair) == 2 for pair in pairs.values()):
             for name, (agn, easgd) in pairs.items():
-                far[name].append(abs(metrics.temporal_efficiency(agn.steady, easgd.steady) - says))
+                off[name].append(metrics.temporal_efficiency(agn.steady, easgd.steady) - says)
                 staleness[name].append(agn.row["mean_staleness"] - workers + 1)
-    if far["with"]:
-        cells = f"{len(far['with'])} cells with λ = 20, small network, seed 0"
+    if off["with"]:
+        cells = f"{len(off['with'])} cells, small network, seed 0"
+        what = f"temporal efficiency minus the published, {cells}"
+        yield row("grid-error", "two visits: a pull of its own", what, 0, off["without"], off["with"])
         what = f"temporal efficiency, mean distance from the published, {cells}"
-        yield row("grid-distance", "two visits: a pull of its own", what, 0, far["without"], far["with"])
+        far = (np.abs(off[name]) for name in ("without", "with"))
+        yield row("grid-distance", "two visits: a pull of its own", what, 0, *far)
+        what = f"temporal efficiency, change by a pull of its own, {cells}"
+        changes = np.subtract(off["with"], off["without"])
+        yield row("grid-change", "two visits: a pull of its own", what, "", [0.0] * len(changes), changes)
         what = f"mean staleness minus (n − 1), {cells}"
         hypothesis = "two visits: a pull of its own"
         yield row("grid-staleness", hypothesis, what, 0, staleness["without"], staleness["with"])
