@@ -96,10 +96,10 @@ MOST_MAPS = 20_000
 WIDTHS = (12, 10, 7, 4)
 jax.devices()  # JAX starts here, with the threads above, and not with those of the first command that is tried
 
+# Four exchanges in one call take five times as long to compile as one does, and change no bit: test_replay is of that.
+# What tests start in a process of its own makes several in a call.
 AT_ONCE = carry._AT_ONCE
 carry._AT_ONCE = ()
-"""Four exchanges in one call take five times as long to compile as one does, and change no bit: test_replay is of that.
-What tests start in a process of its own makes several in a call."""
 
 # Typer builds all commands anew at each call, which takes longer than most of the calls here.
 typer.main.get_command = cache(typer.main.get_command)
