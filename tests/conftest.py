@@ -55,7 +55,7 @@ for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTER
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -375,6 +375,10 @@ def initial_params(
         }
         for a, b in pairwise(widths)
     ]
+
+
+ONE_LAYER = partial(initial_params, 3, widths=WIDTHS[::3])
+"""A program of one layer is compiled soonest: neither the clock nor what the server does knows of layers."""
 
 
 def reference_log(draws: Draws) -> list[dict[str, float]]:

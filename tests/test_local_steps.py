@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 import reference
 from conftest import (
+    ONE_LAYER,
     PERCEPTRON,
     Figure,
     examples,
@@ -323,8 +323,6 @@ def test_by_speed_lets_a_barrier_cost_little() -> None:
 
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
 RATE = 0.2
-ONE_LAYER = partial(initial_params, 3, widths=(12, 4))
-"""A program of one layer is compiled soonest."""
 
 
 class Case:

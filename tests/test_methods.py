@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 import reference
 import reference_optimizers as plain
-from conftest import PERCEPTRON, Figure, examples, in_full, initial_params, local_optimizer, reference_clock, tried
+from conftest import (
+    ONE_LAYER,
+    PERCEPTRON,
+    Figure,
+    examples,
+    in_full,
+    initial_params,
+    local_optimizer,
+    reference_clock,
+    tried,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from test_absences import draw_absences
@@ -36,8 +46,6 @@ from agn_bench.training.task import task_of
 BATCH = 8
 RATES = {"sgd": 0.2, "adam": 0.01}
 PROFILE = Profile("uneven", Gamma(1.0, 0.8), Gamma(0.3, 0.5), Constant(0.1), Gamma(0.2, 0.5), order="random")
-ONE_LAYER = partial(initial_params, 3, widths=(12, 4))
-"""A program of one layer is compiled soonest: what the server does knows nothing of layers."""
 Known = Any
 """What a plain optimizer knows in the end, by name."""
 
